@@ -1,0 +1,59 @@
+# Two commands: `make demo` shows the whole lakehouse, `make test` proves it.
+.DEFAULT_GOAL := help
+.PHONY: help install preflight demo test check format up down clean
+SHELL := /bin/bash
+
+# A folder with the real data sets (tmdb/, ml-latest-small/). Empty: the demo generates its data.
+DATA ?=
+# Where the tests look for the same; they use generated data when it is not there.
+TEST_DATA ?= $(wildcard ../shared/data)
+PYTHON := $(shell for python in python3.11 python3 python; do \
+	command -v $$python >/dev/null 2>&1 && $$python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null \
+	&& { echo $$python; break; }; done)
+JAVA := $(if $(JAVA_HOME),$(JAVA_HOME)/bin/java,java)
+BIN := .venv/bin
+
+help: ## Show this help
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+preflight:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 is missing. Debian/Ubuntu: 'apt-get install python3.11 python3.11-venv'; elsewhere: 'pyenv install 3.11' or 'brew install python@3.11'." >&2; exit 1; }
+	@$(JAVA) -version 2>&1 | grep -qE 'version "17[."]' || { echo "Java 17 is missing ($(JAVA) is $$($(JAVA) -version 2>&1 | head -n 1)). Debian/Ubuntu: 'apt-get install openjdk-17-jre-headless'; macOS: 'brew install openjdk@17'; or point JAVA_HOME at one." >&2; exit 1; }
+
+install: preflight .venv/installed ## Make the virtual environment and fetch the jars
+
+.venv/installed: pyproject.toml constraints.txt jars.xml
+	@$(MAKE) --no-print-directory preflight
+	@echo "Installing into .venv (about two minutes the first time) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m cinelake.stack.jars
+	@touch $@
+
+demo: install ## From nothing to gold: start the stack, send events, refresh, build the site (DATA=folder for real data)
+	@$(BIN)/cinelake demo $(if $(DATA),--data $(DATA))
+
+up: install ## Start the local stack, or bring back what has stopped
+	@$(BIN)/cinelake up
+
+down: ## Stop the local stack; its data stays
+	@test ! -x $(BIN)/cinelake || $(BIN)/cinelake down
+
+clean: down ## Stop the stack and remove all its data
+	rm -rf "$${CINELAKE_HOME:-.cinelake}" dbt_project/target dbt_project/logs dbt_project/profiles.yml
+
+test: install ## Run the checks and all tests
+	@$(MAKE) --no-print-directory check
+	@CINELAKE_DATA="$(TEST_DATA)" $(BIN)/python -m pytest
+
+check: install ## Lint, format, types, SQL and dbt parse
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint --disable-progress-bar --config dbt_project/.sqlfluff dbt_project/models dbt_project/tests
+	$(BIN)/dbt --quiet parse --project-dir dbt_project --profiles-dir dbt_project/env_profile --target-path ../.cinelake/parse --log-path .cinelake/parse
+
+format: install ## Format Python and SQL
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/sqlfluff fix --config dbt_project/.sqlfluff dbt_project/models dbt_project/tests

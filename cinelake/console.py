@@ -1,0 +1,66 @@
+"""What the command line shows: progress bars, tables and errors. Only the command line uses it."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from cinelake.errors import CinelakeError
+
+out = Console()
+err = Console(stderr=True)
+
+
+@contextmanager
+def progress_bar(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show a bar on standard error; yields the function to call with the number of items just done."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=not err.is_terminal) as progress:
+        task = progress.add_task(label, total=total)
+        yield lambda done: progress.advance(task, done)
+    if not err.is_terminal:
+        err.print(f"{label}: done")
+
+
+def say_stage(name: str) -> None:
+    """Announce a stage on standard error."""
+    err.print(f"[bold cyan]•[/] {name}")
+
+
+def counts_table(title: str, rows: list[tuple[str, str]], unit: str) -> Table:
+    """A table of names and figures."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("")
+    table.add_column(unit, justify="right")
+    for name, figure in rows:
+        table.add_row(name, figure)
+    return table
+
+
+def report_error(error: CinelakeError) -> None:
+    """Show an error with its details and its next step on standard error."""
+    if error.details is not None:
+        err.print(error.details)
+    err.print(Panel(error.message, title="error", border_style="red", highlight=False))
+    if error.hint:
+        err.print(error.hint, highlight=False)
+    sys.stderr.flush()

@@ -1,0 +1,50 @@
+"""Structured logs on standard error: lines for a person, or JSON for a machine."""
+
+import logging
+import sys
+import uuid
+
+import structlog
+
+from cinelake.settings import Settings
+
+
+def configure_logging(settings: Settings) -> str:
+    """Set up structlog for this process.
+
+    Args:
+        settings: `log_format` and `log_level` are used.
+
+    Returns:
+        The run id, a short random string that is bound to every line of this process.
+    """
+    run_id = uuid.uuid4().hex[:12]
+    renderer: structlog.types.Processor = (
+        structlog.processors.JSONRenderer()
+        if settings.log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[settings.log_level]
+        ),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    # The clients' own lines would interrupt ours; what goes wrong they raise.
+    logging.getLogger("kafka").setLevel(logging.ERROR)
+    structlog.contextvars.bind_contextvars(run_id=run_id)
+    return run_id
+
+
+def get_logger(stage: str) -> structlog.typing.FilteringBoundLogger:
+    """A logger whose lines carry the stage, for example `get_logger("bronze").info("batch", rows=10)`."""
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(stage=stage)
+    return logger

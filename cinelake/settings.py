@@ -1,0 +1,197 @@
+"""Every setting of Cinelake, in one class.
+
+A value is looked for in the environment, then in `.env` of the working folder, then in
+`$CINELAKE_HOME/stack.env`, which `cinelake up` writes for the local stack. No other module reads the environment.
+"""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    Field,
+    KafkaDsn,
+    SecretStr,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from cinelake.errors import SettingError
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+
+EXAMPLES = {
+    "CINELAKE_HOME": ".cinelake",
+    "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092",
+    "POSTGRES_URI": "postgresql://cinelake:secret@127.0.0.1:5432/cinelake",
+    "MONGO_URI": "mongodb://127.0.0.1:27017/cinelake",
+    "LAKE_URI": ".cinelake/lake",
+    "SPARK_MASTER": "local[2]",
+    "CINELAKE_SPARK_MEMORY": "2g",
+    "CINELAKE_API_PORT": "8000",
+    "CINELAKE_API_WORKERS": "2",
+    "CINELAKE_PSEUDONYM_KEY": "a-long-random-string-of-at-least-16-characters",
+    "ANALYST_PASSWORD": "another-long-random-string",
+    "TMDB_API_KEY": "0123456789abcdef0123456789abcdef",
+    "TMDB_BASE_URL": "https://api.themoviedb.org/3",
+    "CINELAKE_SESSION_GAP_MINUTES": "30",
+    "CINELAKE_LATE_AFTER_HOURS": "24",
+    "CINELAKE_FUTURE_TOLERANCE_MINUTES": "5",
+    "CINELAKE_GATE_PANDAS_ROWS": "1000000",
+    "CINELAKE_LOG_FORMAT": "console",
+    "CINELAKE_LOG_LEVEL": "INFO",
+    "DBT_PROFILES_DIR": "dbt_project",
+}
+"""An example of each variable, shown when one is missing or malformed and used by `.env.example`."""
+
+T = TypeVar("T")
+
+HostPort = Annotated[str, StringConstraints(pattern=r"^[^,\s:]+:\d{1,5}(,[^,\s:]+:\d{1,5})*$")]
+PostgresUri = Annotated[str, StringConstraints(pattern=r"^postgres(ql)?://[^/\s]+/[^/\s?]+")]
+MongoUri = Annotated[str, StringConstraints(pattern=r"^mongodb(\+srv)?://[^/\s]+/[^/\s?]+")]
+
+
+class Settings(BaseSettings):
+    """The settings of one process. Instances do not change; get the current one with `get_settings`."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    home: Path = Field(PROJECT_ROOT / ".cinelake", alias="CINELAKE_HOME")
+    """The folder that holds the lake, the local services' data, checkpoints and the docs site."""
+
+    kafka_bootstrap_servers: HostPort | None = Field(None, alias="KAFKA_BOOTSTRAP_SERVERS")
+    postgres_uri: PostgresUri | None = Field(None, alias="POSTGRES_URI")
+    """The owner's connection; stages take on the roles `loader`, `transformer` and `analyst` from it."""
+    mongo_uri: MongoUri | None = Field(None, alias="MONGO_URI")
+    """The server and, as its path, the database."""
+
+    lake: str = Field("", alias="LAKE_URI")
+    """Where the Delta tables live: a path, or a URI Spark and delta-rs can both read. Default: `<home>/lake`."""
+    spark_master: str = Field("local[2]", alias="SPARK_MASTER")
+    spark_memory: Annotated[str, StringConstraints(pattern=r"^\d+[mg]$")] = Field(
+        "2g", alias="CINELAKE_SPARK_MEMORY"
+    )
+
+    api_port: int | None = Field(None, alias="CINELAKE_API_PORT", ge=1, le=65535)
+    """The port of the events API. Default: a free one, chosen at the first start and remembered."""
+    api_workers: int = Field(2, alias="CINELAKE_API_WORKERS", ge=1, le=64)
+
+    pseudonym_key: SecretStr | None = Field(None, alias="CINELAKE_PSEUDONYM_KEY", min_length=16)
+    """The HMAC key that turns e-mail and IP addresses into pseudonyms."""
+    analyst_password: SecretStr | None = Field(None, alias="ANALYST_PASSWORD", min_length=8)
+
+    tmdb_api_key: SecretStr | None = Field(None, alias="TMDB_API_KEY")
+    tmdb_base_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] = Field(
+        "https://api.themoviedb.org/3", alias="TMDB_BASE_URL"
+    )
+
+    session_gap_minutes: int = Field(30, alias="CINELAKE_SESSION_GAP_MINUTES", ge=1)
+    """Inactivity that ends a session whose events carry no session id."""
+    late_after_hours: int = Field(24, alias="CINELAKE_LATE_AFTER_HOURS", ge=1)
+    """An event received longer than this after it occurred is flagged late (and still taken)."""
+    future_tolerance_minutes: int = Field(5, alias="CINELAKE_FUTURE_TOLERANCE_MINUTES", ge=0)
+    """An event that occurred longer than this after it was received goes to quarantine."""
+    gate_pandas_rows: int = Field(1_000_000, alias="CINELAKE_GATE_PANDAS_ROWS", ge=0)
+    """Increments up to this many rows are gated on pandas through Arrow, larger ones on Spark."""
+
+    log_format: Literal["console", "json"] = Field("console", alias="CINELAKE_LOG_FORMAT")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", alias="CINELAKE_LOG_LEVEL"
+    )
+    dbt_profiles_dir: Path = Field(PROJECT_ROOT / "dbt_project", alias="DBT_PROFILES_DIR")
+    """Where `cinelake up` writes the profile that a plain `dbt` call uses; dbt reads the same variable."""
+
+    @field_validator("home", "dbt_profiles_dir")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        return path.expanduser().resolve()
+
+    @field_validator("kafka_bootstrap_servers")
+    @classmethod
+    def _real_ports(cls, servers: str | None) -> str | None:
+        if servers:
+            TypeAdapter(KafkaDsn).validate_python(f"kafka://{servers.split(',')[0]}")
+        return servers
+
+    @property
+    def lake_uri(self) -> str:
+        """The root of the Delta lake, without a trailing slash."""
+        if "://" in self.lake:
+            return self.lake.rstrip("/")
+        return str(Path(self.lake).expanduser().resolve() if self.lake else self.home / "lake")
+
+    @property
+    def checkpoints(self) -> str:
+        """The root of Spark's streaming checkpoints, beside the tables they belong to."""
+        return f"{self.lake_uri}/_checkpoints"
+
+    @property
+    def kafka(self) -> str:
+        """`KAFKA_BOOTSTRAP_SERVERS`, or a `SettingError` when there is none."""
+        return self._required(self.kafka_bootstrap_servers, "KAFKA_BOOTSTRAP_SERVERS")
+
+    @property
+    def postgres(self) -> str:
+        """`POSTGRES_URI`, or a `SettingError` when there is none."""
+        return self._required(self.postgres_uri, "POSTGRES_URI")
+
+    @property
+    def mongo(self) -> str:
+        """`MONGO_URI`, or a `SettingError` when there is none."""
+        return self._required(self.mongo_uri, "MONGO_URI")
+
+    @property
+    def pseudonym_secret(self) -> str:
+        """`CINELAKE_PSEUDONYM_KEY` in clear, or a `SettingError` when there is none."""
+        return self._required(self.pseudonym_key, "CINELAKE_PSEUDONYM_KEY").get_secret_value()
+
+    @property
+    def analyst_secret(self) -> str:
+        """`ANALYST_PASSWORD` in clear, or a `SettingError` when there is none."""
+        return self._required(self.analyst_password, "ANALYST_PASSWORD").get_secret_value()
+
+    @staticmethod
+    def _required(value: T | None, name: str) -> T:
+        if value is None:
+            raise SettingError(
+                f"{name} is not set.",
+                "Run `cinelake up` for the local stack, or set it in the environment or in .env,"
+                f" for example {name}={EXAMPLES[name]}",
+            )
+        return value
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings anew.
+
+    Args:
+        overrides: Values by variable name that win over every other source, for example `CINELAKE_HOME=path`.
+
+    Raises:
+        SettingError: A variable is malformed; the message names each one with an example.
+    """
+    home = overrides.get("CINELAKE_HOME") or os.environ.get("CINELAKE_HOME")
+    stack_env = Path(home or PROJECT_ROOT / ".cinelake").expanduser() / "stack.env"
+    try:
+        return Settings(_env_file=(stack_env, ".env"), **overrides)
+    except ValidationError as error:
+        raise SettingError(
+            "\n".join(_describe(problem) for problem in error.errors()),
+            "Correct it in the environment, in .env or in the command; .env.example documents each variable.",
+        ) from None
+
+
+def _describe(problem: Any) -> str:
+    name = str(problem["loc"][0]) if problem["loc"] else "a setting"
+    example = f" (for example {name}={EXAMPLES[name]})" if name in EXAMPLES else ""
+    return f"{name} is not valid: {problem['msg']}{example}"
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process, read once. `get_settings.cache_clear()` makes the next call read them anew."""
+    return load_settings()

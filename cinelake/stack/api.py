@@ -1,0 +1,77 @@
+"""The events API as a process: gunicorn in front of `ingestion.api.app`."""
+
+import http.client
+import sys
+
+from pydantic import SecretStr
+
+from cinelake.settings import PROJECT_ROOT, Settings
+from cinelake.stack.ports import HOST
+from cinelake.stack.process import Launch
+from cinelake.stack.service import Service
+from cinelake.stack.state import StackState, stack_folder
+
+APP = "ingestion.api.app:create_app()"
+CONFIG = PROJECT_ROOT / "ingestion" / "api" / "gunicorn_conf.py"
+
+
+def command(settings: Settings, port: int) -> list[str]:
+    """The command line that serves the API on that loopback port."""
+    return [
+        *(sys.executable, "-m", "gunicorn", APP),
+        *("--config", str(CONFIG), "--bind", f"{HOST}:{port}"),
+        *("--workers", str(settings.api_workers)),
+    ]
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The settings as variables, so that the API's processes see the very same ones."""
+    values = settings.model_dump(by_alias=True, exclude_none=True)
+    # A relative one would mean another folder there.
+    values["LAKE_URI"] = settings.lake_uri
+    return {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in values.items()
+    }
+
+
+def prepare(settings: Settings, state: StackState) -> Launch:
+    """Say how to start the API."""
+    stack = stack_folder(settings.home)
+    return Launch(
+        command(settings, state.port("api")),
+        log=API.log(stack),
+        # Where Python finds the packages, whether they are installed or not.
+        folder=PROJECT_ROOT,
+        environment=environment(settings),
+    )
+
+
+def endpoint(settings: Settings) -> str:
+    """The address of the API; empty when it was never started."""
+    return f"http://{HOST}:{settings.api_port}" if settings.api_port else ""
+
+
+def problem(settings: Settings) -> str | None:
+    """What is wrong with the API, None when its health check answers 200."""
+    if settings.api_port is None:
+        return "it has no port yet"
+    connection = http.client.HTTPConnection(HOST, settings.api_port, timeout=5)
+    try:
+        connection.request("GET", "/healthz")
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        return f"no answer from {endpoint(settings)}: {error}"
+    finally:
+        connection.close()
+    return None if status == 200 else f"{endpoint(settings)}/healthz answers {status}"
+
+
+API = Service(
+    name="api",
+    variable=None,
+    ports=("api",),
+    prepare=prepare,
+    endpoint=endpoint,
+    problem=problem,
+)

@@ -1,0 +1,65 @@
+-- The roles and schemas of Cinelake. Run by `cinelake/stack/postgres.py` in one transaction; safe to repeat.
+-- Who runs it owns the database. The analyst's password is set after it, from ANALYST_PASSWORD.
+
+-- Two that start at once wait for each other here.
+select pg_advisory_xact_lock(hashtext('cinelake bootstrap'));
+
+-- `grant` and `create … if not exists` tell what was there already: no news.
+set local client_min_messages = warning;
+
+do $$
+begin
+    if not exists (select from pg_roles where rolname = 'loader') then
+        create role loader nologin;
+    end if;
+    if not exists (select from pg_roles where rolname = 'transformer') then
+        create role transformer nologin;
+    end if;
+    if not exists (select from pg_roles where rolname = 'analyst') then
+        create role analyst login;
+    end if;
+end
+$$;
+
+-- The owner takes on each of them with `set role`.
+grant loader, transformer, analyst to current_user;
+
+-- The analyst reads gold, and cannot hold up the swap of its schemas with a query left lying open.
+alter role analyst set default_transaction_read_only = on;
+alter role analyst set search_path = gold;
+alter role analyst set statement_timeout = '60s';
+alter role analyst set idle_in_transaction_session_timeout = '60s';
+
+-- Nobody makes anything unasked: neither tables in public nor temporary ones.
+revoke create on schema public from public;
+
+do $$
+begin
+    execute format('revoke create, temporary on database %I from public', current_database());
+    execute format('grant connect on database %I to analyst', current_database());
+    execute format('grant create, temporary on database %I to loader, transformer', current_database());
+end
+$$;
+
+create schema if not exists silver authorization loader;
+create schema if not exists ops authorization loader;
+create schema if not exists staging authorization transformer;
+create schema if not exists gold authorization transformer;
+create schema if not exists gold_next authorization transformer;
+
+-- What the loader writes, the transformer reads; of it the analyst sees the operational figures alone.
+grant usage on schema silver, ops to transformer;
+grant select on all tables in schema silver, ops to transformer;
+alter default privileges for role loader in schema silver grant select on tables to transformer;
+alter default privileges for role loader in schema ops
+    grant select on tables to transformer, analyst;
+grant usage on schema ops to analyst;
+grant select on all tables in schema ops to analyst;
+revoke all on schema silver from analyst;
+
+-- Whatever the transformer makes, the analyst may read once it is in gold: `usage` on the schema is the door,
+-- so that a table that is built in gold_next needs no grant of its own when that becomes gold.
+alter default privileges for role transformer grant select on tables to analyst;
+grant usage on schema gold to analyst;
+grant select on all tables in schema gold to analyst;
+revoke all on schema staging, gold_next from analyst;

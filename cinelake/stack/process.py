@@ -1,0 +1,204 @@
+"""Processes that outlive the one that starts them: spawned, remembered, waited for, stopped by id."""
+
+import os
+import pwd
+import signal
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+from pydantic import BaseModel, ConfigDict
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
+
+from cinelake.errors import ServiceError
+
+MAX_LOG_BYTES = 20_000_000
+# Linux keeps start times in hundredths of a second, the moment of booting in whole seconds.
+START_TOLERANCE = 1.5
+
+Check = Callable[[], str | None]
+"""A health check: None when the service is well, else what is wrong with it."""
+
+
+class ProcessRef(BaseModel):
+    """A process by its id and start time, so that another one that got the same id is never taken for it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pid: int
+    started: float
+    """Seconds between booting and the start: does not change when someone sets the clock."""
+
+    @classmethod
+    def of(cls, pid: int) -> Self:
+        """The reference to a process that runs now."""
+        return cls(pid=pid, started=psutil.Process(pid).create_time() - psutil.boot_time())
+
+    def find(self) -> psutil.Process | None:
+        """The process, or None when it has ended."""
+        try:
+            process = psutil.Process(self.pid)
+            started = process.create_time() - psutil.boot_time()
+            if abs(started - self.started) > START_TOLERANCE:
+                return None
+            if process.status() == psutil.STATUS_ZOMBIE:
+                _reap(self.pid)
+                return None
+        except psutil.NoSuchProcess:
+            return None
+        return process
+
+    def rss_bytes(self) -> int:
+        """Resident memory of the process and its children, shared pages counted once where the system says so."""
+        process = self.find()
+        if process is None:
+            return 0
+        total = 0
+        for each in [process, *process.children(recursive=True)]:
+            try:
+                total += _own_bytes(each)
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+        return total
+
+
+def _own_bytes(process: psutil.Process) -> int:
+    # PostgreSQL's processes share their buffers: plain RSS would count those once for each of them.
+    full = process.memory_full_info()
+    return int(getattr(full, "pss", full.rss))
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How a service is started and stopped.
+
+    Args:
+        command: The program and its arguments.
+        log: The file that takes its output.
+        folder: Its working folder.
+        user: The account it runs as; None for the caller's own.
+        environment: Variables that come on top of the caller's.
+    """
+
+    command: Sequence[str]
+    log: Path
+    folder: Path
+    user: str | None = None
+    environment: dict[str, str] | None = None
+
+
+def spawn(launch: Launch) -> ProcessRef:
+    """Start a process in a session of its own, so that it stays when its parent or the terminal goes.
+
+    Raises:
+        ServiceError: The program cannot be started.
+    """
+    launch.log.parent.mkdir(parents=True, exist_ok=True)
+    if launch.log.exists() and launch.log.stat().st_size > MAX_LOG_BYTES:
+        launch.log.replace(launch.log.with_suffix(".old.log"))
+    launch.log.touch(mode=0o600)
+    try:
+        with launch.log.open("ab") as output:
+            child = subprocess.Popen(
+                list(launch.command),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=launch.folder,
+                env=os.environ | (launch.environment or {}),
+                start_new_session=True,
+                umask=0o077,
+                **as_user(launch.user),
+            )
+    except OSError as error:
+        raise ServiceError(f"{launch.command[0]} cannot be started: {error}.") from error
+    ref = ProcessRef.of(child.pid)
+    # Nobody waits for it here: without this, Popen would complain when it is collected.
+    child.returncode = 0
+    return ref
+
+
+def as_user(user: str | None) -> dict[str, Any]:
+    """The arguments that make `subprocess` run a program as that account, with its group alone."""
+    if user is None:
+        return {}
+    return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
+
+
+def stop(
+    ref: ProcessRef, *, first: signal.Signals = signal.SIGTERM, patience: float = 30.0
+) -> None:
+    """End a process and its children: by a polite signal, and after `patience` seconds by SIGKILL."""
+    process = ref.find()
+    if process is None:
+        return
+    try:
+        family = [*process.children(recursive=True), process]
+        process.send_signal(first)
+    except psutil.NoSuchProcess:
+        return
+    _, left = psutil.wait_procs(family, timeout=patience)
+    for each in left:
+        try:
+            each.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(left, timeout=10)
+
+
+def wait_until_healthy(
+    name: str, check: Check, *, ref: ProcessRef | None, log: Path | None, timeout: float = 60.0
+) -> None:
+    """Ask again and again until a service is well.
+
+    Args:
+        name: The service, for the error.
+        check: The health check.
+        ref: Its process, if it is ours: there is no point in waiting once that has ended.
+        log: Its log file, quoted in the error.
+        timeout: Seconds to wait.
+
+    Raises:
+        ServiceError: It ended, or was not well in time.
+    """
+
+    def attempt() -> str | None:
+        if ref is not None and ref.find() is None:
+            raise ServiceError(f"{name} ended while it started.\n{tail(log)}", _log_hint(log))
+        return check()
+
+    retrying = Retrying(
+        stop=stop_after_delay(timeout),
+        wait=wait_exponential(multiplier=0.05, max=1),
+        retry=retry_if_result(lambda problem: problem is not None),
+    )
+    try:
+        retrying(attempt)
+    except RetryError as error:
+        problem = error.last_attempt.result()
+        raise ServiceError(
+            f"{name} was not healthy within {timeout:.0f} seconds: {problem}\n{tail(log)}",
+            _log_hint(log),
+        ) from None
+
+
+def tail(log: Path | None, lines: int = 5) -> str:
+    """The last lines of a log file, for an error message."""
+    if log is None or not log.is_file():
+        return ""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _log_hint(log: Path | None) -> str:
+    return f"Its log is {log}." if log else ""
+
+
+def _reap(pid: int) -> None:
+    """Bury a child of this very process that has ended; of another parent's there is nothing to do."""
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return

@@ -1,0 +1,78 @@
+"""Fixtures every test may use: the one Spark session, and a home that an unprivileged PostgreSQL can reach."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from cinelake.settings import Settings, load_settings
+
+STACK_VARIABLES = (
+    "CINELAKE_HOME",
+    "KAFKA_BOOTSTRAP_SERVERS",
+    "POSTGRES_URI",
+    "MONGO_URI",
+    "LAKE_URI",
+    "CINELAKE_API_PORT",
+    "CINELAKE_PSEUDONYM_KEY",
+    "ANALYST_PASSWORD",
+    "DBT_PROFILES_DIR",
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the tests away from a stack that a person runs, and from a person's `.env`."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in STACK_VARIABLES:
+            patch.delenv(name, raising=False)
+        folder = tmp_path_factory.mktemp("cwd")
+        patch.setenv("CINELAKE_HOME", str(folder / "unused-home"))
+        patch.chdir(folder)
+        yield
+
+
+@pytest.fixture(scope="session")
+def reachable_folder() -> Iterator[Path]:
+    """A temporary folder that other accounts can enter: as root, PostgreSQL runs as one of them."""
+    folder = Path(tempfile.mkdtemp(prefix="cinelake-test-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def spark_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings with a lake and scratch folder, without services."""
+    return load_settings(
+        CINELAKE_HOME=str(tmp_path_factory.mktemp("spark-home")),
+        CINELAKE_PSEUDONYM_KEY="a-key-for-tests-only",
+        CINELAKE_SPARK_MEMORY="1g",
+    )
+
+
+@pytest.fixture(scope="session")
+def spark(spark_settings: Settings) -> Iterator[SparkSession]:
+    """The one Spark session of the test run."""
+    from spark_streaming.session import build_session
+
+    session = build_session(spark_settings, app_name="tests")
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def lake(spark_settings: Settings, tmp_path: Path) -> Settings:
+    """Settings with a lake folder of the test's own."""
+    return spark_settings.model_copy(update={"lake": str(tmp_path / "lake")})
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path | None:
+    """The folder with the real data sets, or None where there is none."""
+    folder = os.environ.get("CINELAKE_DATA")
+    return Path(folder).resolve() if folder else None

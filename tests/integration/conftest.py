@@ -1,0 +1,96 @@
+"""The real stack, started once a session by the project itself, and the command line as a user has it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from cinelake.settings import Settings, load_settings
+from cinelake.stack import local
+from cinelake.stack.postgres import bootstrap
+
+
+@pytest.fixture(scope="session")
+def stack(reachable_folder: Path) -> Iterator[Settings]:
+    """Settings of a running Kafka, PostgreSQL, MongoDB and API in a home of the tests' own."""
+    home = reachable_folder / "home"
+    places = {
+        "CINELAKE_HOME": str(home),
+        "DBT_PROFILES_DIR": str(reachable_folder / "dbt-profile"),
+    }
+    local.up(load_settings(**places))
+    yield load_settings(**places)
+    local.down(load_settings(**places))
+
+
+@pytest.fixture
+def settings(stack: Settings, tmp_path: Path) -> Iterator[Settings]:
+    """The running stack, with a database and a lake folder of the test's own."""
+    name = f"test_{uuid4().hex}"
+    with psycopg.connect(stack.postgres, autocommit=True) as connection:
+        connection.execute(f"create database {name}".encode())
+    own = stack.model_copy(
+        update={
+            "postgres_uri": stack.postgres.rsplit("/", 1)[0] + f"/{name}",
+            "lake": str(tmp_path / "lake"),
+        }
+    )
+    bootstrap(own)
+    yield own
+    with psycopg.connect(stack.postgres, autocommit=True) as connection:
+        connection.execute(f"drop database {name} with (force)".encode())
+
+
+@pytest.fixture
+def postgres_uri(settings: Settings) -> str:
+    """The owner's connection to a bootstrapped database of the test's own."""
+    return settings.postgres
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """The installed `cinelake` command, on the tests' stack."""
+
+    environment: dict[str, str]
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command; its output is in the failure message when it fails and `check` is on."""
+        command = [str(Path(sys.executable).with_name("cinelake")), *arguments]
+        done = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, timeout=900, check=False
+        )
+        if check:
+            assert done.returncode == 0, (
+                f"{arguments}\n{done.stdout[-4000:]}\n{done.stderr[-6000:]}"
+            )
+        return done
+
+    def sql(self, query: str) -> list[list[str]]:
+        """Rows of a query that the analyst asks, as text."""
+        output = self.run("sql", "--", "-AtF", "\t", "-c", query).stdout
+        return [line.split("\t") for line in output.splitlines()]
+
+    def status(self) -> dict[str, Any]:
+        """What `cinelake status --json` prints."""
+        status: dict[str, Any] = json.loads(self.run("status", "--json").stdout)
+        return status
+
+
+def command_line(home: Path) -> CommandLine:
+    """The command line of a home, whether or not its stack runs yet."""
+    return CommandLine(
+        os.environ
+        | {
+            "CINELAKE_HOME": str(home),
+            "DBT_PROFILES_DIR": str(home.with_name(f"{home.name}-dbt-profile")),
+            "COLUMNS": "200",
+        }
+    )

@@ -1,0 +1,403 @@
+"""The local stack, for real: it comes up twice, comes back after `kill -9` with its data, and goes away whole."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+import pymongo
+import pytest
+from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from cinelake.errors import ServiceError
+from cinelake.settings import Settings, load_settings
+from cinelake.stack.local import STORES, down, start_api, status, up
+from cinelake.stack.postgres import analyst_uri, bootstrap
+from cinelake.stack.state import load_state
+
+MEBIBYTE = 1024 * 1024
+NAMES = [service.name for service in STORES]
+
+
+class Stack:
+    """A stack of its own in a new folder."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    @property
+    def settings(self) -> Settings:
+        """The settings as a new process would read them."""
+        return load_settings(CINELAKE_HOME=str(self.home), DBT_PROFILES_DIR=str(self.home / "dbt"))
+
+    def up(self) -> dict[str, int]:
+        """Bring it up; the process id of each service."""
+        done: list[int] = []
+        state = up(self.settings, done.append, with_api=False)
+        assert done == [1, 1, 1]
+        return {name: ref.pid for name, ref in state.processes.items()}
+
+    def kill(self, name: str) -> None:
+        """Kill one service without a warning."""
+        process = psutil.Process(load_state(self.home).processes[name].pid)
+        os.kill(process.pid, signal.SIGKILL)
+        psutil.wait_procs([process], timeout=10)
+
+    def processes(self) -> list[psutil.Process]:
+        """Every live process that works in the stack's folder."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()).is_relative_to(
+                    self.home
+                ):
+                    found.append(process)
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+        return found
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    with tempfile.TemporaryDirectory(prefix="cinelake-stack-") as folder:
+        # PostgreSQL's account has to get in when root runs this.
+        Path(folder).chmod(0o755)
+        stack = Stack(Path(folder).resolve())
+        try:
+            stack.up()
+            yield stack
+        finally:
+            down(stack.settings)
+
+
+def as_owner(stack: Stack, *statements: str) -> list[Any]:
+    with psycopg.connect(stack.settings.postgres) as connection:
+        for statement in statements:
+            cursor = connection.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+def as_analyst(stack: Stack, *statements: str) -> list[Any]:
+    with psycopg.connect(analyst_uri(stack.settings), autocommit=True) as connection:
+        for statement in statements:
+            cursor = connection.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+def keep_something(stack: Stack, name: str) -> None:
+    """Store one thing in a service."""
+    if name == "postgres":
+        as_owner(
+            stack, "create table silver.kept (it text)", "insert into silver.kept values ('x')"
+        )
+    elif name == "mongo":
+        with pymongo.MongoClient[dict[str, Any]](stack.settings.mongo) as client:
+            client.get_default_database()["kept"].insert_one({"_id": 1, "it": "x"})
+    else:
+        servers = {"bootstrap.servers": stack.settings.kafka}
+        admin = AdminClient(servers)
+        admin.create_topics([NewTopic("kept", 1, 1)])["kept"].result(20)
+        producer = Producer(servers | {"acks": "all"})
+        producer.produce("kept", b"x")
+        assert producer.flush(20) == 0
+
+
+def is_kept(stack: Stack, name: str) -> bool:
+    """Whether that thing is there."""
+    if name == "postgres":
+        return as_owner(stack, "select it from silver.kept") == [("x",)]
+    if name == "mongo":
+        with pymongo.MongoClient[dict[str, Any]](stack.settings.mongo) as client:
+            return client.get_default_database()["kept"].find_one() == {"_id": 1, "it": "x"}
+    consumer = Consumer(
+        {
+            "bootstrap.servers": stack.settings.kafka,
+            "group.id": "kept",
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+        }
+    )
+    try:
+        consumer.subscribe(["kept"])
+        message = consumer.poll(20)
+        return message is not None and message.value() == b"x"
+    finally:
+        consumer.close()
+
+
+def test_a_second_up_changes_nothing(stack: Stack) -> None:
+    before = (stack.up(), (stack.home / "stack.env").read_text())
+    assert (stack.up(), (stack.home / "stack.env").read_text()) == before
+
+
+def test_every_service_is_healthy_and_their_memory_fits_a_laptop(stack: Stack) -> None:
+    found = status(stack.settings)
+    assert {name: found[name].healthy for name in NAMES} == dict.fromkeys(NAMES, True)
+    assert not found["api"].healthy
+    assert not any(each.external for each in found.values())
+    assert all(
+        "@" not in each.endpoint or ":" not in each.endpoint.split("@")[0][13:]
+        for each in found.values()
+    )
+    assert sum(each.rss_bytes for each in found.values()) < 1229 * MEBIBYTE
+
+
+def test_two_that_start_it_at_once_start_one_stack(stack: Stack) -> None:
+    down(stack.settings)
+    program = (
+        "import sys; from cinelake.settings import load_settings; from cinelake.stack.local import up\n"
+        "home = sys.argv[1]\n"
+        "up(load_settings(CINELAKE_HOME=home, DBT_PROFILES_DIR=home + '/dbt'), with_api=False)"
+    )
+    command = [sys.executable, "-c", program, str(stack.home)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [each.communicate(timeout=120)[0].count("started") for each in both] in ([3, 0], [0, 3])
+    assert [each.returncode for each in both] == [0, 0]
+    assert sum("kafka.Kafka" in process.cmdline() for process in stack.processes()) == 1
+
+
+def test_postgres_does_not_run_as_root(stack: Stack) -> None:
+    process = psutil.Process(load_state(stack.home).processes["postgres"].pid)
+    assert process.uids().real != 0
+    assert process.uids().effective != 0
+    assert 0 not in process.gids()
+
+
+def test_every_service_listens_on_the_loopback_interface_alone(stack: Stack) -> None:
+    listening = [
+        connection.laddr.ip.removeprefix("::ffff:")
+        for process in stack.processes()
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) >= 4  # Kafka has two: one for clients, one for its controller
+    assert set(listening) == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_killed_service_comes_back_with_its_data(stack: Stack, name: str) -> None:
+    before = stack.up()
+    keep_something(stack, name)
+    stack.kill(name)
+    assert not status(stack.settings)[name].healthy
+    after = stack.up()
+    assert after[name] != before[name]
+    assert {each: after[each] for each in NAMES if each != name} == {
+        each: before[each] for each in NAMES if each != name
+    }
+    assert is_kept(stack, name)
+
+
+def test_everything_killed_at_once_comes_back_on_the_same_ports(stack: Stack) -> None:
+    stack.up()
+    endpoints = (stack.home / "stack.env").read_text()
+    for name in NAMES:
+        stack.kill(name)
+    stack.up()
+    assert (stack.home / "stack.env").read_text() == endpoints
+
+
+def test_a_service_that_runs_but_does_not_answer_is_started_anew(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = stack.up()
+    monkeypatch.setattr("cinelake.stack.local.START_SECONDS", 3.0)
+    os.kill(before["mongo"], signal.SIGSTOP)
+    # A stopped process takes no SIGTERM: only the SIGKILL after it ends it.
+    monkeypatch.setattr("cinelake.stack.process.stop.__kwdefaults__", {"first": 15, "patience": 1})
+    assert stack.up()["mongo"] != before["mongo"]
+
+
+def test_a_port_that_another_program_took_is_given_up(stack: Stack) -> None:
+    down(stack.settings)
+    before = load_state(stack.home).ports
+    with socket.create_server(("127.0.0.1", before["mongo"])):
+        stack.up()
+    after = load_state(stack.home).ports
+    assert after["mongo"] != before["mongo"]
+    assert after | {"mongo": 0} == before | {"mongo": 0}
+    assert stack.settings.mongo == f"mongodb://127.0.0.1:{after['mongo']}/cinelake"
+
+
+def test_a_service_named_in_the_environment_is_checked_but_neither_started_nor_stopped(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.up()
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", stack.settings.kafka)
+    monkeypatch.setenv("POSTGRES_URI", stack.settings.postgres)
+    monkeypatch.setenv("MONGO_URI", stack.settings.mongo)
+    monkeypatch.setenv("ANALYST_PASSWORD", stack.settings.analyst_secret)
+    other = Stack(tmp_path)
+    assert other.up() == {}
+    assert all(status(other.settings)[name].external for name in NAMES)
+    down(other.settings)
+    assert all(status(stack.settings)[name].healthy for name in NAMES)
+
+
+def test_an_external_service_that_does_not_answer_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cinelake.stack.local.EXTERNAL_SECONDS", 0.5)
+    # Of the three, so that nothing has to be started for it.
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    monkeypatch.setenv("POSTGRES_URI", "postgresql://me:secret@127.0.0.1:1/films")
+    monkeypatch.setenv("MONGO_URI", "mongodb://127.0.0.1:1/films")
+    with pytest.raises(ServiceError, match=r"no answer from 127\.0\.0\.1:1") as caught:
+        Stack(tmp_path).up()
+    assert "KAFKA_BOOTSTRAP_SERVERS" in caught.value.hint
+
+
+def workers(stack: Stack) -> list[psutil.Process]:
+    return psutil.Process(load_state(stack.home).processes["api"].pid).children()
+
+
+def test_the_api_comes_back_on_its_port_after_a_kill_and_ends_with_down(stack: Stack) -> None:
+    stack.up()
+    address = start_api(stack.settings)
+    assert start_api(stack.settings) == address
+    assert len(workers(stack)) == stack.settings.api_workers
+    assert status(stack.settings)["api"].healthy
+    stack.kill("api")
+    assert start_api(stack.settings) == address == status(stack.settings)["api"].endpoint
+    family = workers(stack)
+    down(stack.settings)
+    assert not any(worker.is_running() for worker in family)
+    assert not status(stack.settings)["api"].healthy
+
+
+def test_the_api_takes_the_port_that_the_environment_names_or_none(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.up()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        monkeypatch.setenv("CINELAKE_API_PORT", str(port))
+        with pytest.raises(ServiceError, match=f"Port {port} of CINELAKE_API_PORT is taken"):
+            start_api(stack.settings)
+    assert start_api(stack.settings) == f"http://127.0.0.1:{port}"
+    monkeypatch.delenv("CINELAKE_API_PORT")
+    assert start_api(stack.settings) == f"http://127.0.0.1:{port}"
+    assert stack.settings.api_port == port
+    assert status(stack.settings)["api"].healthy
+
+
+MADE = (
+    "set local role transformer",
+    "create table if not exists {schema}.films (id int)",
+    "insert into {schema}.films values (1)",
+)
+
+
+@pytest.fixture(scope="module")
+def tables(stack: Stack) -> Stack:
+    """A table in each schema, made as the stages make theirs."""
+    stack.up()
+    for schema in ("gold", "gold_next", "staging"):
+        as_owner(stack, *(each.format(schema=schema) for each in MADE))
+    for schema in ("silver", "ops"):
+        made = [each.format(schema=schema).replace("transformer", "loader") for each in MADE]
+        as_owner(stack, *made)
+    return stack
+
+
+def test_the_analyst_reads_gold_without_naming_it(tables: Stack) -> None:
+    assert as_analyst(tables, "select id from films") == [(1,)]
+    assert as_analyst(tables, "select id from ops.films") == [(1,)]
+
+
+@pytest.mark.parametrize("schema", ["gold_next", "staging", "silver"])
+def test_the_analyst_sees_nothing_but_gold(tables: Stack, schema: str) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        as_analyst(tables, f"select id from {schema}.films")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "insert into gold.films values (2)",
+        "delete from gold.films",
+        "drop table gold.films",
+        "create table gold.mine (id int)",
+        "create table public.mine (id int)",
+        "create temporary table mine (id int)",
+        "create schema mine",
+        "set role transformer",
+    ],
+)
+def test_the_analyst_cannot_write_even_when_it_asks_for_it(tables: Stack, statement: str) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        as_analyst(tables, "set default_transaction_read_only = off", statement)
+
+
+def test_the_analyst_is_read_only_and_limited_in_time(tables: Stack) -> None:
+    assert as_analyst(tables, "show default_transaction_read_only") == [("on",)]
+    assert as_analyst(tables, "show statement_timeout") == [("1min",)]
+    assert as_analyst(tables, "show search_path") == [("gold",)]
+
+
+def test_the_transformer_reads_what_the_loader_wrote_but_cannot_change_it(tables: Stack) -> None:
+    as_role = "set local role transformer"
+    assert as_owner(tables, as_role, "select id from silver.films") == [(1,)]
+    assert as_owner(tables, as_role, "select id from ops.films") == [(1,)]
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        as_owner(tables, as_role, "insert into silver.films values (2)")
+    as_owner(tables, as_role, "create temporary table mine (id int)")
+    as_owner(tables, as_role, "create schema mine", "drop schema mine")
+
+
+def test_bootstrap_repeats_itself_and_mends_a_grant(tables: Stack) -> None:
+    as_owner(tables, "revoke usage on schema gold from analyst")
+    as_owner(tables, "grant usage on schema gold_next to analyst")
+    bootstrap(tables.settings)
+    bootstrap(tables.settings)
+    assert as_analyst(tables, "select id from gold.films") == [(1,)]
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        as_analyst(tables, "select id from gold_next.films")
+
+
+def test_bootstrap_needs_no_superuser(tables: Stack) -> None:
+    """As on a managed server: the owner of the database may make roles, no more."""
+    settings = tables.settings
+    with psycopg.connect(settings.postgres, autocommit=True) as connection:
+        connection.execute("create role boss login createrole password 'boss-secret'")
+        connection.execute("grant loader, transformer, analyst to boss with admin option")
+        connection.execute("create database managed owner boss")
+    host = settings.postgres.rpartition("@")[2].rpartition("/")[0]
+    managed = settings.model_copy(
+        update={"postgres_uri": f"postgresql://boss:boss-secret@{host}/managed"}
+    )
+    bootstrap(managed)
+    bootstrap(managed)
+    with psycopg.connect(analyst_uri(managed)) as connection:
+        assert connection.execute("select current_schema()").fetchone() == ("gold",)
+
+
+def test_the_tokens_of_stack_env_are_in_no_log_and_no_command_line(stack: Stack) -> None:
+    stack.up()
+    settings = stack.settings
+    password = settings.postgres.partition("cinelake:")[2].partition("@")[0]
+    secrets = (password, settings.analyst_secret, settings.pseudonym_secret)
+    texts = [log.read_text() for log in (stack.home / "stack" / "logs").iterdir()]
+    texts += [json.dumps(process.cmdline()) for process in stack.processes()]
+    assert not [secret for secret in secrets for text in texts if secret in text]
+
+
+def test_down_leaves_no_process_and_up_brings_the_data_back(stack: Stack) -> None:
+    stack.up()
+    as_owner(stack, "create table gold.stays (id int)")
+    assert len(stack.processes()) >= 3
+    down(stack.settings)
+    assert stack.processes() == []
+    assert not any(each.healthy for each in status(stack.settings).values())
+    down(stack.settings)
+    stack.up()
+    assert as_owner(stack, "select count(*) from gold.stays") == [(0,)]

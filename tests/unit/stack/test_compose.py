@@ -1,0 +1,95 @@
+"""`docker-compose.yml` offers what the settings expect, in the versions of the local stack."""
+
+import re
+import shutil
+import subprocess
+from urllib.parse import urlsplit
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+
+from cinelake.settings import EXAMPLES, PROJECT_ROOT, Settings
+from cinelake.stack.jars import JARS_XML
+from cinelake.stack.kafka import PROPERTIES
+from cinelake.stack.postgres import CONFIG, psql_binary
+from cinelake.stack.state import DATABASE, OWNER
+
+FILE = PROJECT_ROOT / "docker-compose.yml"
+TEXT = FILE.read_text()
+SERVICES = yaml.safe_load(TEXT)["services"]
+DEFAULTS = dict(re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", TEXT))
+
+
+def test_the_default_ports_are_those_of_the_example_settings() -> None:
+    kafka = EXAMPLES["KAFKA_BOOTSTRAP_SERVERS"].rpartition(":")[2]
+    assert DEFAULTS["KAFKA_PORT"] == kafka
+    assert DEFAULTS["POSTGRES_PORT"] == str(urlsplit(EXAMPLES["POSTGRES_URI"]).port)
+    assert DEFAULTS["MONGO_PORT"] == str(urlsplit(EXAMPLES["MONGO_URI"]).port)
+
+
+def test_every_port_is_on_the_loopback_interface_alone() -> None:
+    for name, service in SERVICES.items():
+        assert len(service["ports"]) == 1, name
+        for port in service["ports"]:
+            assert re.fullmatch(rf"127\.0\.0\.1:\$\{{{name.upper()}_PORT:-\d+\}}:\d+", port)
+
+
+def test_the_owner_password_and_database_are_those_of_the_example_settings() -> None:
+    uri = urlsplit(EXAMPLES["POSTGRES_URI"])
+    environment = SERVICES["postgres"]["environment"]
+    assert uri.username == environment["POSTGRES_USER"] == OWNER
+    assert uri.path.strip("/") == environment["POSTGRES_DB"] == DATABASE
+    assert environment["POSTGRES_PASSWORD"] == "${POSTGRES_PASSWORD:-secret}"
+    assert uri.password == DEFAULTS["POSTGRES_PASSWORD"]
+
+
+def test_every_variable_is_explained_at_the_top_and_none_is_a_setting() -> None:
+    head = TEXT.partition("name: cinelake")[0]
+    for name, default in DEFAULTS.items():
+        assert re.search(rf"\b{name} \({default}\)", head), name
+    assert not set(DEFAULTS) & {field.alias for field in Settings.model_fields.values()}
+    assert set(re.findall(r"\$\{([A-Z_]+)", TEXT)) == set(DEFAULTS)
+
+
+def test_the_images_have_the_versions_of_the_local_stack() -> None:
+    kafka = ElementTree.parse(JARS_XML).find(".//dependency[@name='kafka_2.13']")
+    assert kafka is not None
+    assert SERVICES["kafka"]["image"] == f"apache/kafka:{kafka.attrib['rev']}"
+    said = subprocess.run([psql_binary(), "--version"], capture_output=True, text=True, check=True)
+    major = re.search(r"\) (\d+)\.", said.stdout)
+    assert major is not None
+    assert SERVICES["postgres"]["image"] == f"postgres:{major[1]}"
+    assert SERVICES["mongo"]["image"] == "mongo:8"
+
+
+def test_kafka_is_configured_as_the_local_one() -> None:
+    environment = SERVICES["kafka"]["environment"]
+    lines = [line.partition("=") for line in PROPERTIES.splitlines() if "=" in line]
+    local = {name: value for name, _, value in lines if not name.startswith("#")}
+    own = {"listeners", "advertised", "listener", "inter", "log.dirs", "controller"}
+    for name, value in local.items():
+        if name.startswith(tuple(own)):
+            continue
+        assert environment[f"KAFKA_{name.upper().replace('.', '_')}"] == value, name
+
+
+def test_postgres_is_configured_as_the_local_one() -> None:
+    given = {part for part in SERVICES["postgres"]["command"] if "=" in part}
+    for name in ("shared_buffers", "work_mem", "max_connections", "timezone"):
+        assert f"{name}={CONFIG[name]}" in given
+
+
+def test_every_service_has_a_health_check_and_a_named_volume() -> None:
+    volumes = yaml.safe_load(TEXT)["volumes"]
+    for name, service in SERVICES.items():
+        assert service["healthcheck"]["test"], name
+        assert [volume.partition(":")[0] for volume in service["volumes"]] == [f"{name}-data"]
+    assert set(volumes) == {f"{name}-data" for name in SERVICES}
+
+
+def test_docker_compose_accepts_the_file() -> None:
+    docker = shutil.which("docker")
+    if docker is None or subprocess.call([docker, "compose", "version"]) != 0:
+        pytest.skip("there is no `docker compose` here")
+    subprocess.run([docker, "compose", "-f", str(FILE), "config", "--quiet"], check=True)

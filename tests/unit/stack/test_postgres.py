@@ -1,0 +1,81 @@
+"""PostgreSQL never runs as root, and no password shows where it should not."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cinelake.errors import SettingError
+from cinelake.settings import Settings, load_settings
+from cinelake.stack import postgres
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root chooses an account")
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder everyone can enter: pytest's own are for their owner alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings(
+        CINELAKE_HOME=str(tmp_path),
+        POSTGRES_URI="postgresql://boss:p%40ss@db.example:6543/films?sslmode=require",
+        ANALYST_PASSWORD="a/b c@d:e",
+    )
+
+
+def test_the_endpoint_shows_no_password(settings: Settings) -> None:
+    assert postgres.endpoint(settings) == "postgresql://boss@db.example:6543/films?sslmode=require"
+
+
+def test_the_analyst_has_a_connection_of_its_own(settings: Settings) -> None:
+    assert (
+        postgres.analyst_uri(settings)
+        == "postgresql://analyst:a%2Fb%20c%40d%3Ae@db.example:6543/films?sslmode=require"
+    )
+
+
+def test_psql_is_there() -> None:
+    assert os.access(postgres.psql_binary(), os.X_OK)
+
+
+@as_root
+def test_root_runs_it_as_an_unprivileged_account(tmp_path: Path) -> None:
+    assert postgres.account(tmp_path / "data") in postgres.UNPRIVILEGED
+
+
+@as_root
+def test_root_runs_it_as_the_account_that_owns_the_data(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    os.chown(data, 1, -1)
+    assert postgres.account(data) == "daemon"
+
+
+@as_root
+def test_a_folder_the_account_cannot_enter_is_named(open_folder: Path) -> None:
+    closed = open_folder / "closed"
+    inside = closed / "stack" / "postgres"
+    inside.mkdir(parents=True)
+    closed.chmod(0o700)
+    with pytest.raises(SettingError, match=f"cannot enter {closed}\\.") as caught:
+        postgres._check_reachable("nobody", inside)
+    assert f"chmod o+x {closed}" in caught.value.hint
+    closed.chmod(0o711)
+    postgres._check_reachable("nobody", inside)
+
+
+def test_the_lock_of_a_killed_server_is_cleared_away_even_if_its_number_is_taken(
+    tmp_path: Path,
+) -> None:
+    lock = tmp_path / "postmaster.pid"
+    lock.write_text(f"{os.getpid()}\n")
+    postgres._clear_stale_lock(tmp_path)
+    assert not lock.exists()
