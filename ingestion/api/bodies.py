@@ -1,0 +1,75 @@
+"""Request bodies: from bytes to parsed events, and from a batch back to the bytes of each event."""
+
+import json
+import re
+from typing import Any, NoReturn
+
+import orjson
+
+from cinelake.errors import BadInputError
+
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{},]', re.DOTALL)
+"""What matters to find the borders of values: strings (to skip them), brackets and commas."""
+
+
+def parse_json(body: bytes) -> Any:
+    """Parse a body.
+
+    Text with half of a surrogate pair and numbers beyond a double are syntactically JSON, but not what orjson
+    takes. They are parsed all the same, so that one such event in a batch does not cost the others.
+
+    Args:
+        body: The bytes as they came.
+
+    Returns:
+        The parsed value. Of a key that stands twice in an object the last value counts.
+
+    Raises:
+        BadInputError: It is not JSON.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        reason = str(error)
+    try:
+        return json.loads(body.decode(), parse_constant=_refuse_constant, parse_int=_integer)
+    except (ValueError, RecursionError):
+        raise BadInputError(f"The body is not JSON: {reason}") from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _integer(digits: str) -> int | float:
+    # As orjson does; int() refuses more than 4,300 digits.
+    return int(digits) if len(digits) < 20 else float(digits)
+
+
+def split_elements(body: bytes, depth: int) -> list[bytes]:
+    """The bytes of each element of the array in a body that is valid JSON.
+
+    Args:
+        body: The bytes as they came.
+        depth: 1 when the body is the array, 2 when it is an object with the array as its only member.
+            Where the member stands twice, the last counts, as it does for the parser.
+
+    Returns:
+        The elements' bytes, without the white space around them.
+    """
+    elements: list[bytes] = []
+    level = start = 0
+    for token in _TOKEN.finditer(body):
+        match token.group()[:1]:
+            case b"[" | b"{":
+                level += 1
+                if level == depth:
+                    elements, start = [], token.end()
+            case b"," if level == depth:
+                elements.append(body[start : token.start()].strip())
+                start = token.end()
+            case b"]" | b"}":
+                if level == depth:
+                    elements.append(body[start : token.start()].strip())
+                level -= 1
+    return [element for element in elements if element]

@@ -1,0 +1,156 @@
+"""What happens to a body of events: check each, publish the good and the bad, and only then answer."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NotRequired, Protocol, TypedDict
+
+import orjson
+
+from cinelake.errors import BadInputError, ServiceError
+from ingestion.api.bodies import parse_json, split_elements
+from ingestion.events import (
+    InvalidEventError,
+    envelope_bytes,
+    iso_utc,
+    partition_key,
+    validate_event,
+)
+from ingestion.json_limits import Problem
+from ingestion.producer import Record
+from ingestion.topics import USER_LOGS, USER_LOGS_REJECTED
+
+MAX_BATCH = 500
+MAX_BODY_BYTES = 1024 * 1024
+
+
+class Publisher(Protocol):
+    """What the API needs of a producer; see `ingestion.producer.EventProducer`."""
+
+    def publish(self, records: Sequence[Record]) -> Sequence[ServiceError | None]:
+        """Publish and wait for the acknowledgements."""
+
+    def is_reachable(self, topics: Sequence[str]) -> bool:
+        """Whether a broker answers and has the topics."""
+
+    def close(self) -> int:
+        """Wait for what is on its way, then let go."""
+
+
+class EventError(TypedDict):
+    """One reason, as the answer carries it; without an index it concerns the body as a whole."""
+
+    index: NotRequired[int]
+    field: str
+    reason: str
+
+
+class BatchTooLargeError(BadInputError):
+    """A batch holds more than `MAX_BATCH` events."""
+
+
+@dataclass(frozen=True)
+class Client:
+    """Who sent a body, as the server sees it."""
+
+    ip: str | None
+    user_agent: str | None
+
+
+@dataclass
+class Intake:
+    """What became of a body: the messages to publish, and the answer."""
+
+    received_at: datetime
+    accepted: int = 0
+    rejected: int = 0
+    errors: list[EventError] = field(default_factory=list)
+    is_json: bool = True
+    records: list[Record] = field(default_factory=list)
+
+    def accept(self, raw: Any, client: Client) -> None:
+        """Take one event, or raise `InvalidEventError`."""
+        event = validate_event(raw)
+        value = envelope_bytes(event, self.received_at, client.ip, client.user_agent)
+        self.records.append(Record(USER_LOGS, partition_key(event), value))
+        self.accepted += 1
+
+    def reject(self, problems: Sequence[Problem], original: bytes, index: int | None) -> None:
+        """Refuse one event, or with `index` None a whole body, and keep its bytes."""
+        reasons = [{"field": problem.field, "reason": problem.reason} for problem in problems]
+        value = orjson.dumps(
+            {
+                "received_at": iso_utc(self.received_at),
+                "reason": reasons,
+                "body_base64": base64.b64encode(original).decode(),
+            }
+        )
+        self.records.append(Record(USER_LOGS_REJECTED, None, value))
+        self.rejected += 1
+        for problem in problems:
+            error = EventError(field=problem.field, reason=problem.reason)
+            self.errors.append(error if index is None else EventError(index=index, **error))
+
+
+def take_in(body: bytes, client: Client, publisher: Publisher) -> Intake:
+    """Check a body and publish all of it, the good events to `user_logs`, the bad to `user_logs_rejected`.
+
+    Args:
+        body: One event, an array of events, or an object with the array as `events`.
+        client: Who sent it.
+        publisher: Where it goes.
+
+    Returns:
+        What was accepted and what was refused, after the broker has acknowledged both.
+
+    Raises:
+        BatchTooLargeError: More than `MAX_BATCH` events; nothing was published.
+        ServiceError: The broker did not acknowledge everything; the client sends the body again.
+    """
+    intake = Intake(received_at=datetime.now(UTC))
+    _check(body, client, intake)
+    failure = next(filter(None, publisher.publish(intake.records)), None)
+    if failure is not None:
+        raise failure
+    return intake
+
+
+def _check(body: bytes, client: Client, intake: Intake) -> None:
+    try:
+        parsed = parse_json(body)
+    except BadInputError as error:
+        intake.is_json = False
+        intake.reject([Problem("", error.message)], body, None)
+        return
+    match parsed:
+        case list():
+            _check_batch(parsed, body, 1, client, intake)
+        case {"events": list() as events, **others} if not others:
+            _check_batch(events, body, 2, client, intake)
+        case {"events": _, **others} if "event_type" not in others:
+            reason = "should be an array, and the only member of the body"
+            intake.reject([Problem("events", reason)], body, None)
+        case _:
+            try:
+                intake.accept(parsed, client)
+            except InvalidEventError as error:
+                intake.reject(error.problems, body, 0)
+
+
+def _check_batch(
+    events: list[Any], body: bytes, depth: int, client: Client, intake: Intake
+) -> None:
+    if len(events) > MAX_BATCH:
+        raise BatchTooLargeError(
+            f"A batch holds at most {MAX_BATCH} events; this has {len(events)}."
+        )
+    if not events:
+        intake.reject([Problem("events", "should hold at least one event")], body, None)
+    originals: list[bytes] = []
+    for index, raw in enumerate(events):
+        try:
+            intake.accept(raw, client)
+        except InvalidEventError as error:
+            originals = originals or split_elements(body, depth)
+            intake.reject(error.problems, originals[index], index)

@@ -1,0 +1,84 @@
+"""Errors as RFC 9457 problem details: what went wrong and what to do, never how it looks inside."""
+
+from typing import Any
+
+import orjson
+from flask import Flask, Response
+from werkzeug.exceptions import HTTPException
+
+from cinelake.errors import ServiceError
+from cinelake.log import get_logger
+from ingestion.api.intake import MAX_BATCH, MAX_BODY_BYTES, BatchTooLargeError
+
+RETRY_AFTER_SECONDS = 5
+
+_DETAILS = {
+    413: f"A body has at most {MAX_BODY_BYTES} bytes and a batch at most {MAX_BATCH} events; send smaller batches.",
+    500: "Something is wrong on the server. Send the same request again later; event ids make that harmless.",
+}
+
+
+def json_response(body: Any, status: int = 200, mimetype: str = "application/json") -> Response:
+    """A response with a JSON body."""
+    return Response(orjson.dumps(body), status=status, mimetype=mimetype)
+
+
+def problem(status: int, kind: str, title: str, detail: str, **members: Any) -> Response:
+    """A problem-details response.
+
+    Args:
+        status: The HTTP status.
+        kind: What kind of problem it is, in kebab case; the last part of its `type`.
+        title: The kind in words; the same for each occurrence.
+        detail: What to do about this occurrence.
+        members: Further members, for example `errors`.
+    """
+    body = {
+        "type": f"urn:cinelake:problem:{kind}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        **members,
+    }
+    return json_response(body, status, "application/problem+json")
+
+
+def unavailable(detail: str) -> Response:
+    """503: the client should send the same request again."""
+    response = problem(503, "unavailable", "Temporarily unavailable", detail)
+    response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
+
+
+def register(app: Flask) -> None:
+    """Make every error of the app a problem-details answer."""
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(ServiceError, _service_error)
+    app.register_error_handler(BatchTooLargeError, _batch_too_large)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _http_error(error: HTTPException) -> Response | HTTPException:
+    status = error.code or 500
+    if status < 400:
+        return error
+    kind = error.name.lower().replace(" ", "-")
+    detail = _DETAILS.get(status, error.description or "")
+    response = problem(status, kind, error.name, detail)
+    if error.code == 405:
+        response.headers["Allow"] = error.get_response().headers.get("Allow", "")
+    return response
+
+
+def _service_error(error: ServiceError) -> Response:
+    get_logger("api").warning("events_not_acknowledged", reason=error.message)
+    return unavailable("The events are not stored. Send the same request again.")
+
+
+def _batch_too_large(error: BatchTooLargeError) -> Response:
+    return problem(413, "request-entity-too-large", "Request Entity Too Large", error.message)
+
+
+def _unexpected(error: Exception) -> Response:
+    get_logger("api").error("unexpected_error", exc_info=error)
+    return problem(500, "internal-server-error", "Internal Server Error", _DETAILS[500])

@@ -1,0 +1,539 @@
+"""The event contract: one model an event type, told apart by `event_type`.
+
+A client makes every field of the envelope but three: `received_at`, `context.ip` and `context.user_agent` are
+the server's own observation, so a client that sends them is refused. Validation is strict: nothing is turned
+into the type it should have had. What passes goes to Kafka as one canonical JSON object (`envelope_bytes`).
+"""
+
+import re
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
+from uuid import UUID
+
+import orjson
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from cinelake.errors import BadInputError
+from ingestion.json_limits import MAX_DEPTH, Problem, find_problems, printable
+
+SCHEMA_VERSION = 1
+"""The version of this contract. An event that names none is of version 1, now and later."""
+NAMESPACE = UUID("5b1f6f0c-3f0e-5c55-9d3b-7a1f2f6f3f2a")
+"""The namespace of every UUIDv5 event id that Cinelake itself makes (replay, simulation). Never change it."""
+MAX_PROPERTIES_BYTES = 16 * 1024
+MAX_PROBLEMS = 20
+"""The answer about one event lists at most this many problems."""
+
+# --- Fields -----------------------------------------------------------------------------------------------
+
+_RFC3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
+
+
+def _only_a_string(value: object) -> object:
+    if not isinstance(value, str):
+        raise PydanticCustomError("string_type", "should be a string")
+    return value
+
+
+def _only_rfc3339(value: object) -> object:
+    # Pydantic alone would also take numbers and strings of digits, as seconds since 1970.
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        raise PydanticCustomError(
+            "timestamp",
+            "should be a timestamp with its offset from UTC, for example 2026-01-01T00:00:00.000Z",
+        )
+    return value
+
+
+def _in_utc(value: datetime) -> datetime:
+    problem = PydanticCustomError("timestamp_range", "should be a time from 1970 to 9999")
+    try:
+        utc = value.astimezone(UTC)
+    except OverflowError:
+        raise problem from None
+    if utc.year < 1970:
+        raise problem
+    return utc
+
+
+EventId = Annotated[UUID, Field(strict=False), BeforeValidator(_only_a_string)]
+Timestamp = Annotated[
+    AwareDatetime,
+    Field(strict=False),
+    BeforeValidator(_only_rfc3339),
+    AfterValidator(_in_utc),
+]
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+MovieId = Annotated[int, Field(gt=0, lt=2**53)]
+Version = Annotated[int, Field(ge=1, le=SCHEMA_VERSION)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+RatingValue = Annotated[float, Field(ge=0.5, le=10, multiple_of=0.5)]
+ShortText = Annotated[str, StringConstraints(max_length=256)]
+LongText = Annotated[str, StringConstraints(max_length=4096)]
+CommentText = Annotated[str, StringConstraints(min_length=1)]
+Email = Annotated[str, StringConstraints(max_length=320, pattern=r"^[^@\s]+@[^@\s]+$")]
+CountryCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+BirthYear = Annotated[int, Field(ge=1900, le=2100)]
+
+# --- Properties, one model for each event type that has any -------------------------------------------------
+
+
+class Properties(BaseModel):
+    """What an event type says beyond the envelope. Further properties are allowed and kept."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+
+class PageProperties(Properties):
+    """Of `page_view`."""
+
+    path: LongText | None = None
+    title: LongText | None = None
+
+
+class PlayProperties(Properties):
+    """Of `play`. `play_id` ties a play to its progress and its end."""
+
+    play_id: Identifier | None = None
+    position_seconds: Seconds | None = None
+
+
+class PlayProgressProperties(Properties):
+    """Of `play_progress`."""
+
+    play_id: Identifier | None = None
+    position_seconds: Seconds
+
+
+class PlayCompleteProperties(Properties):
+    """Of `play_complete`."""
+
+    play_id: Identifier | None = None
+
+
+class SearchProperties(Properties):
+    """Of `search`."""
+
+    query: LongText
+
+
+class RatingProperties(Properties):
+    """Of `rating`: 0.5 to 10 in steps of 0.5."""
+
+    rating: RatingValue
+
+
+class CommentProperties(Properties):
+    """Of `comment`; an answer names the comment it answers."""
+
+    comment_id: Identifier
+    text: CommentText
+    parent_comment_id: Identifier | None = None
+
+
+class CommentEditProperties(Properties):
+    """Of `comment_edit`."""
+
+    comment_id: Identifier
+    text: CommentText
+
+
+class CommentDeleteProperties(Properties):
+    """Of `comment_delete`."""
+
+    comment_id: Identifier
+
+
+class CommentVoteProperties(Properties):
+    """Of `comment_vote`; `none` takes an earlier vote back."""
+
+    comment_id: Identifier
+    vote: Literal["up", "down", "none"]
+
+
+class ReactionProperties(Properties):
+    """Of `movie_reaction`; `none` takes an earlier reaction back."""
+
+    reaction: Literal["like", "dislike", "none"]
+
+
+class UserProperties(Properties):
+    """Of `user_upsert`: what a user says of themself. E-mail is pseudonymised before silver."""
+
+    name: ShortText | None = None
+    email: Email | None = None
+    country: CountryCode | None = None
+    locale: ShortText | None = None
+    birth_year: BirthYear | None = None
+    timezone: ShortText | None = None
+
+
+# --- Envelope -----------------------------------------------------------------------------------------------
+
+
+class Context(BaseModel):
+    """What the client says of itself; the server adds `user_agent` and `ip`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    locale: ShortText | None = None
+    referrer: LongText | None = None
+    app_version: ShortText | None = None
+    screen: ShortText | None = None
+
+
+class Envelope(BaseModel):
+    """The fields that every event has. Each event needs a `user_id` or an `anonymous_id`."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        json_schema_extra={
+            "anyOf": [
+                {"required": [name], "properties": {name: {"type": "string"}}}
+                for name in ("user_id", "anonymous_id")
+            ]
+        },
+    )
+
+    event_id: EventId
+    event_type: str
+    schema_version: Version = SCHEMA_VERSION
+    occurred_at: Timestamp
+    user_id: Identifier | None = None
+    anonymous_id: Identifier | None = None
+    session_id: Identifier | None = None
+    movie_id: MovieId | None = None
+    context: Context | None = None
+    properties: Properties | None = None
+
+    @model_validator(mode="after")
+    def _someone_did_it(self) -> Self:
+        if self.user_id is None and self.anonymous_id is None:
+            raise PydanticCustomError("identity", "is required where there is no anonymous_id")
+        return self
+
+
+class _OfMovie(Envelope):
+    movie_id: MovieId
+
+
+class _OfUser(Envelope):
+    user_id: Identifier
+
+
+class _OfUserAndMovie(Envelope):
+    user_id: Identifier
+    movie_id: MovieId
+
+
+# --- Event types --------------------------------------------------------------------------------------------
+
+
+class PageView(Envelope):
+    """A page was shown."""
+
+    event_type: Literal["page_view"]
+    properties: PageProperties | None = None
+
+
+class MovieView(_OfMovie):
+    """The page of a movie was shown."""
+
+    event_type: Literal["movie_view"]
+
+
+class Play(_OfMovie):
+    """A movie was started, or taken up again at a position."""
+
+    event_type: Literal["play"]
+    properties: PlayProperties | None = None
+
+
+class PlayProgress(_OfMovie):
+    """A movie has played up to a position."""
+
+    event_type: Literal["play_progress"]
+    properties: PlayProgressProperties
+
+
+class PlayComplete(_OfMovie):
+    """A movie has played to its end."""
+
+    event_type: Literal["play_complete"]
+    properties: PlayCompleteProperties | None = None
+
+
+class Search(Envelope):
+    """Someone searched."""
+
+    event_type: Literal["search"]
+    properties: SearchProperties
+
+
+class Rating(_OfUserAndMovie):
+    """A user rated a movie; a later rating replaces it."""
+
+    event_type: Literal["rating"]
+    properties: RatingProperties
+
+
+class RatingRemoved(_OfUserAndMovie):
+    """A user took the rating of a movie back."""
+
+    event_type: Literal["rating_removed"]
+
+
+class Comment(_OfUserAndMovie):
+    """A user wrote a comment on a movie."""
+
+    event_type: Literal["comment"]
+    properties: CommentProperties
+
+
+class CommentEdit(_OfUser):
+    """A user changed a comment."""
+
+    event_type: Literal["comment_edit"]
+    properties: CommentEditProperties
+
+
+class CommentDelete(_OfUser):
+    """A user deleted a comment."""
+
+    event_type: Literal["comment_delete"]
+    properties: CommentDeleteProperties
+
+
+class CommentVote(_OfUser):
+    """A user voted on a comment."""
+
+    event_type: Literal["comment_vote"]
+    properties: CommentVoteProperties
+
+
+class MovieReaction(_OfUserAndMovie):
+    """A user liked or disliked a movie."""
+
+    event_type: Literal["movie_reaction"]
+    properties: ReactionProperties
+
+
+class WatchlistAdd(_OfUserAndMovie):
+    """A user put a movie on the watchlist."""
+
+    event_type: Literal["watchlist_add"]
+
+
+class WatchlistRemove(_OfUserAndMovie):
+    """A user took a movie off the watchlist."""
+
+    event_type: Literal["watchlist_remove"]
+
+
+class UserUpsert(_OfUser):
+    """A user signed up or changed the profile."""
+
+    event_type: Literal["user_upsert"]
+    properties: UserProperties | None = None
+
+
+class SessionStart(Envelope):
+    """A client opened a session."""
+
+    event_type: Literal["session_start"]
+
+
+class SessionEnd(Envelope):
+    """A client closed a session."""
+
+    event_type: Literal["session_end"]
+
+
+_AnyEvent = (
+    PageView
+    | MovieView
+    | Play
+    | PlayProgress
+    | PlayComplete
+    | Search
+    | Rating
+    | RatingRemoved
+    | Comment
+    | CommentEdit
+    | CommentDelete
+    | CommentVote
+    | MovieReaction
+    | WatchlistAdd
+    | WatchlistRemove
+    | UserUpsert
+    | SessionStart
+    | SessionEnd
+)
+Event: TypeAlias = Annotated[_AnyEvent, Field(discriminator="event_type")]
+_ADAPTER: TypeAdapter[Envelope] = TypeAdapter(Event)
+
+EVENT_TYPES: tuple[str, ...] = tuple(
+    get_args(model.model_fields["event_type"].annotation)[0] for model in get_args(_AnyEvent)
+)
+
+# --- Validation ---------------------------------------------------------------------------------------------
+
+
+class InvalidEventError(BadInputError):
+    """An event does not keep to the contract.
+
+    Args:
+        problems: What is wrong, at least one.
+    """
+
+    def __init__(self, problems: list[Problem]) -> None:
+        listed = "; ".join(f"{problem.field or 'event'}: {problem.reason}" for problem in problems)
+        super().__init__(f"The event is not valid: {listed}", "GET /v1/schema shows the contract.")
+        self.problems = problems
+
+
+def validate_event(raw: Any) -> Envelope:
+    """Check one parsed event against the contract.
+
+    Args:
+        raw: The parsed JSON value, as a client sent it.
+
+    Returns:
+        The event as the model of its type, times in UTC.
+
+    Raises:
+        InvalidEventError: It does not keep to the contract; `problems` says where and why.
+    """
+    if not isinstance(raw, dict):
+        raise InvalidEventError([Problem("", "should be a JSON object")])
+    problems = list(islice(find_problems(raw), MAX_PROBLEMS))
+    # Only a value that find_problems lets pass can be measured by serialising it.
+    if not problems and len(orjson.dumps(raw.get("properties"))) > MAX_PROPERTIES_BYTES:
+        problems.append(Problem("properties", f"is longer than {MAX_PROPERTIES_BYTES} bytes"))
+    if problems:
+        raise InvalidEventError(problems)
+    try:
+        return _ADAPTER.validate_python(raw)
+    except ValidationError as error:
+        details = islice(error.errors(include_url=False, include_input=False), MAX_PROBLEMS)
+        raise InvalidEventError([_problem(detail) for detail in details]) from None
+
+
+_REASONS = {
+    "extra_forbidden": "is not a field of this event",
+    "missing": "is required",
+    "model_type": "should be a JSON object",
+}
+_SET_BY_SERVER = {"received_at", "context.ip", "context.user_agent"}
+
+
+def _problem(detail: ErrorDetails) -> Problem:
+    """Pydantic's finding in our words. None repeats the client's own values, which may be long or private."""
+    kind = detail["type"]
+    if kind in ("union_tag_not_found", "union_tag_invalid"):
+        missing = kind == "union_tag_not_found"
+        return Problem(
+            "event_type", "is required" if missing else f"should be one of {', '.join(EVENT_TYPES)}"
+        )
+    # The first part is the event type, by which the union chose the model.
+    field = printable(".".join(str(part) for part in detail["loc"][1:]))
+    if kind == "identity":
+        return Problem("user_id", detail["msg"])
+    if kind == "extra_forbidden" and field in _SET_BY_SERVER:
+        return Problem(field, "is set by the server; leave it out")
+    if field == "properties.email" and kind == "string_pattern_mismatch":
+        return Problem(field, "should be an e-mail address")
+    reason = _REASONS.get(kind) or detail["msg"].removeprefix("Input ").removeprefix("String ")
+    return Problem(field, reason)
+
+
+# --- The canonical form -------------------------------------------------------------------------------------
+
+SPARK_ENVELOPE_DDL = (
+    "event_id string, event_type string, schema_version int, occurred_at string, received_at string,"
+    " user_id string, anonymous_id string, session_id string, movie_id bigint,"
+    " context struct<user_agent: string, ip: string, locale: string, referrer: string,"
+    " app_version: string, screen: string>"
+)
+"""The canonical form for Spark's `from_json`, without `properties`, whose shape depends on the event type."""
+
+
+def iso_utc(moment: datetime) -> str:
+    """A time as every JSON of ours writes it, for example `2026-01-01T00:00:00.000000Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def envelope_bytes(
+    event: Envelope, received_at: datetime, ip: str | None, user_agent: str | None
+) -> bytes:
+    """The canonical JSON of an event: every field of the envelope, null where there is no value.
+
+    Args:
+        event: A validated event.
+        received_at: When the server took it.
+        ip: The address it came from.
+        user_agent: The `User-Agent` header it came with.
+
+    Returns:
+        The value of the Kafka message.
+    """
+    context = event.context or Context()
+    return orjson.dumps(
+        {
+            "event_id": event.event_id,
+            "event_type": event.event_type,
+            "schema_version": event.schema_version,
+            "occurred_at": iso_utc(event.occurred_at),
+            "received_at": iso_utc(received_at),
+            "user_id": event.user_id,
+            "anonymous_id": event.anonymous_id,
+            "session_id": event.session_id,
+            "movie_id": event.movie_id,
+            "context": {
+                "user_agent": user_agent,
+                "ip": ip,
+                "locale": context.locale,
+                "referrer": context.referrer,
+                "app_version": context.app_version,
+                "screen": context.screen,
+            },
+            "properties": event.properties and event.properties.model_dump(exclude_unset=True),
+        }
+    )
+
+
+def partition_key(event: Envelope) -> bytes:
+    """The key of the Kafka message: one visitor's events share a partition, and so keep their order."""
+    return (event.user_id or event.anonymous_id or "").encode()
+
+
+def json_schema() -> dict[str, Any]:
+    """The contract as JSON Schema, each released version by its number.
+
+    Rules that JSON Schema cannot say are in its description.
+    """
+    schema = _ADAPTER.json_schema()
+    schema["title"] = f"Cinelake event, version {SCHEMA_VERSION}"
+    schema["description"] = (
+        "Text contains no NUL character and no lone surrogate; numbers are finite and integers fit 64 bits;"
+        f" properties take at most {MAX_PROPERTIES_BYTES} bytes of JSON and nest at most {MAX_DEPTH} levels;"
+        " times carry an offset from UTC. The server sets received_at, context.ip and context.user_agent."
+    )
+    return {"current_version": SCHEMA_VERSION, "versions": {str(SCHEMA_VERSION): schema}}

@@ -1,0 +1,232 @@
+"""The Kafka producer: a record counts as published when the broker has acknowledged it, and not before."""
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from cinelake.errors import ServiceError
+from cinelake.log import get_logger
+from cinelake.settings import Settings
+from ingestion.topics import MAX_MESSAGE_BYTES
+
+DELIVERY_SECONDS = 10
+"""How long the broker has to acknowledge a record before the producer gives it up."""
+_HINT = "Check that Kafka runs (`cinelake status`) and send the same records again."
+_POLL_SECONDS = 0.1
+_QUIET_SECONDS = 30
+
+_BROKER_AWAY = {
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._FATAL,
+    KafkaError._MSG_TIMED_OUT,
+    KafkaError._PURGE_INFLIGHT,
+    KafkaError._PURGE_QUEUE,
+    KafkaError._TIMED_OUT,
+    KafkaError._TRANSPORT,
+}
+
+
+class Record(NamedTuple):
+    """One message to publish.
+
+    Args:
+        topic: The topic's name.
+        key: Decides the partition; None spreads the records.
+        value: The message.
+        headers: Names and values that travel with it.
+    """
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+class _Delivery:
+    """The records of one `publish` call that are still on their way."""
+
+    def __init__(self, count: int) -> None:
+        self.errors: list[KafkaError | None] = [None] * count
+        self._open = count
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+
+    def report(self, index: int, error: KafkaError | None) -> None:
+        with self._lock:
+            self.errors[index] = error
+            self._open -= 1
+            if self._open == 0:
+                self._done.set()
+
+    def wait(self, seconds: float) -> bool:
+        return self._done.wait(max(seconds, 0))
+
+
+class EventProducer:
+    """An idempotent Kafka producer that many threads may share.
+
+    The connection is made at the first use, and anew after a fork or a fatal error, because neither
+    librdkafka's threads nor its sequence numbers survive those.
+
+    Args:
+        settings: `kafka_bootstrap_servers` is used.
+        queue_size: How many unacknowledged records are held at most.
+        delivery_seconds: How long the broker has to acknowledge a record.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        queue_size: int = 100_000,
+        delivery_seconds: float = DELIVERY_SECONDS,
+    ) -> None:
+        self._config: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": settings.kafka,
+            "client.id": "cinelake",
+            "acks": "all",
+            "enable.idempotence": True,
+            "linger.ms": 5,
+            "queue.buffering.max.messages": queue_size,
+            "queue.buffering.max.kbytes": 256 * 1024,
+            "message.max.bytes": MAX_MESSAGE_BYTES,
+            "delivery.timeout.ms": int(delivery_seconds * 1000),
+            # A broker that comes back is found again within a second, not within the default ten.
+            "reconnect.backoff.max.ms": 1000,
+            # librdkafka would write to standard error by itself; `_on_error` says the same as a log line.
+            "log_level": 0,
+        }
+        self._lock = threading.Lock()
+        self._connection: _Connection | None = None
+        self._abandoned: list[_Connection] = []
+
+    def publish(
+        self, records: Sequence[Record], timeout: float = DELIVERY_SECONDS + 2
+    ) -> list[ServiceError | None]:
+        """Send records and wait until each has its delivery report.
+
+        Args:
+            records: What to send; records with one key keep their order.
+            timeout: Seconds to wait, for room in the queue and for the reports together.
+
+        Returns:
+            For each record None when the broker has acknowledged it, else why the broker refused it.
+
+        Raises:
+            ServiceError: The broker is away or the queue is full. Some records may have arrived all the same,
+                so the caller sends all of them again; their ids make that harmless.
+        """
+        if not records:
+            return []
+        connection = self._connected()
+        delivery = _Delivery(len(records))
+        deadline = time.monotonic() + timeout
+        self._enqueue(connection.producer, records, delivery, deadline)
+        if not delivery.wait(deadline - time.monotonic()):
+            raise ServiceError(f"Kafka did not acknowledge within {timeout:g} s.", _HINT)
+        away = next((e for e in delivery.errors if e and e.code() in _BROKER_AWAY), None)
+        if away is not None:
+            raise ServiceError(f"Kafka is away: {away.str()}", _HINT)
+        return [ServiceError(error.str(), _HINT) if error else None for error in delivery.errors]
+
+    def _enqueue(
+        self, producer: Producer, records: Sequence[Record], delivery: _Delivery, deadline: float
+    ) -> None:
+        for index, record in enumerate(records):
+
+            def report(error: KafkaError | None, _: Message, index: int = index) -> None:
+                delivery.report(index, error)
+
+            while True:
+                try:
+                    producer.produce(
+                        record.topic,
+                        value=record.value,
+                        key=record.key,
+                        headers=list(record.headers),
+                        on_delivery=report,
+                    )
+                    break
+                except BufferError:
+                    if time.monotonic() > deadline:
+                        raise ServiceError("The queue to Kafka is full.", _HINT) from None
+                    time.sleep(0.01)
+                except KafkaException as error:
+                    # Refused before it left, for example too large: the others still go.
+                    if error.args[0].fatal():
+                        raise ServiceError(f"Kafka is away: {error.args[0].str()}", _HINT) from None
+                    delivery.report(index, error.args[0])
+                    break
+
+    def is_reachable(self, topics: Sequence[str], timeout: float = 2) -> bool:
+        """Whether a broker answers within `timeout` seconds and has the topics."""
+        try:
+            known = self._connected().producer.list_topics(timeout=timeout).topics
+        except KafkaException:
+            return False
+        return all(name in known and known[name].error is None for name in topics)
+
+    def close(self, timeout: float = DELIVERY_SECONDS) -> int:
+        """Wait for what is on its way, then let go of the connection.
+
+        Args:
+            timeout: Seconds to wait at most.
+
+        Returns:
+            How many records were not acknowledged in time.
+        """
+        with self._lock:
+            connection, self._connection = self._connection, None
+        if connection is None or connection.pid != os.getpid():
+            return 0
+        return connection.close(timeout)
+
+    def _connected(self) -> "_Connection":
+        with self._lock:
+            connection = self._connection
+            if connection and connection.pid == os.getpid() and not connection.is_broken:
+                return connection
+            if connection:
+                # Destroying a producer of the parent process, or one with a fatal error, could block for ever.
+                self._abandoned.append(connection)
+                connection.stop()
+            self._connection = _Connection(self._config)
+            return self._connection
+
+
+class _Connection:
+    """One librdkafka producer and the thread that hands out its delivery reports."""
+
+    def __init__(self, config: dict[str, str | int | float | bool]) -> None:
+        self.pid = os.getpid()
+        self.is_broken = False
+        self._quiet_until = 0.0
+        self._stopping = threading.Event()
+        self.producer = Producer({**config, "error_cb": self._on_error})
+        self._thread = threading.Thread(target=self._poll, name="kafka-reports", daemon=True)
+        self._thread.start()
+
+    def close(self, timeout: float) -> int:
+        left = self.producer.flush(timeout)
+        self.stop()
+        self._thread.join(timeout=1)
+        return int(left)
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def _poll(self) -> None:
+        while not self._stopping.is_set():
+            self.producer.poll(_POLL_SECONDS)
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            self.is_broken = True
+            get_logger("producer").error("kafka_fatal_error", reason=error.str())
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN and time.monotonic() > self._quiet_until:
+            # librdkafka says so again at each attempt to connect, every second.
+            self._quiet_until = time.monotonic() + _QUIET_SECONDS
+            get_logger("producer").warning("kafka_away", reason=error.str())

@@ -1,0 +1,22 @@
+"""Simulated visitors: seeded, so that what they send is known in advance and can be found again."""
+
+from ingestion.simulate.sending import send_simulation
+from ingestion.simulate.stream import (
+    DEFAULT_SEED,
+    DEFAULT_START,
+    SimulatedEvent,
+    SimulationTruth,
+    simulate,
+)
+from ingestion.simulate.visitors import Movie, movie_from
+
+__all__ = [
+    "DEFAULT_SEED",
+    "DEFAULT_START",
+    "Movie",
+    "SimulatedEvent",
+    "SimulationTruth",
+    "movie_from",
+    "send_simulation",
+    "simulate",
+]

@@ -1,0 +1,1 @@
+"""TMDB metadata: from a file to MongoDB, and from there to Kafka."""

@@ -1,0 +1,107 @@
+"""The Kafka topics: their names, how they are made, and how far each has come."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.errors import KafkaError
+
+from cinelake.errors import ServiceError
+from cinelake.settings import Settings
+
+USER_LOGS = "user_logs"
+"""Accepted events, keyed by user or anonymous id."""
+USER_LOGS_REJECTED = "user_logs_rejected"
+"""Refused events, with the reasons and the original bytes."""
+MOVIE = "movie"
+"""TMDB movies, keyed by TMDB id; compacted, so that the latest of each stays."""
+
+MAX_MESSAGE_BYTES = 2 * 1024 * 1024
+"""A refused body of 1 MiB, in base64 and with its reasons, must fit into one message."""
+
+_KEEP = {
+    # Kafka's own default deletes after 7 days, also what bronze has not read yet: a laptop that was off for a week
+    # would lose accepted events. An operator with a lake that keeps up may set a shorter time.
+    "retention.ms": "-1",
+    "max.message.bytes": str(MAX_MESSAGE_BYTES),
+}
+_TOPICS = (
+    NewTopic(USER_LOGS, num_partitions=4, topic_configs=_KEEP),
+    NewTopic(USER_LOGS_REJECTED, num_partitions=1, topic_configs=_KEEP),
+    NewTopic(MOVIE, num_partitions=4, topic_configs={**_KEEP, "cleanup.policy": "compact"}),
+)
+
+
+def ensure_topics(settings: Settings) -> list[str]:
+    """Make the topics that do not exist yet; those that do are left as they are.
+
+    Args:
+        settings: `kafka_bootstrap_servers` is used.
+
+    Returns:
+        The names of the topics that were made.
+
+    Raises:
+        ServiceError: The broker is away or refuses.
+    """
+    with (
+        _service_errors(settings),
+        closing(KafkaAdminClient(bootstrap_servers=settings.kafka.split(","))) as admin,
+    ):
+        existing = set(admin.list_topics())
+        missing = [topic for topic in _TOPICS if topic.name not in existing]
+        if missing:
+            # Another process may make them at the same moment; that one error is welcome.
+            answer = admin.create_topics(missing, raise_errors=False, wait_for_metadata=True)
+            _refuse_failures(answer)
+        return [topic.name for topic in missing]
+
+
+_TOPIC_ALREADY_EXISTS = 36
+
+
+def _refuse_failures(answer: dict[str, list[dict[str, object]]]) -> None:
+    for topic in answer["topics"]:
+        if topic["error_code"] not in (0, _TOPIC_ALREADY_EXISTS):
+            raise ServiceError(
+                f"Kafka did not make the topic {topic['name']}: {topic.get('error_message')}",
+                "Make it by hand, or give this client the right to create topics.",
+            )
+
+
+def topic_end_offsets(settings: Settings, topic: str) -> dict[int, int]:
+    """How far a topic has come.
+
+    Args:
+        settings: `kafka_bootstrap_servers` is used.
+        topic: The topic's name.
+
+    Returns:
+        The offset that the next message of each partition will get, by partition.
+
+    Raises:
+        ServiceError: The broker is away, or there is no such topic.
+    """
+    with (
+        _service_errors(settings),
+        closing(KafkaConsumer(bootstrap_servers=settings.kafka.split(","))) as consumer,
+    ):
+        partitions = consumer.partitions_for_topic(topic)
+        if not partitions:
+            raise ServiceError(
+                f"Kafka has no topic {topic}.", "Run `cinelake up`, which makes the topics."
+            )
+        ends = consumer.end_offsets([TopicPartition(topic, number) for number in partitions])
+        return {where.partition: end for where, end in sorted(ends.items())}
+
+
+@contextmanager
+def _service_errors(settings: Settings) -> Iterator[None]:
+    try:
+        yield
+    except KafkaError as error:
+        raise ServiceError(
+            f"Kafka at {settings.kafka} does not answer: {error}",
+            "Run `cinelake up`, or check KAFKA_BOOTSTRAP_SERVERS.",
+        ) from error

@@ -1,0 +1,47 @@
+"""Promises of the producer that show without a broker; the others are kept in the integration tests."""
+
+import socket
+import time
+
+import pytest
+
+from cinelake.errors import ServiceError
+from cinelake.settings import Settings, load_settings
+from ingestion.producer import EventProducer, Record
+
+
+@pytest.fixture
+def nobody() -> Settings:
+    """Settings that name a port on which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    return load_settings(KAFKA_BOOTSTRAP_SERVERS=f"127.0.0.1:{port}")
+
+
+def test_a_broker_that_is_away_is_an_error_and_soon(nobody: Settings) -> None:
+    producer = EventProducer(nobody, delivery_seconds=0.5)
+    began = time.monotonic()
+    with pytest.raises(ServiceError, match="Kafka"):
+        producer.publish([Record("t", b"k", b"v")], timeout=5)
+    assert time.monotonic() - began < 4
+    assert not producer.is_reachable(["t"], timeout=0.2)
+    producer.close(timeout=1)
+
+
+def test_a_report_that_does_not_come_is_an_error(nobody: Settings) -> None:
+    producer = EventProducer(nobody, delivery_seconds=5)
+    with pytest.raises(ServiceError, match="did not acknowledge"):
+        producer.publish([Record("t", b"k", b"v")], timeout=0.3)
+    assert producer.close(timeout=0.1) == 1
+
+
+def test_a_full_queue_is_an_error(nobody: Settings) -> None:
+    producer = EventProducer(nobody, queue_size=3, delivery_seconds=5)
+    with pytest.raises(ServiceError, match="full"):
+        producer.publish([Record("t", None, b"v")] * 10, timeout=0.3)
+    producer.close(timeout=0.1)
+
+
+def test_nothing_to_publish_needs_no_broker(nobody: Settings) -> None:
+    assert EventProducer(nobody).publish([]) == []

@@ -1,0 +1,151 @@
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cinelake.errors import BadInputError
+from ingestion.raw_store import _escape, _unescape, _with_keys, content_hash
+from ingestion.tmdb.catalog import count_movies, read_movies
+
+ROW = {
+    "id": "19995",
+    "title": "Avatar",
+    "budget": "237000000",
+    "genres": '[{"id": 28, "name": "Action"}]',
+    "keywords": '[{"id": 1463, "name": "culture clash"}]',
+    "homepage": "",
+    "overview": 'He said "hi",\nand left',
+    "popularity": "150.437577",
+    "release_date": "2009-12-10",
+    "runtime": "162.0",
+    "vote_average": "7.2",
+    "vote_count": "11800",
+}
+
+
+def write_csv(path: Path, *rows: dict[str, str]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def test_a_csv_row_becomes_tmdbs_answer(tmp_path: Path) -> None:
+    (movie,) = read_movies(write_csv(tmp_path / "movies.csv", ROW))
+    assert movie == {
+        "id": 19995,
+        "title": "Avatar",
+        "budget": 237000000,
+        "genres": [{"id": 28, "name": "Action"}],
+        "keywords": {"keywords": [{"id": 1463, "name": "culture clash"}]},
+        "homepage": None,
+        "overview": 'He said "hi",\nand left',
+        "popularity": 150.437577,
+        "release_date": "2009-12-10",
+        "runtime": 162,
+        "vote_average": 7.2,
+        "vote_count": 11800,
+    }
+    assert type(movie["runtime"]) is type(movie["budget"]) is int
+
+
+def test_blank_fields_are_null(tmp_path: Path) -> None:
+    blank = dict.fromkeys(ROW, "") | {"id": "1", "title": "Untitled"}
+    (movie,) = read_movies(write_csv(tmp_path / "movies.csv", blank))
+    assert {name for name, value in movie.items() if value is not None} == {"id", "title"}
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".ndjson", ".json"])
+def test_json_lines_are_taken_as_they_are(tmp_path: Path, suffix: str) -> None:
+    movies = [{"id": 1, "title": "é", "release_date": "", "x": {"$a.b": None}}, {"id": 2}]
+    path = tmp_path / f"movies{suffix}"
+    path.write_text("\n\n".join(json.dumps(movie) for movie in movies))
+    assert list(read_movies(path)) == movies
+    assert count_movies(path) == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "nope",
+        "[1]",
+        "{}",
+        '{"id": "1"}',
+        '{"id": true}',
+        '{"id": 0}',
+        '{"id": 1.5}',
+        '{"id": 1, "n": 18446744073709551615}',
+    ],
+)
+def test_a_bad_json_line_is_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "movies.jsonl"
+    path.write_text('{"id": 1}\n' + line + '\n{"id": 2}\n')
+    with pytest.raises(BadInputError, match=r"movies\.jsonl, line 2 "):
+        list(read_movies(path))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": ""},
+        {"id": "x"},
+        {"id": "1.5"},
+        {"budget": "cheap"},
+        {"vote_average": "nan"},
+        {"runtime": "inf"},
+        {"genres": "[{'id': 28}]"},
+    ],
+)
+def test_a_bad_csv_row_is_named(tmp_path: Path, change: dict[str, str]) -> None:
+    good = ROW | {"overview": ""}
+    path = write_csv(tmp_path / "movies.csv", good, good | change)
+    with pytest.raises(BadInputError, match=r"movies\.csv, line 3 "):
+        list(read_movies(path))
+
+
+def test_a_row_of_the_wrong_length_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "movies.csv"
+    path.write_text("id,title\n1,a\n2\n")
+    with pytest.raises(BadInputError, match="line 3 has not as many fields"):
+        list(read_movies(path))
+    path.write_text("id,title\n1,a,b\n")
+    with pytest.raises(BadInputError, match="line 2 has not as many fields"):
+        list(read_movies(path))
+
+
+def test_a_missing_column_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "movies.csv"
+    path.write_text("title\na\n")
+    with pytest.raises(BadInputError, match="lacks the column id"):
+        list(read_movies(path))
+
+
+@pytest.mark.parametrize("name", ["nowhere.csv", "movies.xlsx", "."])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadInputError):
+        list(read_movies(tmp_path / name))
+
+
+def test_bytes_that_are_not_utf_8_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "movies.csv"
+    path.write_bytes(b"id,title\n1,caf\xe9\n")
+    with pytest.raises(BadInputError, match="UTF-8"):
+        list(read_movies(path))
+
+
+def test_the_content_hash_knows_no_order_of_keys() -> None:
+    assert content_hash({"id": 1, "a": {"x": 1, "y": 2}}) == content_hash(
+        {"a": {"y": 2, "x": 1}, "id": 1}
+    )
+    assert content_hash({"id": 1, "a": None}) != content_hash({"id": 1})
+
+
+@pytest.mark.parametrize("key", ["", "$set", "a.b", "\0", "~", "~0", "~~0", "a~\0~", "\1~"])
+def test_any_key_survives_the_raw_store(key: str) -> None:
+    payload: dict[str, Any] = {key: [{key: {key: 1}}], "id": 1}
+    stored = _with_keys(payload, _escape)
+    assert not any("\0" in name for name in stored)
+    assert _with_keys(stored, _unescape) == payload
