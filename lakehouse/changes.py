@@ -1,0 +1,97 @@
+"""Reading Delta tables without Spark: versions, row counts and the change data feed, as Arrow."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+from deltalake import DeltaTable, QueryBuilder
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from cinelake.errors import ServiceError
+from cinelake.settings import Settings
+from lakehouse.tables import table_path
+
+CHANGE_TYPE = "_change_type"
+COMMIT_VERSION = "_commit_version"
+
+
+def open_table(settings: Settings, full_name: str) -> DeltaTable | None:
+    """The Delta table as it is now, or None when no refresh has made it yet."""
+    try:
+        return DeltaTable(table_path(settings, full_name))
+    except TableNotFoundError:
+        return None
+
+
+def current_version(settings: Settings, full_name: str) -> int:
+    """The table's newest version; -1 when it does not exist."""
+    delta = open_table(settings, full_name)
+    return delta.version() if delta else -1
+
+
+def query(settings: Settings, full_name: str, sql: str) -> pa.Table:
+    """Run a query on one table.
+
+    Args:
+        settings: Tells where the lake is.
+        full_name: For example `silver.events`.
+        sql: A DataFusion query that names the table `t`.
+
+    Returns:
+        The result; without rows and columns when the table does not exist.
+    """
+    delta = open_table(settings, full_name)
+    if delta is None:
+        return pa.table({})
+    result = QueryBuilder().register("t", delta).execute(sql)
+    return pa.table(result.read_all())
+
+
+def count_rows(settings: Settings, full_name: str, where: str = "true") -> int:
+    """How many rows the table holds that meet a DataFusion condition; 0 when it does not exist."""
+    counted = query(settings, full_name, f"select count(*) as n from t where {where}")
+    return int(counted["n"][0].as_py()) if counted.num_rows else 0
+
+
+def read_changes(
+    settings: Settings,
+    full_name: str,
+    after: int,
+    upto: int,
+    columns: Sequence[str] | None = None,
+) -> pa.RecordBatchReader:
+    """The rows that were inserted, updated or deleted in the versions `after` < version <= `upto`.
+
+    Args:
+        settings: Tells where the lake is.
+        full_name: For example `silver.events`.
+        after: The last version that is already known; -1 for none.
+        upto: The last version to read.
+        columns: Columns wanted; None for all.
+
+    Returns:
+        Batches with the columns, `_change_type` (`insert`, `update_preimage`, `update_postimage`, `delete`) and
+        `_commit_version`.
+
+    Raises:
+        ServiceError: The change data feed no longer reaches back that far.
+    """
+    delta = open_table(settings, full_name)
+    # Quoted: delta-rs reads them as SQL, where `offset` is a word of the language.
+    wanted = [f'"{name}"' for name in (*columns, CHANGE_TYPE, COMMIT_VERSION)] if columns else None
+    try:
+        if delta is None:
+            raise ServiceError(f"{full_name} does not exist.", "Run `cinelake refresh`.")
+        reader = delta.load_cdf(starting_version=after + 1, ending_version=upto, columns=wanted)
+        return _without_views(pa.RecordBatchReader.from_stream(reader))
+    except (OSError, ValueError, DeltaError) as error:
+        raise ServiceError(
+            f"The changes of {full_name} from version {after + 1} to {upto} cannot be read: {error}",
+            "If old versions were vacuumed, load the table anew with `cinelake publish --full`.",
+        ) from error
+
+
+def _without_views(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
+    """The same batches with plain text and binary columns: Arrow's functions do not know its view types yet."""
+    plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+    fields = [field.with_type(plain.get(field.type, field.type)) for field in reader.schema]
+    return reader.cast(pa.schema(fields))

@@ -1,0 +1,261 @@
+"""Table contracts in the Open Data Contract Standard (ODCS) v3: the one source of every schema.
+
+A contract is read from `lakehouse/contracts/<layer>/<table>.yaml` into a `Table`; from it come the Spark
+schema, the PostgreSQL DDL, the Great Expectations suite, the dbt sources and the data dictionary.
+Source of the format: https://bitol-io.github.io/open-data-contract-standard/
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pyspark.sql import types as spark
+
+from cinelake.errors import BadInputError
+
+CONTRACTS = Path(__file__).parent / "contracts"
+
+PhysicalType = Literal[
+    "string", "bigint", "int", "double", "date", "timestamp", "boolean", "binary"
+]
+Layer = Literal["bronze", "silver"]
+
+SPARK_TYPES: dict[PhysicalType, spark.DataType] = {
+    "string": spark.StringType(),
+    "bigint": spark.LongType(),
+    "int": spark.IntegerType(),
+    "double": spark.DoubleType(),
+    "date": spark.DateType(),
+    "timestamp": spark.TimestampType(),
+    "boolean": spark.BooleanType(),
+    "binary": spark.BinaryType(),
+}
+POSTGRES_TYPES: dict[PhysicalType, str] = {
+    "string": "text",
+    "bigint": "bigint",
+    "int": "integer",
+    "double": "double precision",
+    "date": "date",
+    "timestamp": "timestamptz",
+    "boolean": "boolean",
+}
+"""Binary columns have no PostgreSQL type on purpose: raw bytes stay in the lake."""
+
+
+class Column(BaseModel):
+    """One column: its type, whether it may be null, and the rules its values keep."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    type: PhysicalType
+    description: str
+    required: bool
+    key_position: int | None = None
+    unique: bool = False
+    is_uuid: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    pattern: str | None = None
+    valid_values: tuple[str, ...] = ()
+    pii: str | None = None
+    references: tuple[str, str] | None = None
+    """Table and column of the same layer that a value must exist in."""
+
+    @property
+    def postgres_type(self) -> str | None:
+        """The PostgreSQL type, or None for a column that is not published."""
+        return "uuid" if self.is_uuid else POSTGRES_TYPES.get(self.type)
+
+
+class Table(BaseModel):
+    """One table of the lake, as its contract describes it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    layer: Layer
+    name: str
+    version: str
+    purpose: str
+    grain: str
+    owner: str
+    columns: tuple[Column, ...]
+    cluster_by: tuple[str, ...] = ()
+    freshness_column: str | None = None
+    freshness_hours: int | None = None
+
+    @property
+    def full_name(self) -> str:
+        """`<layer>.<table>`."""
+        return f"{self.layer}.{self.name}"
+
+    @property
+    def key(self) -> list[str]:
+        """Names of the primary key's columns, in order."""
+        keyed = [column for column in self.columns if column.key_position]
+        return [
+            column.name for column in sorted(keyed, key=lambda column: column.key_position or 0)
+        ]
+
+    @property
+    def column_names(self) -> list[str]:
+        """Names of all columns, in order."""
+        return [column.name for column in self.columns]
+
+    @property
+    def published_columns(self) -> list[Column]:
+        """The columns that PostgreSQL gets: all but raw bytes."""
+        return [column for column in self.columns if column.postgres_type]
+
+    def spark_schema(self) -> spark.StructType:
+        """The Spark schema of the table, with nullability and column comments."""
+        return spark.StructType(
+            [
+                spark.StructField(
+                    column.name,
+                    SPARK_TYPES[column.type],
+                    nullable=not column.required,
+                    metadata={"comment": column.description},
+                )
+                for column in self.columns
+            ]
+        )
+
+    def postgres_ddl(self) -> list[str]:
+        """Statements that make the table in PostgreSQL when it is not there, with comments.
+
+        Besides the contract's columns each table has `_lake_version`, the Delta version in which the row
+        last changed, and `_deleted`, which marks a row that silver no longer holds.
+        """
+        lines = [
+            f"    {column.name} {column.postgres_type}{' not null' if column.required else ''}"
+            for column in self.published_columns
+        ]
+        lines += [
+            "    _lake_version bigint not null",
+            "    _deleted boolean not null default false",
+        ]
+        lines.append(f"    primary key ({', '.join(self.key)})")
+        body = ",\n".join(lines)
+        return [
+            f"create table if not exists {self.full_name} (\n{body}\n)",
+            f"create index if not exists {self.name}_lake_version on {self.full_name} (_lake_version)",
+            f"comment on table {self.full_name} is {quote_literal(self.purpose)}",
+            *(
+                f"comment on column {self.full_name}.{column.name} is {quote_literal(column.description)}"
+                for column in self.published_columns
+            ),
+        ]
+
+
+def quote_literal(text: str) -> str:
+    """`text` as a standard SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+class _Odcs(BaseModel):
+    """Base of the parts of the standard that Cinelake uses; other fields of the standard are let through."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class _Property(_Odcs):
+    name: str
+    physicalType: PhysicalType
+    description: str = Field(min_length=1)
+    required: bool = False
+    primaryKeyPosition: int | None = None
+    unique: bool = False
+    classification: str | None = None
+    logicalTypeOptions: dict[str, Any] = {}
+    quality: list[dict[str, Any]] = []
+    relationships: list[dict[str, str]] = []
+
+    def column(self) -> Column:
+        valid = [
+            q["arguments"]["validValues"] for q in self.quality if q["metric"] == "invalidValues"
+        ]
+        target = self.relationships[0]["to"].split(".") if self.relationships else None
+        return Column(
+            name=self.name,
+            type=self.physicalType,
+            description=self.description,
+            required=self.required,
+            key_position=self.primaryKeyPosition,
+            unique=self.unique,
+            is_uuid=self.logicalTypeOptions.get("format") == "uuid",
+            minimum=self.logicalTypeOptions.get("minimum"),
+            maximum=self.logicalTypeOptions.get("maximum"),
+            pattern=self.logicalTypeOptions.get("pattern"),
+            valid_values=tuple(valid[0]) if valid else (),
+            pii=self.classification,
+            references=(target[0], target[1]) if target else None,
+        )
+
+
+class _Schema(_Odcs):
+    name: str
+    dataGranularityDescription: str
+    properties: list[_Property]
+    customProperties: list[dict[str, Any]] = []
+
+
+class _Document(_Odcs):
+    apiVersion: str = Field(pattern=r"^v3\.")
+    kind: Literal["DataContract"]
+    id: str
+    version: str
+    description: dict[str, str]
+    schemas: list[_Schema] = Field(alias="schema", min_length=1, max_length=1)
+    slaProperties: list[dict[str, Any]] = []
+    team: dict[str, Any]
+
+    def table(self) -> Table:
+        schema = self.schemas[0]
+        layer, name = self.id.split(".")
+        custom = {item["property"]: item["value"] for item in schema.customProperties}
+        freshness = next(
+            (sla for sla in self.slaProperties if sla["property"] == "freshness"), None
+        )
+        return Table(
+            layer=layer,
+            name=name,
+            version=self.version,
+            purpose=self.description["purpose"],
+            grain=schema.dataGranularityDescription,
+            owner=self.team["name"],
+            columns=tuple(prop.column() for prop in schema.properties),
+            cluster_by=tuple(custom.get("clusterBy", ())),
+            freshness_column=freshness["element"].split(".")[1] if freshness else None,
+            freshness_hours=freshness["value"] if freshness else None,
+        )
+
+
+def read_contract(path: Path) -> Table:
+    """Read one contract file.
+
+    Raises:
+        BadInputError: The file is not a contract; the message names the file and the field.
+    """
+    try:
+        return _Document.model_validate(yaml.safe_load(path.read_text("utf-8"))).table()
+    except (ValidationError, KeyError, ValueError, yaml.YAMLError) as error:
+        raise BadInputError(
+            f"{path} is not a valid data contract: {error}",
+            "Compare it with a neighbour in lakehouse/contracts and with the ODCS v3 documentation.",
+        ) from error
+
+
+@cache
+def table(full_name: str) -> Table:
+    """The contract of one table by its full name, for example `silver.ratings`."""
+    layer, name = full_name.split(".")
+    return read_contract(CONTRACTS / layer / f"{name}.yaml")
+
+
+@cache
+def tables(layer: Layer) -> tuple[Table, ...]:
+    """All contracts of a layer, by name."""
+    return tuple(read_contract(path) for path in sorted((CONTRACTS / layer).glob("*.yaml")))

@@ -1,0 +1,154 @@
+"""Silver to PostgreSQL: only the rows that changed, in one transaction with the watermark.
+
+Each table's change data feed since its watermark is copied into a temporary table, reduced to the last change of each
+key, and merged. A row that silver no longer holds stays as a tombstone (`_deleted`), so that incremental
+models downstream can see it go.
+"""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psycopg
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.csv
+
+from cinelake.log import get_logger
+from cinelake.postgres import connect
+from cinelake.settings import Settings
+from lakehouse import changes, watermarks
+from lakehouse.contract import Table, tables
+
+log = get_logger("publish")
+
+
+@dataclass(frozen=True)
+class Published:
+    """What happened to one table.
+
+    Args:
+        table: Its full name.
+        changes: Rows read from the change data feed.
+        merged: Rows inserted, updated or marked deleted in PostgreSQL.
+        lake_version: The Delta version PostgreSQL now stands at.
+    """
+
+    table: str
+    changes: int
+    merged: int
+    lake_version: int
+
+
+def ensure_tables(settings: Settings) -> None:
+    """Make the silver tables and `ops.watermarks` in PostgreSQL where they are missing."""
+    with connect(settings, "loader") as connection:
+        watermarks.ensure(connection)
+        for table in tables("silver"):
+            for statement in table.postgres_ddl():
+                connection.execute(statement.encode())
+
+
+def publish(settings: Settings, progress: Callable[[int], None] | None = None) -> list[Published]:
+    """Bring every silver table in PostgreSQL up to the lake's newest version.
+
+    Args:
+        settings: Tells where the lake and PostgreSQL are.
+        progress: Called with 1 after each table.
+
+    Returns:
+        What happened, a row a table.
+
+    Raises:
+        ServiceError: PostgreSQL cannot be reached, or the change data feed does not reach back far enough.
+    """
+    ensure_tables(settings)
+    done = []
+    for table in tables("silver"):
+        result = publish_table(settings, table)
+        log.info("published", **result.__dict__)
+        done.append(result)
+        if progress:
+            progress(1)
+    return done
+
+
+def publish_table(settings: Settings, table: Table) -> Published:
+    """Bring one table up to date; run twice, the second finds nothing to do."""
+    newest = changes.current_version(settings, table.full_name)
+    with connect(settings, "loader") as connection:
+        watermark = watermarks.lock(connection, table.full_name)
+        if newest <= watermark:
+            return Published(table.full_name, 0, 0, watermark)
+        copied = _copy_changes(connection, settings, table, watermark, newest)
+        merged = connection.execute(_merge_statement(table)).rowcount if copied else 0
+        watermarks.write(connection, table.full_name, newest)
+    return Published(table.full_name, copied, merged, newest)
+
+
+def reset(settings: Settings, table: Table) -> None:
+    """Forget the watermark and the rows of one table, so that the next `publish` loads it whole."""
+    with connect(settings, "loader") as connection:
+        connection.execute(f"truncate {table.full_name}".encode())
+        watermarks.write(connection, table.full_name, -1)
+
+
+def _copy_changes(
+    connection: psycopg.Connection, settings: Settings, table: Table, after: int, upto: int
+) -> int:
+    """COPY the changes into the temporary table `changes`; returns how many rows."""
+    names = [column.name for column in table.published_columns]
+    columns = ", ".join(f"{c.name} {c.postgres_type}" for c in table.published_columns)
+    connection.execute(
+        f"create temporary table changes ({columns}, _change_type text, _lake_version bigint) on commit drop".encode()
+    )
+    listed = ", ".join([*names, "_change_type", "_lake_version"])
+    rows = 0
+    statement = f"copy changes ({listed}) from stdin with (format csv)".encode()
+    with connection.cursor().copy(statement) as copy:
+        for batch in changes.read_changes(settings, table.full_name, after, upto, names):
+            kept = _without_preimages(batch, names)
+            if kept.num_rows:
+                copy.write(_as_csv(kept))
+                rows += kept.num_rows
+    return rows
+
+
+def _without_preimages(batch: pa.RecordBatch, names: list[str]) -> pa.Table:
+    whole = pa.Table.from_batches([batch]).select(
+        [*names, changes.CHANGE_TYPE, changes.COMMIT_VERSION]
+    )
+    return whole.filter(pa.compute.not_equal(whole[changes.CHANGE_TYPE], "update_preimage"))
+
+
+def _as_csv(rows: pa.Table) -> bytes:
+    """CSV as PostgreSQL reads it: text quoted, null as an empty field without quotes."""
+    out = io.BytesIO()
+    options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="needed")
+    pyarrow.csv.write_csv(rows, out, options)
+    return out.getvalue()
+
+
+def _merge_statement(table: Table) -> bytes:
+    names = [column.name for column in table.published_columns]
+    keys = ", ".join(table.key)
+    same_key = " and ".join(f"old.{name} = new.{name}" for name in table.key)
+    updates = ", ".join(f"{name} = new.{name}" for name in names if name not in table.key)
+    also = f"{updates}, " if updates else ""
+    values = ", ".join(f"new.{name}" for name in names)
+    # A key that was deleted and inserted in one version is there, so a deletion sorts first and loses.
+    return f"""
+        merge into {table.full_name} as old
+        using (
+            select distinct on ({keys}) *
+            from changes
+            order by {keys}, _lake_version desc, (_change_type = 'delete')
+        ) as new on {same_key}
+        when matched and new._change_type = 'delete' then
+            update set _deleted = true, _lake_version = new._lake_version
+        when matched then
+            update set {also}_deleted = false, _lake_version = new._lake_version
+        when not matched and new._change_type <> 'delete' then
+            insert ({", ".join(names)}, _lake_version, _deleted)
+            values ({values}, new._lake_version, false)
+    """.encode()

@@ -1,0 +1,200 @@
+"""`silver.events`: one clean row an event, from the messages in `bronze.user_logs`."""
+
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from ingestion.events import SPARK_ENVELOPE_DDL
+from lakehouse.contract import table
+from lakehouse.pseudonym import hmac_sha256
+from lakehouse.quarantine import COORDINATES, Rule, contract_rules, first_broken
+
+MOVIE_EVENTS = [
+    "movie_view",
+    "play",
+    "play_progress",
+    "play_complete",
+    "rating",
+    "rating_removed",
+    "comment",
+    "movie_reaction",
+    "watchlist_add",
+    "watchlist_remove",
+]
+"""Event types that mean nothing without a movie."""
+
+# A NUL, raw or escaped in JSON; a backslash that is itself escaped does not count. PostgreSQL cannot store it.
+NUL_PATTERN = r"\x00|(?<!\\)(\\\\)*\\u0000"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What `transform` needs to know besides the messages.
+
+    Args:
+        pseudonym_secret: HMAC key for IP and e-mail addresses.
+        late_after_hours: Above this delay an event is flagged late.
+        future_tolerance_minutes: An event further ahead of the server's clock breaks a rule.
+    """
+
+    pseudonym_secret: str
+    late_after_hours: int = 24
+    future_tolerance_minutes: int = 5
+
+
+def transform(messages: DataFrame, policy: Policy) -> DataFrame:
+    """Read, clean and judge messages.
+
+    Args:
+        messages: Rows of `bronze.user_logs`.
+        policy: Keys and limits.
+
+    Returns:
+        A row a message: the columns of `silver.events` (`session_id` still null), `payload` (the original
+        bytes) and `broken`, null or a struct of `rule` and `reason`. Nothing is dropped.
+    """
+    cleaned = _clean(_parse(messages), policy)
+    return cleaned.select(
+        *table("silver.events").column_names,
+        "payload",
+        first_broken(_rules(policy)).alias("broken"),
+    )
+
+
+def _parse(messages: DataFrame) -> DataFrame:
+    """Bytes to typed fields. What cannot be read becomes null, and `_corrupt` or `is_json` tells."""
+    text = F.col("value").cast("string")
+    parsed = messages.select(
+        F.col("topic").alias("kafka_topic"),
+        F.col("partition").alias("kafka_partition"),
+        F.col("offset").alias("kafka_offset"),
+        F.col("value").alias("payload"),
+        text.alias("text"),
+        F.coalesce(F.is_valid_utf8(text), F.lit(False)).alias("is_utf8"),
+        F.coalesce(
+            F.schema_of_variant(F.try_parse_json(F.make_valid_utf8(text))).startswith("OBJECT"),
+            F.lit(False),
+        ).alias("is_json"),
+        F.from_json(
+            F.make_valid_utf8(text),
+            f"{SPARK_ENVELOPE_DDL}, _corrupt string",
+            {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_corrupt"},
+        ).alias("event"),
+    )
+    return parsed.select(
+        "kafka_topic",
+        "kafka_partition",
+        "kafka_offset",
+        "payload",
+        "text",
+        "is_utf8",
+        "is_json",
+        "event.*",
+        F.get_json_object("text", "$.properties").alias("properties"),
+        F.get_json_object("text", "$.properties.rating").alias("rating_text"),
+    )
+
+
+def _clean(parsed: DataFrame, policy: Policy) -> DataFrame:
+    """Typed, pseudonymised columns named as in the contract."""
+    received_at = F.try_to_timestamp("received_at")
+    occurred_at = F.try_to_timestamp("occurred_at")
+    late_after = F.expr(f"interval {policy.late_after_hours} hours")
+    return parsed.select(
+        *COORDINATES,
+        "payload",
+        "text",
+        "is_utf8",
+        "is_json",
+        "_corrupt",
+        F.lower("event_id").alias("event_id"),
+        "event_type",
+        "schema_version",
+        occurred_at.alias("occurred_at"),
+        F.col("occurred_at").alias("occurred_at_text"),
+        received_at.alias("received_at"),
+        "user_id",
+        "anonymous_id",
+        F.coalesce(F.concat(F.lit("u:"), "user_id"), F.concat(F.lit("a:"), "anonymous_id")).alias(
+            "visitor_id"
+        ),
+        F.col("session_id").alias("client_session_id"),
+        F.lit(None).cast("string").alias("session_id"),
+        "movie_id",
+        F.when(F.col("event_type") == "rating", F.expr("try_cast(rating_text as double)")).alias(
+            "rating"
+        ),
+        F.col("context.user_agent").alias("user_agent"),
+        hmac_sha256(F.col("context.ip"), policy.pseudonym_secret).alias("ip_hash"),
+        F.col("context.locale").alias("locale"),
+        F.col("context.referrer").alias("referrer"),
+        F.col("context.app_version").alias("app_version"),
+        F.col("context.screen").alias("screen"),
+        _without_email(policy.pseudonym_secret).alias("properties"),
+        (received_at - occurred_at > late_after).alias("is_late"),
+    )
+
+
+def _without_email(secret: str) -> Column:
+    """The properties with `email` replaced by `email_hash`; every other property as it was sent."""
+    email = F.lower(F.trim(F.get_json_object("text", "$.properties.email")))
+    fields = F.from_json("properties", "map<string, variant>")
+    kept = F.map_filter(fields, lambda name, _: name != "email")
+    hashed = F.create_map(F.lit("email_hash"), hmac_sha256(email, secret).cast("variant"))
+    return F.when(email.isNull(), F.col("properties")).otherwise(
+        F.to_json(F.map_concat(kept, hashed))
+    )
+
+
+def _rules(policy: Policy) -> list[Rule]:
+    """Every way an event can be wrong, the most basic first."""
+    tolerance = F.expr(f"interval {policy.future_tolerance_minutes} minutes")
+    is_rating = F.col("event_type") == "rating"
+    return [
+        Rule("text_not_storable", "the message is not valid UTF-8", ~F.col("is_utf8")),
+        Rule("not_json", "the message is not a JSON object", ~F.col("is_json")),
+        Rule(
+            "text_not_storable", "a text holds the NUL character", F.col("text").rlike(NUL_PATTERN)
+        ),
+        Rule(
+            "wrong_type",
+            "a field has another type than the event contract says",
+            F.col("_corrupt").isNotNull(),
+        ),
+        Rule(
+            "bad_timestamp",
+            "occurred_at is not an ISO 8601 time",
+            F.col("occurred_at").isNull() & F.col("occurred_at_text").isNotNull(),
+        ),
+        Rule(
+            "no_visitor", "neither user_id nor anonymous_id is given", F.col("visitor_id").isNull()
+        ),
+        *contract_rules(table("silver.events"), skip=frozenset({"session_id"})),
+        Rule(
+            "occurred_in_the_future",
+            f"occurred_at is more than {policy.future_tolerance_minutes} minutes after received_at",
+            F.col("occurred_at") > F.col("received_at") + tolerance,
+        ),
+        Rule(
+            "missing_field",
+            "movie_id is missing",
+            F.col("event_type").isin(*MOVIE_EVENTS) & F.col("movie_id").isNull(),
+        ),
+        Rule("missing_field", "properties.rating is missing", is_rating & F.col("rating").isNull()),
+        Rule(
+            "out_of_range",
+            "rating is not a multiple of 0.5",
+            is_rating & (F.col("rating") * 2 % 1 != 0),
+        ),
+    ]
+
+
+def first_received(events: DataFrame) -> DataFrame:
+    """One row an `event_id`: the one received first, by server time and then by Kafka coordinates.
+
+    Args:
+        events: Any number of rows an `event_id`.
+    """
+    order = Window.partitionBy("event_id").orderBy("received_at", *COORDINATES)
+    return events.withColumn("_rank", F.row_number().over(order)).where("_rank = 1").drop("_rank")

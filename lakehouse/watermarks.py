@@ -1,0 +1,53 @@
+"""How far each consumer of the lake has come: the last Delta version it has dealt with, kept in PostgreSQL."""
+
+import psycopg
+
+from cinelake.postgres import connect
+from cinelake.settings import Settings
+
+DDL = """
+create table if not exists ops.watermarks (
+    table_name text primary key,
+    lake_version bigint not null,
+    loaded_at timestamptz not null default now()
+)
+"""
+
+
+def ensure(connection: psycopg.Connection) -> None:
+    """Make the table of watermarks where it is missing."""
+    connection.execute("set client_min_messages = warning")
+    connection.execute(DDL)
+
+
+def read(settings: Settings, name: str) -> int:
+    """The last version dealt with under that name; -1 at first."""
+    with connect(settings, "loader") as connection:
+        ensure(connection)
+        row = connection.execute(
+            "select lake_version from ops.watermarks where table_name = %s", [name]
+        ).fetchone()
+    return int(row[0]) if row else -1
+
+
+def lock(connection: psycopg.Connection, name: str) -> int:
+    """The last version dealt with, -1 at first; another transaction that locks the same name waits for this one."""
+    connection.execute(
+        "insert into ops.watermarks (table_name, lake_version) values (%s, -1) on conflict do nothing",
+        [name],
+    )
+    row = connection.execute(
+        "select lake_version from ops.watermarks where table_name = %s for update", [name]
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def write(connection: psycopg.Connection, name: str, version: int) -> None:
+    """Move a watermark, as part of the connection's transaction."""
+    connection.execute(
+        "insert into ops.watermarks (table_name, lake_version) values (%s, %s)"
+        " on conflict (table_name) do update"
+        " set lake_version = excluded.lake_version, loaded_at = now()",
+        [name, version],
+    )

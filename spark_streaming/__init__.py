@@ -1,0 +1,1 @@
+"""Kafka to bronze Delta, and the Spark session every stage shares."""

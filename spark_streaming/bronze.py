@@ -1,0 +1,127 @@
+"""Kafka to bronze: every message becomes one row of a Delta table, exactly once, byte for byte.
+
+Spark's checkpoint remembers which offsets each micro-batch holds, and Delta's transactional sink writes a
+micro-batch at most once, so that a crash anywhere repeats the same batch and adds nothing twice.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.streaming.query import StreamingQuery
+
+from cinelake.errors import ServiceError
+from cinelake.log import get_logger
+from cinelake.settings import Settings
+from ingestion.topics import MOVIE, USER_LOGS, USER_LOGS_REJECTED
+
+MAX_OFFSETS_PER_BATCH = 500_000
+"""Messages in one micro-batch, so that memory stays bounded however far behind bronze is."""
+
+log = get_logger("bronze")
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """When a stage runs: once over what is there, or again and again.
+
+    Args:
+        every: A Spark interval such as `10 seconds` for a daemon; None handles what is there and ends.
+    """
+
+    every: str | None = None
+
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments for `DataStreamWriter.trigger`."""
+        return {"processingTime": self.every} if self.every else {"availableNow": True}
+
+
+def transform(messages: DataFrame) -> DataFrame:
+    """Shape Kafka messages as bronze rows.
+
+    Args:
+        messages: Columns of Spark's Kafka source: `topic`, `partition`, `offset`, `timestamp`, `key`, `value`.
+
+    Returns:
+        The same messages with `ingest_date`, the UTC date of the Kafka timestamp.
+    """
+    return messages.select(
+        "topic",
+        "partition",
+        "offset",
+        "timestamp",
+        "key",
+        "value",
+        F.to_date("timestamp").alias("ingest_date"),
+    )
+
+
+def start(
+    spark: SparkSession,
+    settings: Settings,
+    topic: str,
+    *,
+    path: str,
+    checkpoint: str,
+    trigger: Trigger,
+) -> StreamingQuery:
+    """Start landing one topic.
+
+    Args:
+        spark: The session.
+        settings: `kafka` is used.
+        topic: Topic to read, from its earliest offset the first time.
+        path: Folder of the Delta table.
+        checkpoint: Folder of the query's checkpoint.
+        trigger: When to run.
+
+    Returns:
+        The running query.
+    """
+    messages = (
+        spark.readStream.format("kafka")
+        .option("kafka.bootstrap.servers", settings.kafka)
+        .option("subscribe", topic)
+        .option("startingOffsets", "earliest")
+        .option("failOnDataLoss", "true")
+        .option("maxOffsetsPerTrigger", MAX_OFFSETS_PER_BATCH)
+        .load()
+    )
+    return (
+        transform(messages)
+        .writeStream.format("delta")
+        .queryName(f"bronze.{topic}")
+        .option("checkpointLocation", checkpoint)
+        .trigger(**trigger.options())
+        .start(path)
+    )
+
+
+def await_all(queries: list[StreamingQuery]) -> dict[str, int]:
+    """Wait until every query has ended; when one fails, stop the others.
+
+    Returns:
+        Rows read by each query, by its name.
+
+    Raises:
+        ServiceError: A query failed; the message has Spark's reason.
+    """
+    try:
+        for query in queries:
+            query.awaitTermination()
+    except Exception as error:
+        for query in queries:
+            query.stop()
+        raise ServiceError(
+            f"A streaming query failed: {str(error).splitlines()[0]}",
+            "Nothing is half-written: mend the cause and run the same command again.",
+        ) from error
+    return {str(query.name): sum(p.numInputRows for p in query.recentProgress) for query in queries}
+
+
+TOPIC_OF_TABLE = {
+    "bronze.user_logs": USER_LOGS,
+    "bronze.movie": MOVIE,
+    "bronze.rejected": USER_LOGS_REJECTED,
+}

@@ -1,0 +1,64 @@
+"""The one SparkSession of a process."""
+
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from cinelake.settings import Settings
+from cinelake.stack.jars import spark_jars
+
+LOG_CONFIG = Path(__file__).with_name("log4j2.properties")
+SHUFFLE_PARTITIONS = 4
+"""Few on purpose: an increment is small, and each partition costs a task and a file."""
+
+
+def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSession:
+    """Start Spark with Delta Lake and the Kafka connector, or return the session that runs already.
+
+    Args:
+        settings: `spark_master`, `spark_memory` and `home` (for scratch files) are used.
+        app_name: Name shown in Spark's own logs.
+
+    Returns:
+        A session whose time zone is UTC.
+    """
+    scratch = settings.home / "spark"
+    scratch.mkdir(parents=True, exist_ok=True)
+    spark = (
+        SparkSession.builder.appName(app_name)
+        .master(settings.spark_master)
+        .config("spark.jars", ",".join(str(jar) for jar in spark_jars()))
+        .config("spark.driver.memory", settings.spark_memory)
+        .config("spark.driver.bindAddress", "127.0.0.1")
+        .config("spark.driver.host", "127.0.0.1")
+        .config("spark.driver.extraJavaOptions", _java_options(scratch))
+        .config("spark.local.dir", str(scratch))
+        .config("spark.sql.warehouse.dir", str(scratch / "warehouse"))
+        .config("spark.log.level", "ERROR")
+        .config("spark.ui.enabled", "false")
+        .config("spark.ui.showConsoleProgress", "false")
+        .config("spark.sql.session.timeZone", "UTC")
+        .config("spark.sql.shuffle.partitions", SHUFFLE_PARTITIONS)
+        .config("spark.sql.execution.arrow.pyspark.enabled", "true")
+        .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
+        .config(
+            "spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog"
+        )
+        # Delta replays each table's log with this many tasks; its default of 50 costs seconds on small tables.
+        .config("spark.databricks.delta.snapshotPartitions", 2)
+        .config("spark.databricks.delta.merge.repartitionBeforeWrite.enabled", "true")
+        .config("spark.sql.streaming.metricsEnabled", "true")
+        .getOrCreate()
+    )
+    return spark
+
+
+def _java_options(scratch: Path) -> str:
+    """JVM flags: scratch files stay under the project's home, UTC whatever the machine's zone is, and our own log."""
+    flags = {
+        "java.io.tmpdir": scratch,
+        "derby.system.home": scratch,
+        "user.timezone": "UTC",
+        "log4j2.configurationFile": LOG_CONFIG.as_uri(),
+    }
+    return " ".join(["-XX:-UsePerfData", *(f"-D{name}={value}" for name, value in flags.items())])

@@ -1,0 +1,112 @@
+"""`silver.events`: what is kept, what is set aside and why."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame
+
+from lakehouse.silver import events
+from tests.unit.silver.conftest import message
+
+POLICY = events.Policy(pseudonym_secret="a-key-for-tests-only")
+
+BROKEN = [
+    (b"not json", "not_json"),
+    (b"[1, 2]", "not_json"),
+    (b'{"event_id": ', "not_json"),
+    (None, "text_not_storable"),
+    (b'\xff\xfe{"a": 1}', "text_not_storable"),
+    (message(user_id="a\x00b"), "text_not_storable"),
+    (message(movie_id="thirteen"), "wrong_type"),
+    (message(occurred_at="yesterday"), "bad_timestamp"),
+    (message(user_id=None), "no_visitor"),
+    (message(event_id=None), "missing_field"),
+    (message(event_id="42"), "not_a_uuid"),
+    (message(event_type="sneeze"), "value_not_allowed"),
+    (message(schema_version=0), "out_of_range"),
+    (message(occurred_at=None), "missing_field"),
+    (message(received_at=None), "missing_field"),
+    (message(occurred_at="2026-01-01T00:05:02Z"), "occurred_in_the_future"),
+    (message(event_type="play", movie_id=None), "missing_field"),
+    (message(event_type="play", movie_id=0), "out_of_range"),
+    (message(event_type="rating", movie_id=13, properties={}), "missing_field"),
+    (message(event_type="rating", movie_id=13, properties={"rating": 11}), "out_of_range"),
+    (message(event_type="rating", movie_id=13, properties={"rating": 0}), "out_of_range"),
+    (message(event_type="rating", movie_id=13, properties={"rating": 8.3}), "out_of_range"),
+]
+
+
+def test_each_broken_message_is_set_aside_with_its_rule(
+    bronze_rows: Callable[..., DataFrame],
+) -> None:
+    judged = events.transform(bronze_rows(*(value for value, _ in BROKEN)), POLICY)
+    found = {row.kafka_offset: row.broken.rule if row.broken else None for row in judged.collect()}
+    expected = {offset: rule for offset, (_, rule) in enumerate(BROKEN)}
+    assert found == expected
+
+
+def test_the_original_bytes_of_a_broken_message_are_kept(
+    bronze_rows: Callable[..., DataFrame],
+) -> None:
+    row = events.transform(bronze_rows(b"\xffnot json"), POLICY).collect()[0]
+    assert bytes(row.payload) == b"\xffnot json"
+
+
+@pytest.mark.parametrize(
+    "good",
+    [
+        message(),
+        message(user_id=None, anonymous_id="device-1"),
+        message(user_id="a\\u0000b", properties={"path": "\\\\u0000"}),
+        message(event_type="rating", movie_id=13, properties={"rating": 8.5}),
+        message(occurred_at="2026-01-01T00:05:01Z"),
+        message(properties={"title": "Amélie 映画 🎬 \u202e"}),
+    ],
+)
+def test_a_valid_message_breaks_no_rule(
+    bronze_rows: Callable[..., DataFrame], good: dict[str, Any]
+) -> None:
+    row = events.transform(bronze_rows(good), POLICY).collect()[0]
+    assert row.broken is None
+    assert json.loads(row.properties) == good["properties"]
+    assert row.visitor_id == (f"u:{good['user_id']}" if good["user_id"] else "a:device-1")
+
+
+def test_addresses_are_pseudonyms_before_silver(bronze_rows: Callable[..., DataFrame]) -> None:
+    properties = {
+        "email": " Ada@Example.org ",
+        "country": "GB",
+        "answers": [1, 2.5, {"deep": None}],
+    }
+    row = events.transform(
+        bronze_rows(message(event_type="user_upsert", properties=properties)), POLICY
+    ).collect()[0]
+
+    def pseudonym(text: str) -> str:
+        key = POLICY.pseudonym_secret.encode()
+        return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+
+    assert row.ip_hash == pseudonym("192.0.2.1")
+    kept = json.loads(row.properties)
+    assert kept.pop("email_hash") == pseudonym("ada@example.org")
+    del properties["email"]
+    assert kept == properties
+
+
+def test_a_late_event_is_taken_and_flagged(bronze_rows: Callable[..., DataFrame]) -> None:
+    on_time = message(received_at="2026-01-02T00:00:00.000000Z")
+    late = message(received_at="2026-01-02T00:00:00.000001Z")
+    rows = events.transform(bronze_rows(on_time, late), POLICY).orderBy("kafka_offset").collect()
+    assert [row.is_late for row in rows] == [False, True]
+    assert [row.broken for row in rows] == [None, None]
+
+
+def test_the_first_received_of_one_event_id_wins(bronze_rows: Callable[..., DataFrame]) -> None:
+    second = message(received_at="2026-01-01T00:00:03.000000Z")
+    first = message(received_at="2026-01-01T00:00:02.000000Z")
+    judged = events.transform(bronze_rows(second, first, second), POLICY)
+    assert [row.kafka_offset for row in events.first_received(judged).collect()] == [1]
