@@ -1,0 +1,83 @@
+{#
+    Increments follow the lake, never a clock.
+
+    Every silver row carries the Delta version in which it last changed. A model has processed all rows up to its
+    watermark, the highest version among its own rows. A version is published in one transaction, so none
+    arrives in two parts. Each of `gold` and `gold_next` keeps its own watermark that way and catches up by itself.
+#}
+
+{# Condition: the row changed after this model's watermark. #}
+{% macro after_watermark(column='lake_version') -%}
+    {{ column }} > (
+        select coalesce(max(processed.lake_version), -1) from {{ this }} as processed
+    )
+{%- endmacro %}
+
+
+{#
+    Pre-hook: note the watermark from before the merge, for `delete_gone` after it.
+
+    The setting is local to the transaction, in which dbt runs hooks and merge together.
+#}
+{% macro note_watermark() -%}
+    {% if is_incremental() %}
+        select set_config('cinelake.watermark', cast(max(lake_version) as text), true) from {{ this }}
+    {% endif %}
+{%- endmacro %}
+
+
+{#
+    Post-hook: delete the rows that silver has marked as gone since the noted watermark.
+
+    It looks at silver after the merge did, so it sees at least every removal the merge has passed over. A removal
+    published in between is deleted now instead of in the next run. On a table that was just built
+    there is no noted watermark and nothing to delete.
+
+    Args:
+        source: The staging model, with lake_version.
+        key: Columns that name a row, in the source and here.
+        gone: Condition on the source's row, under the alias `removed`.
+#}
+{% macro delete_gone(source, key, gone='removed.is_deleted') -%}
+    {% if is_incremental() %}
+        delete from {{ this }} as target
+        using {{ source }} as removed
+        where ({{ gone }})
+        and removed.lake_version
+            > cast(nullif(current_setting('cinelake.watermark', true), '') as bigint)
+        {% for column in key %} and removed.{{ column }} = target.{{ column }} {% endfor %}
+    {% endif %}
+{%- endmacro %}
+
+
+{#
+    Query: the rows of this model whose dimension member has come or gone since they were written.
+
+    A fact may be visible before its movie, user or session is; it then points to the unknown member and is
+    pointed anew once the member exists. A fact whose member is gone goes back to the unknown one.
+
+    Args:
+        row_key: Columns that name a row here.
+        pointers: One dictionary a dimension: `key` (the column here), `natural` (column or expression
+            here), `dimension` (relation), `member` (its natural column) and, where members can go, `staging`
+            (the staging model that marks them as deleted).
+#}
+{% macro rows_to_repoint(row_key, pointers) -%}
+    {% for pointer in pointers %}
+        {{ 'union' if not loop.first }}
+        select {{ row_key | join(', ') }}
+        from {{ this }}
+        where {{ pointer.key }} = {{ unknown_key() }}
+        and {{ pointer.natural }} in (select {{ pointer.member }} from {{ pointer.dimension }})
+        {% if pointer.staging %}
+            union
+            select {{ row_key | join(', ') }}
+            from {{ this }}
+            where {{ pointer.key }} in (
+                select {{ surrogate_key([pointer.member]) }}
+                from {{ pointer.staging }}
+                where is_deleted
+            )
+        {% endif %}
+    {% endfor %}
+{%- endmacro %}

@@ -1,0 +1,101 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='merge',
+    unique_key=['user_id', 'movie_id'],
+    on_schema_change='append_new_columns',
+    pre_hook="{{ note_watermark() }}",
+    post_hook="{{ delete_gone(
+        ref('stg_ratings'), ['user_id', 'movie_id'], 'removed.is_removed or removed.is_deleted'
+    ) }}",
+    indexes=[
+        {'columns': ['movie_key']},
+        {'columns': ['user_key']},
+        {'columns': ['date_key']},
+        {'columns': ['lake_version']}
+    ]
+) }}
+
+{# dbt looks for dependencies outside of the incremental branches. #}
+{% set pointers = [
+    {'key': 'movie_key', 'natural': 'movie_id', 'dimension': ref('dim_movie'),
+     'member': 'movie_id', 'staging': ref('stg_movies')},
+    {'key': 'user_key', 'natural': 'user_id', 'dimension': ref('dim_user'),
+     'member': 'user_id', 'staging': ref('stg_users')},
+    {'key': 'date_key', 'natural': utc_date('rated_at'), 'dimension': ref('dim_date'),
+     'member': 'date_day'},
+] %}
+
+with
+{% if is_incremental() %}
+    changed as (
+
+        select
+            user_id,
+            movie_id
+        from {{ ref('stg_ratings') }}
+        where {{ after_watermark() }}
+        union
+        {{ rows_to_repoint(['user_id', 'movie_id'], pointers) }}
+
+    ),
+{% endif %}
+
+current_ratings as (
+
+    select stg_ratings.*
+    from {{ ref('stg_ratings') }} as stg_ratings
+    {% if is_incremental() %}
+        inner join changed
+            on stg_ratings.user_id = changed.user_id and stg_ratings.movie_id = changed.movie_id
+    {% endif %}
+    where not stg_ratings.is_removed and not stg_ratings.is_deleted
+
+),
+
+movies as (
+
+    select * from {{ ref('dim_movie') }}
+
+),
+
+users as (
+
+    select * from {{ ref('dim_user') }}
+
+),
+
+dates as (
+
+    select * from {{ ref('dim_date') }}
+
+),
+
+joined as (
+
+    select
+        ---------- dimensions
+        coalesce(users.user_key, {{ unknown_key() }}) as user_key,
+        coalesce(movies.movie_key, {{ unknown_key() }}) as movie_key,
+        coalesce(dates.date_key, {{ unknown_key() }}) as date_key,
+
+        ---------- ids
+        current_ratings.user_id,
+        current_ratings.movie_id,
+        current_ratings.event_id,
+
+        ---------- measures
+        current_ratings.rating,
+
+        ---------- times
+        current_ratings.rated_at,
+
+        ---------- lineage
+        current_ratings.lake_version
+    from current_ratings
+    left join movies on current_ratings.movie_id = movies.movie_id
+    left join users on current_ratings.user_id = users.user_id
+    left join dates on {{ utc_date('current_ratings.rated_at') }} = dates.date_day
+
+)
+
+select * from joined

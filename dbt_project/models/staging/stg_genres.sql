@@ -1,0 +1,24 @@
+with source as (
+
+    select * from {{ source('silver', 'genres') }}
+
+),
+
+renamed as (
+
+    select
+        ---------- ids
+        genre_id,
+
+        ---------- texts
+        name,
+
+        ---------- lineage
+        _lake_version as lake_version
+
+    from source
+    where not _deleted
+
+)
+
+select * from renamed

@@ -1,0 +1,32 @@
+with source as (
+
+    select * from {{ source('silver', 'ratings') }}
+
+),
+
+renamed as (
+
+    select
+        ---------- ids
+        user_id,
+        movie_id,
+        event_id,
+
+        ---------- numbers
+        rating,
+
+        ---------- flags
+        is_removed,
+
+        ---------- times
+        rated_at,
+
+        ---------- lineage
+        _lake_version as lake_version,
+        _deleted as is_deleted
+
+    from source
+
+)
+
+select * from renamed
