@@ -1,0 +1,315 @@
+"""Runs Great Expectations: on an increment of the lake, or on `gold_next` inside PostgreSQL.
+
+One Great Expectations project (a file context) under `<home>/gx` keeps suites, results and Data Docs. It holds no
+password: the address of PostgreSQL reaches it as a variable of the running process.
+"""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import great_expectations as gx
+import pandas as pd
+from great_expectations.core.batch_definition import BatchDefinition
+from great_expectations.core.expectation_validation_result import (
+    ExpectationSuiteValidationResult,
+    ExpectationValidationResult,
+)
+from great_expectations.core.run_identifier import RunIdentifier
+from great_expectations.data_context.data_context.file_data_context import FileDataContext
+from great_expectations.data_context.types.base import ProgressBarsConfig
+from psycopg.conninfo import conninfo_to_dict
+from pyspark.sql import DataFrame
+from sqlalchemy.engine import URL
+
+from cinelake.log import get_logger
+from cinelake.settings import Settings
+from expectations.gold import GOLD_TABLES, SCHEMA, gold_suites
+from expectations.results import GateResult, RuleResult
+from expectations.suites import EXPECTED_ROWS, suite_for
+from lakehouse.contract import Table
+
+SAMPLE_ROWS = 20
+"""Rows that broke a rule and are kept as examples."""
+RUNS_IN_DATA_DOCS = 10
+"""Older runs leave Data Docs, whose building time grows with them; `ops.gate_results` keeps them all."""
+POSTGRES_VARIABLE = "CINELAKE_GATE_POSTGRES_URI"
+"""What the data source's address says instead of the address, so that no file holds the password."""
+
+log = get_logger("gate")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows to check.
+
+    Args:
+        table: The contract they must keep.
+        frame: The rows with the contract's columns; one of Spark should be persisted, as each rule reads it.
+    """
+
+    table: Table
+    frame: pd.DataFrame | DataFrame
+
+
+def run_lake_gate(
+    settings: Settings, layer: Literal["bronze", "silver"], batches: Sequence[Batch], run_id: str
+) -> GateResult:
+    """Check batches of a layer against their contracts.
+
+    Args:
+        settings: `home` is used.
+        layer: The layer, which names the gate.
+        batches: At most one a table; none at all passes.
+        run_id: The refresh this belongs to.
+
+    Returns:
+        Every rule of every batch. A rule that could not be evaluated counts as failed.
+    """
+    started = time.monotonic()
+    context = _context(settings)
+    rules: list[RuleResult] = []
+    for batch in batches:
+        asset = _lake_asset(context, batch)
+        suite = suite_for(batch.table)
+        result = _validate(
+            context,
+            asset,
+            suite,
+            run_id,
+            batch_parameters={"dataframe": batch.frame},
+            result_format=_result_format(batch),
+        )
+        rules += _rule_results(result, batch.table.full_name, batch.table.key)
+    return _gate_result(layer, run_id, started, rules)
+
+
+def run_gold_gate(settings: Settings, run_id: str, expected_rows: Mapping[str, int]) -> GateResult:
+    """Check `gold_next` where it is, in SQL.
+
+    Args:
+        settings: `home` and `postgres` are used.
+        run_id: The refresh this belongs to.
+        expected_rows: Rows that each table with a rule `row_count` must have, by its name.
+
+    Returns:
+        Every rule of every table.
+
+    Raises:
+        KeyError: `expected_rows` lacks a table that has the rule.
+    """
+    started = time.monotonic()
+    context = _context(settings)
+    source = context.data_sources.add_or_update_postgres(
+        name=SCHEMA, connection_string=f"${{{POSTGRES_VARIABLE}}}", create_temp_table=False
+    )
+    suites = gold_suites()
+    rules: list[RuleResult] = []
+    for gold in GOLD_TABLES:
+        asset = source.add_table_asset(
+            name=gold.full_name, table_name=gold.name, schema_name=SCHEMA
+        )
+        result = _validate(
+            context,
+            asset.add_batch_definition_whole_table(gold.full_name),
+            suites[gold.full_name],
+            run_id,
+            expectation_parameters=(
+                {EXPECTED_ROWS: expected_rows[gold.name]} if gold.is_counted else {}
+            ),
+            result_format=_with_keys(gold.key),
+        )
+        rules += _rule_results(result, gold.full_name, gold.key)
+    return _gate_result("gold", run_id, started, rules)
+
+
+def build_data_docs(settings: Settings) -> Path:
+    """Write the Data Docs of the latest runs.
+
+    Args:
+        settings: `home` is used.
+
+    Returns:
+        The folder that holds their `index.html`.
+    """
+    context = _context(settings)
+    _forget_old_runs(context)
+    folder = Path(context.root_directory) / "uncommitted" / "data_docs" / "local_site"
+    context.clean_data_docs()
+    context.build_data_docs()
+    return folder
+
+
+def _context(settings: Settings) -> FileDataContext:
+    settings.home.mkdir(parents=True, exist_ok=True)
+    variables = {POSTGRES_VARIABLE: _sqlalchemy_uri(settings)} if settings.postgres_uri else {}
+    context = gx.get_context(
+        mode="file", project_root_dir=settings.home, runtime_environment=variables
+    )
+    context.enable_analytics(enable=False)
+    # A gate says what it does by itself; bars of metrics would fall between the lines of the log.
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    return context
+
+
+def _sqlalchemy_uri(settings: Settings) -> str:
+    """POSTGRES_URI for psycopg2, acting as the role that owns `gold_next`."""
+    parts = {name: str(value) for name, value in conninfo_to_dict(settings.postgres).items()}
+    known = {"host", "port", "user", "password", "dbname"}
+    url = URL.create(
+        "postgresql+psycopg2",
+        username=parts.get("user"),
+        password=parts.get("password"),
+        host=parts.get("host"),
+        port=int(parts["port"]) if "port" in parts else None,
+        database=parts.get("dbname"),
+        query={
+            **{name: value for name, value in parts.items() if name not in known},
+            "options": f"{parts.get('options', '')} -c role=transformer".strip(),
+        },
+    )
+    return url.render_as_string(hide_password=False)
+
+
+def _lake_asset(context: FileDataContext, batch: Batch) -> BatchDefinition:
+    name = batch.table.full_name
+    sources = context.data_sources
+    source = (
+        sources.add_or_update_pandas(name=name)
+        if isinstance(batch.frame, pd.DataFrame)
+        else sources.add_or_update_spark(name=name)
+    )
+    return source.add_dataframe_asset(name=name).add_batch_definition_whole_dataframe(name)
+
+
+def _result_format(batch: Batch) -> dict[str, Any]:
+    if isinstance(batch.frame, pd.DataFrame):
+        return _with_keys(batch.table.key)
+    # On Spark the keys of broken rows cost one more job a rule, even when none is broken.
+    return {"result_format": "BASIC", "partial_unexpected_count": SAMPLE_ROWS}
+
+
+def _with_keys(key: Iterable[str]) -> dict[str, Any]:
+    return {
+        "result_format": "SUMMARY",
+        "partial_unexpected_count": SAMPLE_ROWS,
+        "unexpected_index_column_names": list(key),
+    }
+
+
+def _validate(
+    context: FileDataContext,
+    data: BatchDefinition,
+    suite: gx.ExpectationSuite,
+    run_id: str,
+    **options: Any,
+) -> ExpectationSuiteValidationResult:
+    stored = context.suites.add_or_update(suite)
+    definition = context.validation_definitions.add_or_update(
+        gx.ValidationDefinition(name=suite.name, data=data, suite=stored)
+    )
+    run = RunIdentifier(run_name=run_id, run_time=datetime.now(UTC))
+    return definition.run(run_id=run, **options)
+
+
+def _gate_result(gate: str, run_id: str, started: float, rules: Sequence[RuleResult]) -> GateResult:
+    result = GateResult(gate, run_id, time.monotonic() - started, tuple(rules))
+    log.info(
+        "gate",
+        gate=gate,
+        rules=len(rules),
+        failed=len(result.failures),
+        seconds=round(result.seconds, 2),
+    )
+    return result
+
+
+def _rule_results(
+    validated: ExpectationSuiteValidationResult, table: str, key: Sequence[str]
+) -> list[RuleResult]:
+    counted = [result.result.get("element_count", 0) for result in validated.results]
+    rows = max(counted, default=0)
+    return [_rule_result(result, table, key, rows) for result in validated.results]
+
+
+def _rule_result(
+    result: ExpectationValidationResult, table: str, key: Sequence[str], rows: int
+) -> RuleResult:
+    config = result.expectation_config
+    assert config is not None, "a validated expectation has its configuration"
+    columns = config.kwargs.get("column_list") or [
+        config.kwargs.get("column") or config.meta.get("column", "")
+    ]
+    column = ", ".join(columns)
+    return RuleResult(
+        table=table,
+        rule=config.meta["rule"],
+        column=column,
+        success=bool(result.success),
+        observed=_observed(result),
+        expected=config.meta["expected"],
+        rows_checked=rows,
+        unexpected_count=_unexpected_count(result),
+        sample=_sample(result.result, column, key),
+    )
+
+
+def _observed(result: ExpectationValidationResult) -> str:
+    if message := _exception(result.exception_info):
+        return f"could not be checked: {message}"
+    found = result.result
+    if "unexpected_count" in found:
+        return f"{found['unexpected_count']:,} of {found['element_count']:,} rows break it"
+    missing = found.get("details", {}).get("mismatched", {}).get("missing")
+    if missing:
+        return f"{', '.join(missing)} missing"
+    observed = found.get("observed_value")
+    return f"{len(observed)} columns" if isinstance(observed, list) else str(observed)
+
+
+def _exception(info: Mapping[str, Any]) -> str:
+    """The message of an error met while evaluating; Great Expectations gives one, or one a metric."""
+    for found in (info, *(value for value in info.values() if isinstance(value, Mapping))):
+        if found.get("raised_exception"):
+            # What follows is the whole statement and its stack.
+            return str(found.get("exception_message")).partition("\n")[0]
+    return ""
+
+
+def _unexpected_count(result: ExpectationValidationResult) -> int:
+    found = result.result
+    rows = found.get("details", {}).get("unexpected_rows_count")
+    return int(found.get("unexpected_count") or rows or 0)
+
+
+def _sample(
+    found: Mapping[str, Any], column: str, key: Sequence[str]
+) -> tuple[dict[str, Any], ...]:
+    rows = found.get("details", {}).get("unexpected_rows") or found.get(
+        "partial_unexpected_index_list"
+    )
+    if rows:
+        return tuple(
+            {name: row[name] for name in sorted(row, key=lambda name: (name not in key, name))}
+            for row in rows[:SAMPLE_ROWS]
+        )
+    values = found.get("partial_unexpected_list") or []
+    return tuple(
+        value if isinstance(value, dict) else {column: value} for value in values[:SAMPLE_ROWS]
+    )
+
+
+def _forget_old_runs(context: FileDataContext) -> None:
+    store = context.validation_results_store
+    keys = store.list_keys()
+    latest: dict[str, datetime] = {}
+    for key in keys:
+        run = key.run_id
+        latest[run.run_name] = max(run.run_time, latest.get(run.run_name, run.run_time))
+    kept = set(sorted(latest, key=lambda name: latest[name])[-RUNS_IN_DATA_DOCS:])
+    for key in keys:
+        if key.run_id.run_name not in kept:
+            store.remove_key(key)

@@ -1,0 +1,1 @@
+"""The stages in their order: what one refresh does, and the write-audit-publish of gold."""

@@ -1,0 +1,140 @@
+"""Which rows each gate looks at: the increment that the next stage would take, never the history."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import pandas as pd
+from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from cinelake.errors import GateFailedError
+from cinelake.postgres import connect
+from cinelake.settings import Settings
+from expectations.frames import frame_from_arrow
+from expectations.gate import Batch, run_gold_gate, run_lake_gate
+from expectations.results import GateResult, render, save_results
+from lakehouse import changes, ledger, tables, watermarks
+from lakehouse.changes import CHANGE_TYPE, COMMIT_VERSION
+from lakehouse.contract import Table
+from lakehouse.contract import tables as contracts
+
+SparkSource = Callable[[], SparkSession]
+"""Makes the session only when an increment is too large for pandas."""
+
+
+def gate_bronze(spark_session: SparkSource, settings: Settings, run_id: str) -> GateResult:
+    """Check what bronze took since its gate last passed."""
+    newest = _versions(settings, "bronze")
+    result = _gate_lake(spark_session, settings, "bronze", run_id, newest)
+    if result.passed:
+        with connect(settings, "loader") as connection:
+            watermarks.ensure(connection)
+            for name, version in newest.items():
+                watermarks.write(connection, _gated(name), version)
+    return result
+
+
+def gate_silver(spark_session: SparkSource, settings: Settings, run_id: str) -> GateResult:
+    """Check what silver holds that PostgreSQL does not: the rows the next publication would take."""
+    return _gate_lake(spark_session, settings, "silver", run_id, _versions(settings, "silver"))
+
+
+def gate_gold(settings: Settings, run_id: str) -> GateResult:
+    """Check `gold_next`, in PostgreSQL."""
+    expected = {
+        "fact_user_event": ledger.count_postgres(settings, "silver", "events", "not _deleted")
+    }
+    result = run_gold_gate(settings, run_id, expected)
+    save_results(settings, result)
+    return result
+
+
+def require(result: GateResult) -> None:
+    """Stop here unless the gate passed.
+
+    Raises:
+        GateFailedError: It did not; the message counts and names the rules.
+    """
+    if result.passed:
+        return
+    failures = result.failures
+    named = "; ".join(f"{rule.table}: {rule.rule} {rule.column or ''}".strip() for rule in failures)
+    raise GateFailedError(
+        f"The {result.gate} gate refused the data: {len(failures)} of {len(result.rules)} rules failed ({named}).",
+        "Analysts still see the last good version of gold. Mend the rows, then run `cinelake refresh` again.",
+        details=render(result),
+    )
+
+
+def _gated(name: str) -> str:
+    return f"gate of {name}"
+
+
+def _versions(settings: Settings, layer: Literal["bronze", "silver"]) -> dict[str, int]:
+    return {
+        table.full_name: changes.current_version(settings, table.full_name)
+        for table in contracts(layer)
+    }
+
+
+def _gate_lake(
+    spark_session: SparkSource,
+    settings: Settings,
+    layer: Literal["bronze", "silver"],
+    run_id: str,
+    newest: dict[str, int],
+) -> GateResult:
+    batches = []
+    persisted: list[DataFrame] = []
+    for table in contracts(layer):
+        mark = table.full_name if layer == "silver" else _gated(table.full_name)
+        after = watermarks.read(settings, mark)
+        upto = newest[table.full_name]
+        if upto <= after:
+            continue
+        frame = _increment(spark_session, settings, table, after, upto)
+        if isinstance(frame, DataFrame):
+            persisted.append(frame.persist())
+        batches.append(Batch(table, frame))
+    try:
+        result = run_lake_gate(settings, layer, batches, run_id)
+    finally:
+        for frame in persisted:
+            frame.unpersist()
+    save_results(settings, result)
+    return result
+
+
+def _increment(
+    spark_session: SparkSource, settings: Settings, table: Table, after: int, upto: int
+) -> pd.DataFrame | DataFrame:
+    """The rows as they are now whose key changed in the versions `after` < version <= `upto`."""
+    keys = changes.read_changes(settings, table.full_name, after, upto, table.key)
+    if sum(batch.num_rows for batch in keys) > settings.gate_pandas_rows:
+        return _spark_increment(spark_session(), settings, table, after, upto)
+    reader = changes.read_changes(settings, table.full_name, after, upto)
+    frame = frame_from_arrow(reader)
+    frame = frame[frame[CHANGE_TYPE] != "update_preimage"]
+    # Rows of one key in its newest version all stay, so that the gate can see a key that stands twice.
+    newest = frame.groupby(table.key, dropna=False)[COMMIT_VERSION].transform("max")
+    now = frame[(frame[COMMIT_VERSION] == newest) & (frame[CHANGE_TYPE] != "delete")]
+    return now[table.column_names].reset_index(drop=True)
+
+
+def _spark_increment(
+    spark: SparkSession, settings: Settings, table: Table, after: int, upto: int
+) -> DataFrame:
+    feed = (
+        spark.read.format("delta")
+        .option("readChangeFeed", "true")
+        .option("startingVersion", after + 1)
+        .option("endingVersion", upto)
+        .load(tables.table_path(settings, table.full_name))
+        .where(F.col(CHANGE_TYPE) != "update_preimage")
+    )
+    newest = F.max(COMMIT_VERSION).over(Window.partitionBy(*table.key))
+    return (
+        feed.withColumn("_newest", newest)
+        .where((F.col(COMMIT_VERSION) == F.col("_newest")) & (F.col(CHANGE_TYPE) != "delete"))
+        .select(*table.column_names)
+    )

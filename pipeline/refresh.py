@@ -1,0 +1,182 @@
+"""The stages of a refresh, each a function that can run by itself and again."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import structlog
+from pyspark.sql import SparkSession
+
+from cinelake.errors import CinelakeError, LedgerMismatchError
+from cinelake.log import get_logger
+from cinelake.settings import Settings
+from expectations.results import GateResult
+from lakehouse import ledger, publish
+from lakehouse.contract import tables as contracts
+from lakehouse.ledger import Ledger
+from lakehouse.publish import Published
+from pipeline import gates, gold, runs
+from pipeline.locks import only_one
+from pipeline.streams import run_bronze, run_silver
+from pipeline.swap import swap_gold
+
+log = get_logger("refresh")
+
+
+@dataclass
+class RefreshReport:
+    """What one refresh did.
+
+    Args:
+        run_id: Ties log lines, gate results and ledger rows together.
+        stages: Name and wall time in seconds of each stage that ended, in order.
+        gates: The result of each gate that ran.
+        ledger: Counts at the end; None when the refresh did not get that far.
+        gold_rows: Rows of each gold table by name.
+    """
+
+    run_id: str
+    stages: list[tuple[str, float]] = field(default_factory=list)
+    gates: list[GateResult] = field(default_factory=list)
+    ledger: Ledger | None = None
+    gold_rows: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of all stages."""
+        return sum(seconds for _, seconds in self.stages)
+
+
+def run_publish(
+    spark_session: Callable[[], SparkSession],
+    settings: Settings,
+    progress: Callable[[int], None],
+    full: bool = False,
+) -> list[Published]:
+    """Gate what changed in silver, then publish it.
+
+    Args:
+        spark_session: Makes the session, should the increment be large enough to need it.
+        settings: All of them.
+        progress: Called with 1 after each table.
+        full: Empty the tables in PostgreSQL first and load them whole.
+
+    Raises:
+        GateFailedError: The silver gate refused the rows; PostgreSQL stays as it was.
+    """
+    publish.ensure_tables(settings)
+    if full:
+        for table in contracts("silver"):
+            publish.reset(settings, table)
+    gates.require(gates.gate_silver(spark_session, settings, current_run_id()))
+    return publish.publish(settings, progress)
+
+
+def run_gold(
+    settings: Settings, on_stage: Callable[[str], None], full_refresh: bool = False
+) -> dict[str, int]:
+    """Build, test, gate and swap gold; returns the rows of each table of it.
+
+    Raises:
+        GateFailedError: dbt or the gate refused `gold_next`; `gold` stays as it was.
+    """
+    with only_one(settings, "gold"):
+        on_stage("dbt build")
+        gold.build_next(settings, full_refresh=full_refresh)
+        on_stage("gold gate")
+        gates.require(gates.gate_gold(settings, current_run_id()))
+        on_stage("swap")
+        swap_gold(settings.postgres, current_run_id())
+        return gold.count_rows(settings)
+
+
+def current_run_id() -> str:
+    """The run id that is bound to this process's log lines."""
+    return str(structlog.contextvars.get_contextvars()["run_id"])
+
+
+def refresh(
+    spark_session: Callable[[], SparkSession],
+    settings: Settings,
+    on_stage: Callable[[str], None] = lambda stage: None,
+    full_refresh: bool = False,
+) -> RefreshReport:
+    """Bring everything up to date: bronze, gate, silver, gate, publish, gold_next, gate, swap, ledger.
+
+    Args:
+        spark_session: Makes the session when the first stage needs it; its start-up counts as a stage.
+        settings: All of them.
+        on_stage: Called with a stage's name when it starts.
+        full_refresh: Build gold from scratch instead of by increments.
+
+    Returns:
+        The report of a refresh that went through.
+
+    Raises:
+        GateFailedError: A gate refused the data; gold stays as it was. Later stages did not run.
+        LedgerMismatchError: The data is there and passed its gates, but counts do not add up.
+        ServiceError: A service is down.
+    """
+    report = RefreshReport(run_id=current_run_id())
+    outcome = "published"
+    try:
+        with only_one(settings, "refresh"), only_one(settings, "gold"):
+            _run_stages(report, spark_session, settings, on_stage, full_refresh)
+    except CinelakeError as error:
+        outcome = error.message
+        raise
+    finally:
+        runs.record(settings, report.run_id, outcome, report.stages)
+    return report
+
+
+def _run_stages(
+    report: RefreshReport,
+    spark_session: Callable[[], SparkSession],
+    settings: Settings,
+    on_stage: Callable[[str], None],
+    full_refresh: bool,
+) -> None:
+    accepted = ledger.count_accepted(settings)
+
+    @contextmanager
+    def stage(name: str) -> Iterator[None]:
+        on_stage(name)
+        started = time.monotonic()
+        yield
+        report.stages.append((name, time.monotonic() - started))
+        log.info("stage", name=name, seconds=round(report.stages[-1][1], 2))
+
+    def gate(result: GateResult) -> None:
+        report.gates.append(result)
+        gates.require(result)
+
+    with stage("start Spark"):
+        spark = spark_session()
+    with stage("bronze"):
+        run_bronze(spark, settings)
+    with stage("bronze gate"):
+        gate(gates.gate_bronze(lambda: spark, settings, report.run_id))
+    with stage("silver"):
+        run_silver(spark, settings)
+    with stage("silver gate"):
+        gate(gates.gate_silver(lambda: spark, settings, report.run_id))
+    with stage("publish"):
+        publish.publish(settings)
+    with stage("dbt build"):
+        gold.build_next(settings, full_refresh=full_refresh)
+    with stage("gold gate"):
+        gate(gates.gate_gold(settings, report.run_id))
+    with stage("swap"):
+        swap_gold(settings.postgres, report.run_id)
+    with stage("ledger"):
+        report.ledger = ledger.count(settings)
+        ledger.record(settings, report.ledger, report.run_id)
+        report.gold_rows = gold.count_rows(settings)
+    if unaccounted := report.ledger.unaccounted(accepted):
+        raise LedgerMismatchError(
+            "The ledger does not add up: " + "; ".join(unaccounted),
+            "Nothing was deleted. If a streaming daemon runs beside this refresh, run it again;"
+            " else compare the hops with `cinelake status`.",
+        )

@@ -1,0 +1,66 @@
+"""The history of refreshes in `ops.runs`: how each ended and how long its stages took."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from cinelake.postgres import connect
+from cinelake.settings import Settings
+
+RUNS_DDL = """
+create table if not exists ops.runs (
+    run_id text primary key,
+    finished_at timestamptz not null default now(),
+    outcome text not null,
+    stages jsonb not null
+);
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One refresh.
+
+    Args:
+        run_id: As in logs, gate results and ledger.
+        finished_at: When it ended, UTC.
+        outcome: `published`, or the message of the error that ended it.
+        stages: Name and seconds of each stage that ended, in order.
+    """
+
+    run_id: str
+    finished_at: datetime
+    outcome: str
+    stages: list[tuple[str, float]]
+
+
+def record(settings: Settings, run_id: str, outcome: str, stages: list[tuple[str, float]]) -> None:
+    """Keep one run; recording it again replaces it."""
+    with connect(settings, "loader") as connection:
+        _ensure(connection)
+        connection.execute(
+            "insert into ops.runs (run_id, outcome, stages) values (%s, %s, %s)"
+            " on conflict (run_id) do update"
+            " set outcome = excluded.outcome, stages = excluded.stages, finished_at = now()",
+            [run_id, outcome, Jsonb(stages)],
+        )
+
+
+def latest(settings: Settings) -> Run | None:
+    """The refresh that ended last, or None."""
+    with connect(settings, "loader") as connection:
+        _ensure(connection)
+        row = connection.execute(
+            "select run_id, finished_at, outcome, stages from ops.runs"
+            " order by finished_at desc limit 1"
+        ).fetchone()
+    if row is None:
+        return None
+    return Run(row[0], row[1], row[2], [(name, seconds) for name, seconds in row[3]])
+
+
+def _ensure(connection: Any) -> None:
+    connection.execute("set client_min_messages = warning")
+    connection.execute(RUNS_DDL)

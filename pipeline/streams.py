@@ -1,0 +1,48 @@
+"""The two streaming stages: Kafka to bronze and bronze to silver, once or as daemons."""
+
+from pyspark.sql import SparkSession
+
+from cinelake.settings import Settings
+from ingestion.topics import ensure_topics
+from lakehouse import tables
+from lakehouse.silver import refresh as silver_refresh
+from pipeline.locks import only_one
+from spark_streaming import bronze
+from spark_streaming.bronze import Trigger
+
+ONCE = Trigger()
+
+
+def run_bronze(spark: SparkSession, settings: Settings, trigger: Trigger = ONCE) -> dict[str, int]:
+    """Kafka to bronze; returns the rows each query read. With a daemon's trigger it ends only when it is stopped."""
+    ensure_topics(settings)
+    with only_one(settings, "bronze"):
+        tables.ensure_layer(spark, settings, "bronze")
+        queries = [
+            bronze.start(
+                spark,
+                settings,
+                topic,
+                path=tables.table_path(settings, name),
+                checkpoint=tables.checkpoint_path(settings, name),
+                trigger=trigger,
+            )
+            for name, topic in bronze.TOPIC_OF_TABLE.items()
+        ]
+        return bronze.await_all(queries)
+
+
+def run_silver(spark: SparkSession, settings: Settings, trigger: Trigger = ONCE) -> dict[str, int]:
+    """Bronze to silver; returns the rows each query read."""
+    with only_one(settings, "silver"):
+        tables.ensure_layer(spark, settings, "bronze")
+        tables.ensure_layer(spark, settings, "silver")
+        sources = list(silver_refresh.REFRESH_OF_SOURCE)
+        # Once: one after the other, as two cores gain nothing from two queries at once. Daemons: side by side.
+        groups = [sources] if trigger.every else [[source] for source in sources]
+        read: dict[str, int] = {}
+        for group in groups:
+            read |= bronze.await_all(
+                [silver_refresh.start(spark, settings, source, trigger) for source in group]
+            )
+        return read

@@ -1,0 +1,196 @@
+"""The last step of write, audit, publish: the tables of `gold_next` become `gold` in one transaction.
+
+The tables change schemas; the schemas stay. Renaming the schemas looks simpler, but PostgreSQL looks up a
+schema's name and its privileges one after the other, so a reader that connects while a rename commits may end up
+in the old one, or in none. The schemas also keep their privileges that way: analysts may use `gold`,
+and never `gold_next`.
+
+PostgreSQL resolves each table of a query by itself, so a query that names two tables while the change commits
+could read one old and one new. Therefore every table of the old gold is locked first: a query that has begun to
+resolve names holds a lock that the swap waits for, and one that begins now waits for the swap, then
+resolves its names anew.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import psycopg
+from psycopg import errors, sql
+from psycopg.types.json import Jsonb
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
+
+from cinelake.errors import ServiceError
+from cinelake.log import get_logger
+
+log = get_logger("swap")
+
+LOCK_TIMEOUT = "50ms"
+"""How long one attempt waits for a table. Queries that come meanwhile wait behind it, so it is short."""
+PATIENCE_SECONDS = 90.0
+"""How long to go on trying: longer than an analyst's longest query, which `statement_timeout` ends at 60 s."""
+PAUSE_SECONDS = (0.05, 0.3)
+"""Shortest and longest pause between two attempts, in which waiting queries get through."""
+
+KINDS = {"r": "table", "p": "table", "v": "view"}
+"""What gold may consist of: PostgreSQL's `relkind`, and the word for it in `alter`."""
+
+GOLD_VERSION_DDL = """
+create table if not exists ops.gold_version (
+    swapped_at timestamptz primary key,
+    run_id text not null,
+    lake_versions jsonb not null
+);
+comment on table ops.gold_version is
+    'Each publication of gold: when, by which run, and the lake version that every table had reached.';
+"""
+MOVES = (("gold", "gold_swap"), ("gold_next", "gold"), ("gold_swap", "gold_next"))
+
+
+@dataclass(frozen=True)
+class SwapResult:
+    """One publication of gold.
+
+    Args:
+        swapped_at: When it was done (UTC), as in `ops.gold_version`.
+        run_id: The run that did it.
+        lake_versions: The highest lake version in each table of the new gold.
+        attempts: How often the locks were asked for.
+        seconds: How long it took, waiting for readers included.
+    """
+
+    swapped_at: datetime
+    run_id: str
+    lake_versions: dict[str, int]
+    attempts: int
+    seconds: float
+
+
+def swap_gold(
+    postgres_uri: str, run_id: str = "", patience_seconds: float = PATIENCE_SECONDS
+) -> SwapResult:
+    """Make `gold_next` the schema analysts read, and the old `gold` the one to be built next.
+
+    Readers neither fail nor see tables of both; a query in flight delays the swap, not the other way round.
+
+    Args:
+        postgres_uri: A connection that may take on the roles `transformer` and `loader`.
+        run_id: The run that publishes, for `ops.gold_version`.
+        patience_seconds: How long to wait for readers before giving up.
+
+    Raises:
+        ServiceError: PostgreSQL is down, `gold_next` is empty, or readers held `gold` for too long. Then `gold` is as
+            it was.
+    """
+    started = time.monotonic()
+    retrying = Retrying(
+        retry=retry_if_exception_type((errors.LockNotAvailable, errors.DeadlockDetected)),
+        wait=wait_random(*PAUSE_SECONDS),
+        stop=stop_after_delay(patience_seconds),
+        reraise=True,
+    )
+    try:
+        with psycopg.connect(postgres_uri, connect_timeout=10, autocommit=True) as connection:
+            versions = _prepare(connection)
+            swapped_at = retrying(_swap, connection, run_id, versions)
+    except (errors.LockNotAvailable, errors.DeadlockDetected) as error:
+        raise ServiceError(
+            f"gold was in use for {patience_seconds:g} s, so gold_next could not be swapped in.",
+            "Look for long transactions of analysts in pg_stat_activity, then run `cinelake gold` again.",
+        ) from error
+    except psycopg.Error as error:
+        raise ServiceError(
+            f"PostgreSQL could not swap gold: {str(error).strip()}",
+            "Run `cinelake up`, or check POSTGRES_URI.",
+        ) from error
+    attempts = int(retrying.statistics.get("attempt_number", 1))
+    result = SwapResult(swapped_at, run_id, versions, attempts, time.monotonic() - started)
+    log.info("swapped", run_id=run_id, attempts=attempts, seconds=round(result.seconds, 3))
+    return result
+
+
+def _prepare(connection: psycopg.Connection) -> dict[str, int]:
+    """Do what needs no lock: make `ops.gold_version`, and read the lake version of each new table."""
+    with connection.transaction():
+        connection.execute("set local role loader")
+        connection.execute("set local client_min_messages = warning")
+        connection.execute(GOLD_VERSION_DDL)
+    with connection.transaction():
+        connection.execute("set local role transformer")
+        relations = _relations(connection, "gold_next")
+        if not relations:
+            raise ServiceError(
+                "gold_next holds no tables, so there is nothing to publish.",
+                "Run `cinelake gold`, which builds it first.",
+            )
+        return {
+            name: _lake_version(connection, name)
+            for name in relations
+            if _has_lake_version(connection, name)
+        }
+
+
+def _swap(connection: psycopg.Connection, run_id: str, lake_versions: dict[str, int]) -> datetime:
+    with connection.transaction():
+        connection.execute("set local role transformer")
+        connection.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'".encode())
+        # Two swaps at once would undo each other.
+        connection.execute("select pg_advisory_xact_lock(hashtext('cinelake swap'))")
+        if relations := _relations(connection, "gold"):
+            listed = sql.SQL(", ").join(sql.Identifier("gold", name) for name in relations)
+            connection.execute(sql.SQL("lock table {} in access exclusive mode").format(listed))
+        connection.execute("create schema gold_swap")
+        for origin, destination in MOVES:
+            _move(connection, origin, destination)
+        connection.execute("drop schema gold_swap")
+        return _record(connection, run_id, lake_versions)
+
+
+def _move(connection: psycopg.Connection, origin: str, destination: str) -> None:
+    for name, kind in _relations(connection, origin).items():
+        connection.execute(
+            sql.SQL("alter {} {} set schema {}").format(
+                sql.SQL(KINDS[kind]), sql.Identifier(origin, name), sql.Identifier(destination)
+            )
+        )
+
+
+def _record(connection: psycopg.Connection, run_id: str, lake_versions: dict[str, int]) -> datetime:
+    connection.execute("set local role loader")
+    row = connection.execute(
+        "insert into ops.gold_version (swapped_at, run_id, lake_versions)"
+        " values (clock_timestamp(), %s, %s) returning swapped_at",
+        [run_id, Jsonb(lake_versions)],
+    ).fetchone()
+    assert row is not None, "an insert that returns has a row"
+    swapped_at: datetime = row[0]
+    return swapped_at.astimezone(UTC)
+
+
+def _relations(connection: psycopg.Connection, schema: str) -> dict[str, str]:
+    """Kind of each table and view of a schema by name; sorted, so that every swap locks in the same order."""
+    rows = connection.execute(
+        "select relname, relkind::text from pg_class where relnamespace = %s::regnamespace"
+        " and relkind::text = any(%s) order by relname",
+        [schema, list(KINDS)],
+    ).fetchall()
+    return dict(rows)
+
+
+def _has_lake_version(connection: psycopg.Connection, table: str) -> bool:
+    row = connection.execute(
+        "select 1 from information_schema.columns where table_schema = 'gold_next'"
+        " and table_name = %s and column_name = 'lake_version'",
+        [table],
+    ).fetchone()
+    return row is not None
+
+
+def _lake_version(connection: psycopg.Connection, table: str) -> int:
+    row = connection.execute(
+        sql.SQL("select coalesce(max(lake_version), -1) from {}").format(
+            sql.Identifier("gold_next", table)
+        )
+    ).fetchone()
+    assert row is not None, "an aggregate has one row"
+    return int(row[0])

@@ -1,0 +1,214 @@
+"""The demonstration on generated data, and what a user does afterwards: refuse, break, repair, kill."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+import pytest
+import requests
+
+from tests.integration.conftest import CommandLine, command_line
+
+
+@pytest.fixture(scope="module")
+def home(reachable_folder: Path) -> Path:
+    """The home of this file's stack."""
+    return reachable_folder / "demo"
+
+
+@pytest.fixture(scope="module")
+def lakehouse(home: Path) -> Iterator[CommandLine]:
+    """A home of its own in which `cinelake demo` ran once."""
+    cinelake = command_line(home)
+    try:
+        first = cinelake.run("demo")
+        (home / "first-demo.txt").write_text(first.stdout)
+        yield cinelake
+    finally:
+        cinelake.run("down")
+    assert not [p for p in psutil.process_iter(["cmdline"]) if str(home) in str(p.info["cmdline"])]
+
+
+def _event(**fields: object) -> dict[str, object]:
+    return {
+        "event_id": str(uuid4()),
+        "event_type": "rating",
+        "schema_version": 1,
+        "occurred_at": "2026-02-01T12:00:00Z",
+        "user_id": "integration",
+        "movie_id": 13,
+        "properties": {"rating": 8.5},
+    } | fields
+
+
+def test_the_summary_has_rows_seconds_gates_and_what_to_try_next(
+    lakehouse: CommandLine, home: Path
+) -> None:
+    summary = (home / "first-demo.txt").read_text()
+    for part in ("Ledger", "Stages", "Gates", "The ledger adds up.", "cinelake sql", "make down"):
+        assert part in summary
+    ledger = lakehouse.status()["ledger"]
+    assert ledger["accepted"] > 1_000
+    assert f"{ledger['facts']:,}" in summary
+
+
+def test_every_address_in_the_status_answers(lakehouse: CommandLine) -> None:
+    status = lakehouse.status()
+    assert requests.get(f"{status['api_url']}/readyz", timeout=10).status_code == 200
+    page = requests.get(status["site_url"], timeout=10)
+    assert page.status_code == 200
+    assert f"{status['ledger']['facts']:,}" in page.text
+    for link in re.findall(r'href="([^"#]+)"', page.text):
+        if "://" not in link:
+            answer = requests.get(f"{status['site_url']}/{link}", timeout=10)
+            assert answer.status_code == 200, link
+    assert all(service["healthy"] for service in status["services"].values())
+    assert status["postgres_uri"].startswith("postgresql://analyst:")
+
+
+def test_the_analyst_reads_gold_and_nothing_else(lakehouse: CommandLine) -> None:
+    assert lakehouse.sql("select 1 from fact_user_event limit 1") == [["1"]]
+    for refused in (
+        "delete from fact_user_event",
+        "select 1 from silver.events",
+        "create table t()",
+    ):
+        assert lakehouse.run("sql", "--", "-c", refused, check=False).returncode != 0
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "reason"),
+    [
+        (b"not json", 400, "JSON"),
+        (_event(event_type="sneeze"), 422, "sneeze"),
+        (_event(properties={"rating": 11}), 422, "10"),
+        ({k: v for k, v in _event().items() if k != "event_id"}, 422, "event_id"),
+    ],
+)
+def test_a_bad_body_is_refused_with_its_reason(
+    lakehouse: CommandLine, body: bytes | dict[str, object], status: int, reason: str
+) -> None:
+    answer = requests.post(
+        f"{lakehouse.status()['api_url']}/v1/events",
+        data=body if isinstance(body, bytes) else json.dumps(body),
+        headers={"Content-Type": "application/json"},
+        timeout=10,
+    )
+    assert answer.status_code == status
+    assert reason in json.dumps(answer.json())
+
+
+def test_the_good_event_of_a_mixed_batch_arrives_in_gold(lakehouse: CommandLine) -> None:
+    good = _event()
+    batch = [_event(properties={"rating": 11}), good, _event(event_type="sneeze")]
+    before = lakehouse.status()["ledger"]
+    answer = requests.post(
+        f"{lakehouse.status()['api_url']}/v1/events", json={"events": batch}, timeout=10
+    )
+    assert answer.status_code == 202
+    assert (answer.json()["accepted"], answer.json()["rejected"]) == (1, 2)
+    assert sorted({error["index"] for error in answer.json()["errors"]}) == [0, 2]
+    lakehouse.run("refresh")
+    query = f"select rating from fact_user_event where event_id = '{good['event_id']}'"
+    assert lakehouse.sql(query) == [["8.5"]]
+    after = lakehouse.status()["ledger"]
+    assert after["facts"] == before["facts"] + 1
+    assert after["rejected"] == before["rejected"] + 2
+
+
+def test_a_row_broken_by_hand_in_silver_never_reaches_gold(
+    lakehouse: CommandLine, home: Path
+) -> None:
+    before = lakehouse.sql("select sum(rating), count(*) from ratings")
+    _set_rating(home, "integration", 99.0)
+    refused = lakehouse.run("refresh", check=False)
+    assert refused.returncode == 3
+    assert "silver.ratings" in refused.stderr
+    assert lakehouse.sql("select sum(rating), count(*) from ratings") == before
+    _set_rating(home, "integration", 8.5)
+    lakehouse.run("refresh")
+    assert lakehouse.sql("select sum(rating), count(*) from ratings") == before
+
+
+def test_a_refresh_killed_in_the_middle_is_repaired_by_the_next(lakehouse: CommandLine) -> None:
+    lakehouse.run("simulate", "--users", "20", "--days", "2", "--seed", "77")
+    accepted = lakehouse.status()["ledger"]["accepted"]
+    command = [str(Path(sys.executable).with_name("cinelake")), "refresh"]
+    with subprocess.Popen(
+        command,
+        env=lakehouse.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as victim:
+        assert victim.stderr is not None
+        for line in victim.stderr:
+            if "silver" in line and "•" in line and "gate" not in line:
+                break
+        time.sleep(4)
+        os.killpg(victim.pid, signal.SIGKILL)
+    lakehouse.run("refresh")
+    ledger = lakehouse.status()["ledger"]
+    assert ledger["balanced"] is True
+    assert ledger["accepted"] == accepted == ledger["bronze"]
+
+
+def test_services_killed_come_back_with_their_data(lakehouse: CommandLine) -> None:
+    before = lakehouse.status()
+    for service in before["services"].values():
+        os.kill(service["pid"], signal.SIGKILL)
+    lakehouse.run("up")
+    after = lakehouse.status()
+    assert after["ledger"] == before["ledger"]
+    assert all(service["healthy"] for service in after["services"].values())
+
+
+def test_a_second_demo_adds_other_visitors(lakehouse: CommandLine) -> None:
+    before = lakehouse.status()["ledger"]
+    lakehouse.run("demo")
+    after = lakehouse.status()["ledger"]
+    assert after["facts"] > before["facts"] + 1_000
+    assert after["balanced"] is True
+
+
+def test_the_plain_dbt_call_works_on_gold(lakehouse: CommandLine, tmp_path: Path) -> None:
+    dbt = Path(sys.executable).with_name("dbt")
+    project = Path(__file__).resolve().parents[2] / "dbt_project"
+    environment = lakehouse.environment | {
+        "DBT_TARGET_PATH": str(tmp_path / "target"),
+        "DBT_LOG_PATH": str(tmp_path / "logs"),
+    }
+    for arguments in (["run"], ["test"], ["docs", "generate"], ["source", "freshness"]):
+        done = subprocess.run(
+            [dbt, *arguments],
+            cwd=project,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-3000:]
+        assert "Warnings" not in done.stdout
+
+
+def _set_rating(home: Path, user: str, rating: float) -> None:
+    """Change a row of `silver.ratings` as a person with access to the lake would, in a process of its own."""
+    script = (
+        "from cinelake.settings import get_settings\n"
+        "from spark_streaming.session import build_session\n"
+        "from delta.tables import DeltaTable\n"
+        "from lakehouse.tables import table_path\n"
+        "settings = get_settings()\n"
+        "table = DeltaTable.forPath(build_session(settings), table_path(settings, 'silver.ratings'))\n"
+        f"table.update(\"user_id = '{user}'\", {{'rating': '{rating}D'}})\n"
+    )
+    environment = os.environ | {"CINELAKE_HOME": str(home)}
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True, capture_output=True)

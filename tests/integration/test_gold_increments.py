@@ -1,0 +1,261 @@
+"""Gold by increments is gold built anew: late dimensions, moved events, removals and deletions included."""
+
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from cinelake.settings import Settings
+from lakehouse.publish import ensure_tables
+from pipeline.dbt import DbtResult, run_dbt
+
+MODELS = (
+    "dim_movie",
+    "dim_user",
+    "dim_session",
+    "dim_date",
+    "dim_genre",
+    "bridge_movie_genre",
+    "fact_user_event",
+    "ratings",
+)
+NOON = "2024-03-01T12:00:00Z"
+
+
+class Silver:
+    """Writes silver rows as `publish` does: each with the lake version of its change."""
+
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self.connection = connection
+        self.version = 0
+
+    def put(self, table: str, key: str, **values: Any) -> None:
+        """Insert a row, or change the one with the same key (comma-separated column names)."""
+        row = {**values, "_lake_version": self.version, "_deleted": False}
+        self.connection.execute(
+            sql.SQL(
+                "insert into silver.{} ({}) values ({}) on conflict ({}) do update set {}"
+            ).format(
+                sql.Identifier(table),
+                sql.SQL(", ").join(map(sql.Identifier, row)),
+                sql.SQL(", ").join(map(sql.Placeholder, row)),
+                sql.SQL(", ").join(sql.Identifier(name) for name in key.split(",")),
+                sql.SQL(", ").join(
+                    sql.SQL("{0} = excluded.{0}").format(sql.Identifier(n)) for n in row
+                ),
+            ),
+            row,
+        )
+
+    def delete(self, table: str, **key: Any) -> None:
+        """Mark the rows with these values as gone."""
+        condition = sql.SQL(" and ").join(
+            sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in key
+        )
+        self.connection.execute(
+            sql.SQL("update silver.{} set _deleted = true, _lake_version = %(v)s where {}").format(
+                sql.Identifier(table), condition
+            ),
+            {**key, "v": self.version},
+        )
+
+    def movie(self, movie_id: int) -> None:
+        self.put(
+            "movies",
+            "movie_id",
+            movie_id=movie_id,
+            title=f"Movie {movie_id}",
+            fetched_at=NOON,
+            content_hash="0" * 64,
+        )
+        self.put("movie_genres", "movie_id,genre_id", movie_id=movie_id, genre_id=1)
+
+    def user(self, user_id: str) -> None:
+        seen = {"first_seen_at": NOON, "last_seen_at": NOON, "event_count": 1}
+        self.put("users", "user_id", user_id=user_id, **seen)
+
+    def session(self, name: str, user_id: str, events: int = 1) -> None:
+        self.put(
+            "sessions",
+            "session_id",
+            session_id=session_id(name),
+            visitor_id=f"u:{user_id}",
+            user_id=user_id,
+            is_given=False,
+            started_at=NOON,
+            ended_at=NOON,
+            event_count=events,
+        )
+
+    def event(
+        self, number: int, user_id: str, session: str, movie_id: int | None, at: str = NOON
+    ) -> None:
+        self.put(
+            "events",
+            "event_id",
+            event_id=UUID(int=number),
+            event_type="movie_view" if movie_id else "page_view",
+            schema_version=1,
+            occurred_at=at,
+            received_at=at,
+            user_id=user_id,
+            visitor_id=f"u:{user_id}",
+            session_id=session_id(session),
+            movie_id=movie_id,
+            is_late=False,
+            kafka_topic="user_logs",
+            kafka_partition=0,
+            kafka_offset=number,
+        )
+
+    def rating(self, number: int, user_id: str, movie_id: int, rating: float | None) -> None:
+        self.put(
+            "ratings",
+            "user_id,movie_id",
+            user_id=user_id,
+            movie_id=movie_id,
+            rating=rating,
+            event_id=UUID(int=number),
+            rated_at=NOON,
+            is_removed=rating is None,
+        )
+
+
+def session_id(name: str) -> str:
+    return sha256(name.encode()).hexdigest()
+
+
+def first_publication(silver: Silver) -> None:
+    silver.version = 1
+    silver.put("genres", "genre_id", genre_id=1, name="Drama")
+    for movie_id in (1, 2):
+        silver.movie(movie_id)
+    for user_id in ("ada", "bob"):
+        silver.user(user_id)
+        silver.session(f"{user_id} 1", user_id)
+        silver.session(f"{user_id} 2", user_id)
+    silver.event(1, "ada", "ada 1", 1)
+    silver.event(2, "ada", "ada 2", 99)
+    silver.event(3, "bob", "bob 1", 2)
+    silver.event(4, "bob", "bob 2", None)
+    silver.event(5, "eve", "eve 1", 1, at="2031-01-01T00:00:00Z")
+    silver.rating(1, "ada", 1, 8.5)
+    silver.rating(2, "ada", 99, 4.0)
+    silver.rating(3, "bob", 2, 6.0)
+    silver.rating(5, "eve", 1, 1.0)
+
+
+def second_publication(silver: Silver) -> None:
+    silver.version = 2
+    # The movie, the user and the session that facts already point to arrive.
+    silver.movie(99)
+    silver.user("eve")
+    silver.session("eve 1", "eve")
+    # A late event bridges ada's two sessions: one goes, its event moves, the other grows.
+    silver.event(6, "ada", "ada 1", 2)
+    silver.event(2, "ada", "ada 1", 99)
+    silver.delete("sessions", session_id=session_id("ada 2"))
+    silver.session("ada 1", "ada", events=3)
+    # One rating is changed, one taken back, one is new.
+    silver.rating(1, "ada", 1, 9.0)
+    silver.rating(3, "bob", 2, None)
+    silver.rating(6, "ada", 2, 0.5)
+
+
+def third_publication(silver: Silver) -> None:
+    silver.version = 3
+    # A session is gone while its event still names it, a movie is gone, a person is erased.
+    silver.delete("sessions", session_id=session_id("bob 2"))
+    silver.delete("movies", movie_id=1)
+    silver.delete("movie_genres", movie_id=1)
+    for table in ("events", "sessions", "users", "ratings"):
+        silver.delete(table, user_id="eve")
+    # What was taken back is rated again.
+    silver.rating(3, "bob", 2, 7.0)
+
+
+@pytest.fixture
+def silver(settings: Settings) -> Iterator[Silver]:
+    ensure_tables(settings)
+    with psycopg.connect(settings.postgres, autocommit=True) as connection:
+        yield Silver(connection)
+
+
+def build(settings: Settings, *options: str, target: Any = "next") -> DbtResult:
+    result = run_dbt(settings, ["build", *options], target=target)
+    assert result.success, result.failed
+    return result
+
+
+def test_increments_give_what_a_full_refresh_gives(settings: Settings, silver: Silver) -> None:
+    for publication in (first_publication, second_publication, third_publication):
+        publication(silver)
+        build(settings, target="next")
+        build(settings, "--full-refresh", target="dev")
+        for model in MODELS:
+            assert rows_of(silver, "gold_next", model) == rows_of(silver, "gold", model), model
+
+
+def rows_of(silver: Silver, schema: str, model: str) -> list[str]:
+    query = sql.SQL("select r::text from {} as r order by 1").format(sql.Identifier(schema, model))
+    return [row[0] for row in silver.connection.execute(query)]
+
+
+def unresolved(silver: Silver) -> dict[str, list[int]]:
+    """Which events point to the unknown member of each dimension, although they name a member."""
+    found = {}
+    for key, named in (
+        ("movie_key", "movie_id"),
+        ("user_key", "user_id"),
+        ("session_key", "session_id"),
+    ):
+        query = f"select event_id from gold_next.fact_user_event where {key} = -1 and {named} is not null"
+        found[key] = sorted(row[0].int for row in silver.connection.execute(query.encode()))
+    return found
+
+
+def test_facts_are_never_lost_and_follow_their_dimensions(
+    settings: Settings, silver: Silver
+) -> None:
+    first_publication(silver)
+    build(settings)
+    assert unresolved(silver) == {"movie_key": [2], "user_key": [5], "session_key": [5]}
+
+    second_publication(silver)
+    build(settings)
+    assert unresolved(silver) == {"movie_key": [], "user_key": [], "session_key": []}
+    assert count(silver, "fact_user_event") == 6
+
+    third_publication(silver)
+    build(settings)
+    assert unresolved(silver) == {"movie_key": [1], "user_key": [], "session_key": [4]}
+    assert count(silver, "fact_user_event") == 5
+
+
+def test_a_second_build_changes_nothing(settings: Settings, silver: Silver) -> None:
+    first_publication(silver)
+    build(settings)
+    before = {model: rows_of(silver, "gold_next", model) for model in MODELS}
+    again = build(settings)
+    assert {model: rows_of(silver, "gold_next", model) for model in MODELS} == before
+    messages = {node.name: node.message for node in again.nodes}
+    assert messages["fact_user_event"] == messages["ratings"] == "MERGE 0"
+
+
+def test_a_rating_off_the_scale_is_a_result_and_not_an_error(
+    settings: Settings, silver: Silver
+) -> None:
+    first_publication(silver)
+    silver.rating(1, "ada", 1, 8.3)
+    result = run_dbt(settings, ["build"])
+    assert not result.success
+    assert [node.name for node in result.failed] == ["ratings_are_half_steps_from_half_to_ten"]
+    assert result.failed[0].failures == 1
+
+
+def count(silver: Silver, model: str) -> int:
+    return len(rows_of(silver, "gold_next", model))

@@ -1,0 +1,136 @@
+"""dbt runs inside the process without leaving a trace there, and tells what failed instead of raising it."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import pytest
+from dbt.contracts.results import NodeStatus
+
+from cinelake.errors import ServiceError
+from cinelake.settings import Settings, load_settings
+from pipeline import dbt
+from pipeline.dbt import DBT_PROJECT, FAILED, build_gold_next, generate_docs, run_dbt
+
+
+@dataclass
+class FakeRunner:
+    """Stands in for dbt: keeps what it was told, and gives the outcome the test has set."""
+
+    outcome: ClassVar[Any]
+    told: ClassVar[list[list[str]]]
+    environment: ClassVar[dict[str, str]]
+    folder: ClassVar[Path]
+    callbacks: list[Any] = field(default_factory=list)
+
+    def invoke(self, args: list[str]) -> Any:
+        FakeRunner.told.append(args)
+        FakeRunner.environment = dict(os.environ)
+        FakeRunner.folder = Path.cwd()
+        for name in ("NodeStart", "NodeFinished", "NodeFinished"):
+            for callback in self.callbacks:
+                callback(SimpleNamespace(info=SimpleNamespace(name=name)))
+        return FakeRunner.outcome
+
+
+def outcome(*results: Any, success: bool = True, exception: BaseException | None = None) -> Any:
+    return SimpleNamespace(
+        success=success, exception=exception, result=SimpleNamespace(results=list(results))
+    )
+
+
+def node(name: str, status: str, message: str | None = None, failures: int | None = None) -> Any:
+    return SimpleNamespace(
+        node=SimpleNamespace(unique_id=f"test.cinelake.{name}", name=name, resource_type="test"),
+        status=status,
+        execution_time=0.5,
+        failures=failures,
+        message=message,
+    )
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setattr(dbt, "dbtRunner", FakeRunner)
+    monkeypatch.setenv("POSTGRES_PORT", "1")
+    monkeypatch.delenv("POSTGRES_HOST", raising=False)
+    FakeRunner.told, FakeRunner.outcome = [], outcome()
+    return load_settings(
+        CINELAKE_HOME=str(tmp_path), POSTGRES_URI="postgresql://owner:secret@db.example:5433/lake"
+    )
+
+
+def option(name: str) -> str:
+    return FakeRunner.told[-1][FakeRunner.told[-1].index(name) + 1]
+
+
+def test_failed_tests_are_returned_and_not_raised(settings: Settings) -> None:
+    FakeRunner.outcome = outcome(
+        node("good", "pass", failures=0),
+        node("bad", "fail", "Got 3 results", failures=3),
+        node("after_it", "skipped"),
+        success=False,
+    )
+    result = run_dbt(settings, ["build"])
+    assert not result.success
+    assert [found.name for found in result.nodes] == ["good", "bad", "after_it"]
+    assert [(found.name, found.failures, found.message) for found in result.failed] == [
+        ("bad", 3, "Got 3 results")
+    ]
+
+
+def test_the_words_for_failure_are_those_of_dbt() -> None:
+    harmless = {"success", "pass", "warn", "skipped", "no-op", "reused"}
+    assert {str(status) for status in NodeStatus} - harmless == FAILED
+
+
+def test_dbt_that_cannot_run_at_all_is_a_service_error(settings: Settings) -> None:
+    FakeRunner.outcome = outcome(exception=ConnectionError("refused"), success=False)
+    with pytest.raises(ServiceError, match="refused") as caught:
+        run_dbt(settings, ["build"])
+    assert "secret" not in str(caught.value)
+
+
+def test_dbt_finds_postgres_and_leaves_environment_and_folder_as_they_were(
+    settings: Settings,
+) -> None:
+    environment, folder = dict(os.environ), Path.cwd()
+    run_dbt(settings, ["build"])
+    assert FakeRunner.environment["POSTGRES_HOST"] == "db.example"
+    assert FakeRunner.environment["POSTGRES_PORT"] == "5433"
+    assert FakeRunner.folder == DBT_PROJECT
+    assert (dict(os.environ), Path.cwd()) == (environment, folder)
+
+
+def test_dbt_keeps_its_files_below_the_home(settings: Settings) -> None:
+    run_dbt(settings, ["build"], target="next")
+    assert option("--target-path") == str(settings.home / "dbt/next/target")
+    assert option("--log-path") == str(settings.home / "dbt/next/logs")
+    assert option("--profiles-dir") == str(DBT_PROJECT / "env_profile")
+
+
+def test_gold_next_is_built_and_never_gold(settings: Settings) -> None:
+    build_gold_next(settings)
+    assert FakeRunner.told[-1][0] == "build"
+    assert option("--target") == "next"
+    assert "--full-refresh" not in FakeRunner.told[-1]
+    build_gold_next(settings, full_refresh=True)
+    assert "--full-refresh" in FakeRunner.told[-1]
+
+
+def test_progress_counts_nodes_that_ended(settings: Settings) -> None:
+    done: list[int] = []
+    build_gold_next(settings, progress=done.append)
+    assert done == [1, 1]
+
+
+def test_docs_without_a_page_are_an_error(settings: Settings) -> None:
+    with pytest.raises(ServiceError, match="no docs"):
+        generate_docs(settings)
+    page = settings.home / "dbt/dev/target/static_index.html"
+    page.parent.mkdir(parents=True)
+    page.touch()
+    assert generate_docs(settings) == page
+    assert option("--target") == "dev"
