@@ -24,7 +24,7 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
     """
     scratch = settings.home / "spark"
     scratch.mkdir(parents=True, exist_ok=True)
-    spark = (
+    return (
         SparkSession.builder.appName(app_name)
         .master(settings.spark_master)
         .config("spark.jars", ",".join(str(jar) for jar in spark_jars()))
@@ -50,7 +50,6 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
         .config("spark.sql.streaming.metricsEnabled", "true")
         .getOrCreate()
     )
-    return spark
 
 
 def _java_options(scratch: Path) -> str:

@@ -1,0 +1,84 @@
+"""What several commands share."""
+
+from typing import TYPE_CHECKING, Any
+
+from cinelake.console import counts_table, err, out, progress_bar, say_stage
+from cinelake.errors import ServiceError, SettingError
+from cinelake.settings import get_settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from cinelake.settings import Settings
+    from lakehouse.ledger import Ledger
+    from pipeline.refresh import RefreshReport
+
+
+def start_stack() -> "Settings":
+    """Bring the stack up, make the topics, and return the settings that point to it."""
+    from cinelake.stack import local
+    from ingestion.topics import ensure_topics
+
+    with progress_bar("services", len(local.SERVICES)) as done:
+        local.up(get_settings(), done)
+    get_settings.cache_clear()
+    ensure_topics(get_settings())
+    return get_settings()
+
+
+def spark_session(settings: "Settings") -> "SparkSession":
+    """Start Spark, or return the session that runs already."""
+    from spark_streaming.session import build_session
+
+    return build_session(settings)
+
+
+def refresh_all(settings: "Settings", full_refresh: bool) -> "RefreshReport":
+    """Run every stage in order."""
+    from pipeline.refresh import refresh
+
+    return refresh(lambda: spark_session(settings), settings, say_stage, full_refresh)
+
+
+def ledger_facts(settings: "Settings") -> dict[str, Any] | None:
+    """The counts of every hop, or None, with the reason on standard error, while they cannot be counted."""
+    from lakehouse import ledger
+
+    try:
+        return _facts_of(ledger.count(settings))
+    except (ServiceError, SettingError) as error:
+        err.print(f"no ledger: {error.message}", highlight=False)
+        return None
+
+
+def _facts_of(ledger: "Ledger") -> dict[str, Any]:
+    return {
+        **dict(ledger.hops()),
+        "balanced": ledger.balanced,
+        "differences": ledger.differences(),
+    }
+
+
+def show_ledger(counts: dict[str, Any]) -> None:
+    """Show the counts of every hop and whether they add up."""
+    rows = [(hop, f"{n:,}") for hop, n in counts.items() if hop not in ("balanced", "differences")]
+    out.print(counts_table("Ledger", rows, "rows"))
+    if counts["balanced"]:
+        out.print("[green]The ledger adds up.[/]")
+    for difference in counts["differences"]:
+        out.print(f"[yellow]{difference}[/]")
+
+
+def show_report(report: "RefreshReport") -> None:
+    """Show what a refresh did: seconds, gates, rows."""
+    stages = [(name, f"{seconds:.1f}") for name, seconds in report.stages]
+    out.print(counts_table("Stages", [*stages, ("all", f"{report.seconds:.1f}")], "seconds"))
+    gates = [
+        (gate.gate, f"{len(gate.rules)} rules passed" if gate.rules else "nothing new to check")
+        for gate in report.gates
+    ]
+    out.print(counts_table("Gates", gates, ""))
+    gold_rows = [(name, f"{n:,}") for name, n in report.gold_rows.items()]
+    out.print(counts_table("Gold", gold_rows, "rows"))
+    if report.ledger:
+        show_ledger(_facts_of(report.ledger))

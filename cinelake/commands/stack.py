@@ -1,0 +1,107 @@
+"""Commands of the local stack: start it, stop it, look at it, and ask gold in SQL."""
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cinelake.commands.shared import ledger_facts, show_ledger, start_stack
+from cinelake.console import counts_table, out
+from cinelake.errors import ServiceError
+from cinelake.settings import get_settings
+
+if TYPE_CHECKING:
+    from cinelake.settings import Settings
+
+
+def up() -> None:
+    """Start Kafka, PostgreSQL, MongoDB, the API and the site, or bring back what has stopped."""
+    settings = start_stack()
+    for name, service in _services(settings).items():
+        out.print(f"{name:9} {service['endpoint']}", highlight=False)
+
+
+def down() -> None:
+    """Stop every service of the local stack; its data stays."""
+    from cinelake.stack import local
+
+    local.down(get_settings())
+    out.print("stopped")
+
+
+def serve() -> None:
+    """Start the events API (gunicorn), or say where it runs already."""
+    from cinelake.stack import api, local
+
+    settings = get_settings()
+    local.start_api(settings)
+    get_settings.cache_clear()
+    out.print(api.endpoint(get_settings()), highlight=False)
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable, for scripts.")] = False,
+) -> None:
+    """Show services, addresses and the ledger, and whether its counts add up; exit code 5 when one is down."""
+    facts = _status(get_settings())
+    if as_json:
+        sys.stdout.write(json.dumps(facts, indent=2) + "\n")
+    else:
+        _show_status(facts)
+    if not all(service["healthy"] for service in facts["services"].values()):
+        raise typer.Exit(ServiceError.exit_code)
+
+
+def sql(
+    arguments: Annotated[list[str] | None, typer.Argument(help="Handed to psql.")] = None,
+) -> None:
+    """Open psql on gold as the read-only analyst: `cinelake sql -- -Atc "select 1"`."""
+    from cinelake.stack.postgres import analyst_uri, psql_binary
+
+    psql = str(psql_binary())
+    sys.stdout.flush()
+    os.execv(psql, [psql, analyst_uri(get_settings()), *(arguments or [])])  # noqa: S606
+
+
+def _services(settings: "Settings") -> dict[str, dict[str, Any]]:
+    from cinelake.stack import local
+
+    return {
+        name: {
+            "healthy": service.healthy,
+            "problem": service.problem,
+            "endpoint": service.endpoint,
+            "pid": service.pid,
+            "memory_bytes": service.rss_bytes,
+        }
+        for name, service in local.status(settings).items()
+    }
+
+
+def _status(settings: "Settings") -> dict[str, Any]:
+    from cinelake.stack import api, site
+    from cinelake.stack.postgres import analyst_uri
+
+    is_up = settings.postgres_uri is not None and settings.analyst_password is not None
+    return {
+        "api_url": api.endpoint(settings),
+        "site_url": site.endpoint(settings),
+        "kafka_bootstrap_servers": settings.kafka_bootstrap_servers or "",
+        "postgres_uri": analyst_uri(settings) if is_up else "",
+        "mongo_uri": settings.mongo_uri or "",
+        "lake_uri": settings.lake_uri,
+        "services": _services(settings),
+        "ledger": ledger_facts(settings),
+    }
+
+
+def _show_status(facts: dict[str, Any]) -> None:
+    rows = [
+        (name, f"{'healthy' if service['healthy'] else service['problem']}  {service['endpoint']}")
+        for name, service in facts["services"].items()
+    ]
+    out.print(counts_table("Services", rows, "state"))
+    if facts["ledger"]:
+        show_ledger(facts["ledger"])

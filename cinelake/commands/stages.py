@@ -1,0 +1,88 @@
+"""Commands of the stages, in the order in which data flows, and of a whole refresh."""
+
+import signal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cinelake.commands.shared import refresh_all, show_report, spark_session
+from cinelake.console import counts_table, out, progress_bar, say_stage
+from cinelake.settings import get_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyspark.sql import SparkSession
+
+    from cinelake.settings import Settings
+    from spark_streaming.bronze import Trigger
+
+Every = Annotated[
+    str | None,
+    typer.Option(help="Stay and run this often, for example '10 seconds'; without it, run once."),
+]
+Full = Annotated[
+    bool, typer.Option("--full-refresh", help="Build incremental models from scratch.")
+]
+
+
+def bronze(every: Every = None) -> None:
+    """Land what Kafka holds in bronze, exactly once."""
+    from pipeline.streams import run_bronze
+
+    _run_streaming(run_bronze, every)
+
+
+def silver(every: Every = None) -> None:
+    """Bring silver up to date with bronze."""
+    from pipeline.streams import run_silver
+
+    _run_streaming(run_silver, every)
+
+
+def publish(
+    full: Annotated[bool, typer.Option("--full", help="Load every table anew.")] = False,
+) -> None:
+    """Gate what changed in silver, then bring it to PostgreSQL."""
+    from pipeline.refresh import run_publish
+
+    with progress_bar("tables", None) as done:
+        published = run_publish(
+            lambda: spark_session(get_settings()), get_settings(), done, full=full
+        )
+    for table in published:
+        out.print(f"{table.table:24} {table.merged:>10,} rows, lake version {table.lake_version}")
+
+
+def gold(full_refresh: Full = False) -> None:
+    """Build gold_next with dbt, test and gate it, and swap it in."""
+    from pipeline.refresh import run_gold
+
+    rows = run_gold(get_settings(), say_stage, full_refresh=full_refresh)
+    out.print(counts_table("Gold", [(name, f"{n:,}") for name, n in rows.items()], "rows"))
+
+
+def refresh(full_refresh: Full = False) -> None:
+    """Run every stage in order, from Kafka to swapped gold; a failed gate leaves gold as it was."""
+    show_report(refresh_all(get_settings(), full_refresh))
+
+
+def docs() -> None:
+    """Build the docs site: the ledger, the gates' Data Docs and the dbt docs."""
+    from pipeline import docs as docs_stage
+
+    page = docs_stage.build(get_settings())
+    out.print(str(page), highlight=False, soft_wrap=True)
+
+
+def _run_streaming(
+    stage: "Callable[[SparkSession, Settings, Trigger], dict[str, int]]", every: str | None
+) -> None:
+    from spark_streaming.bronze import Trigger
+
+    # A daemon that is asked to end stops as if interrupted; the checkpoint makes that safe at any moment.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    settings = get_settings()
+    read = stage(spark_session(settings), settings, Trigger(every))
+    for name, rows in read.items():
+        out.print(f"{name:28} {rows:>10,} rows read")
