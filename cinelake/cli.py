@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from cinelake import __version__
-from cinelake.commands import demo, sending, stack, stages
+from cinelake.commands import demo, keys, sending, stack, stages
 from cinelake.console import err, out, report_error
 from cinelake.errors import CinelakeError
 from cinelake.log import configure_logging
@@ -23,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 replay_app = typer.Typer(help="Send recorded behaviour through the API.", no_args_is_help=True)
+keys_app = typer.Typer(help="The keys that may send events to the API.", no_args_is_help=True)
 catalog_app = typer.Typer(help="The movie catalogue.", no_args_is_help=True)
 
 for command in (stack.up, stack.down, stack.status, stack.serve):
@@ -30,6 +31,10 @@ for command in (stack.up, stack.down, stack.status, stack.serve):
 app.command(rich_help_panel="Local stack", context_settings={"ignore_unknown_options": True})(
     stack.sql
 )
+app.add_typer(keys_app, name="keys", rich_help_panel="Local stack")
+keys_app.command("create")(keys.create)
+keys_app.command("list")(keys.list_all)
+keys_app.command("revoke")(keys.revoke)
 app.command(rich_help_panel="Data in")(sending.simulate)
 app.add_typer(replay_app, name="replay", rich_help_panel="Data in")
 app.add_typer(catalog_app, name="catalog", rich_help_panel="Data in")

@@ -5,6 +5,8 @@ A value is looked for in the environment, then in `.env` of the working folder, 
 """
 
 import os
+import re
+import secrets
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -34,6 +36,10 @@ EXAMPLES = {
     "CINELAKE_SPARK_MEMORY": "2g",
     "CINELAKE_API_PORT": "8000",
     "CINELAKE_API_WORKERS": "2",
+    "CINELAKE_API_KEY": "cl_0123456789ab_the-secret-that-keys-create-printed-in-43-chars",
+    "CINELAKE_API_RATE_LIMIT": "1000",
+    "CINELAKE_CORS_ORIGINS": "https://movies.example,https://app.movies.example",
+    "CINELAKE_TRUSTED_PROXIES": "0",
     "CINELAKE_PSEUDONYM_KEY": "a-long-random-string-of-at-least-16-characters",
     "ANALYST_PASSWORD": "another-long-random-string",
     "TMDB_API_KEY": "0123456789abcdef0123456789abcdef",
@@ -52,6 +58,11 @@ T = TypeVar("T")
 
 HostPort = Annotated[str, StringConstraints(pattern=r"^[^,\s:]+:\d{1,5}(,[^,\s:]+:\d{1,5})*$")]
 PostgresUri = Annotated[str, StringConstraints(pattern=r"^postgres(ql)?://[^/\s]+/[^/\s?]+")]
+API_KEY_PATTERN = r"^cl_([0-9a-f]{12})_([A-Za-z0-9_-]{20,100})$"
+"""An API key: its id, which may be shown, and its secret."""
+Origins = Annotated[
+    str, StringConstraints(pattern=r"^(\*|(https?://[^/\s,]+)(,https?://[^/\s,]+)*)?$")
+]
 MongoUri = Annotated[str, StringConstraints(pattern=r"^mongodb(\+srv)?://[^/\s]+/[^/\s?]+")]
 
 
@@ -79,6 +90,14 @@ class Settings(BaseSettings):
     api_port: int | None = Field(None, alias="CINELAKE_API_PORT", ge=1, le=65535)
     """The port of the events API. Default: a free one, chosen at the first start and remembered."""
     api_workers: int = Field(2, alias="CINELAKE_API_WORKERS", ge=1, le=64)
+    api_key: SecretStr | None = Field(None, alias="CINELAKE_API_KEY")
+    """The key with which the demonstration, simulation and replay send events."""
+    api_rate_limit: float = Field(1000, alias="CINELAKE_API_RATE_LIMIT", gt=0)
+    """Requests a second that a key may make, unless it has a limit of its own."""
+    cors: Origins = Field("", alias="CINELAKE_CORS_ORIGINS")
+    """Web origins whose pages may send events, separated by commas; `*` for any."""
+    trusted_proxies: int = Field(0, alias="CINELAKE_TRUSTED_PROXIES", ge=0, le=10)
+    """How many proxies stand before the API, each adding to `X-Forwarded-For`."""
 
     pseudonym_key: SecretStr | None = Field(None, alias="CINELAKE_PSEUDONYM_KEY", min_length=16)
     """The HMAC key that turns e-mail and IP addresses into pseudonyms."""
@@ -109,6 +128,13 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return path.expanduser().resolve()
+
+    @field_validator("api_key")
+    @classmethod
+    def _is_api_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key and not re.fullmatch(API_KEY_PATTERN, key.get_secret_value()):
+            raise ValueError("it should be a key that `cinelake keys create` made")
+        return key
 
     @field_validator("kafka_bootstrap_servers")
     @classmethod
@@ -145,6 +171,16 @@ class Settings(BaseSettings):
         return self._required(self.mongo_uri, "MONGO_URI")
 
     @property
+    def cors_origins(self) -> list[str]:
+        """`CINELAKE_CORS_ORIGINS` as a list; empty when no page of another origin may send events."""
+        return [origin for origin in self.cors.split(",") if origin]
+
+    @property
+    def api_secret(self) -> str:
+        """`CINELAKE_API_KEY` in clear, or a `SettingError` when there is none."""
+        return self._required(self.api_key, "CINELAKE_API_KEY").get_secret_value()
+
+    @property
     def pseudonym_secret(self) -> str:
         """`CINELAKE_PSEUDONYM_KEY` in clear, or a `SettingError` when there is none."""
         return self._required(self.pseudonym_key, "CINELAKE_PSEUDONYM_KEY").get_secret_value()
@@ -163,6 +199,11 @@ class Settings(BaseSettings):
                 f" for example {name}={EXAMPLES[name]}",
             )
         return value
+
+
+def new_api_key() -> str:
+    """A key nobody had before: an id of 48 random bits and a secret of 256."""
+    return f"cl_{secrets.token_hex(6)}_{secrets.token_urlsafe(32)}"
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -19,6 +19,8 @@ from tenacity import (
 )
 
 from cinelake.errors import ServiceError
+from cinelake.settings import Settings
+from cinelake.stack.api import endpoint
 from ingestion.batches import no_progress
 
 USER_AGENT = "cinelake-client/1"
@@ -85,6 +87,15 @@ class SendTotals:
         self.reasons.update(f"{e['field'] or 'event'}: {e['reason']}" for e in result.errors)
 
 
+def local_sender(settings: Settings) -> "EventSender":
+    """A sender to the events API of the local stack, with the local key.
+
+    Raises:
+        SettingError: `CINELAKE_API_KEY` is not set.
+    """
+    return EventSender(endpoint(settings), api_key=settings.api_secret)
+
+
 class _TryAgainError(ServiceError):
     """The API cannot take events at the moment."""
 
@@ -95,9 +106,11 @@ class EventSender:
     Args:
         api_url: The API's root, for example `http://127.0.0.1:8000`.
         patience: Seconds during which a batch is tried again while the API or Kafka is away.
+        api_key: The key to send with.
     """
 
-    def __init__(self, api_url: str, patience: float = 60) -> None:
+    def __init__(self, api_url: str, patience: float = 60, api_key: str | None = None) -> None:
+        self._authorization = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._url = f"{api_url.rstrip('/')}/v1/events"
         self._patience = patience
         # requests does not promise that threads may share a session.
@@ -117,6 +130,7 @@ class EventSender:
         headers: dict[str, str | bytes] = {
             "Content-Type": "application/json",
             "User-Agent": (user_agent or USER_AGENT).encode(),
+            **self._authorization,
         }
         attempts = Retrying(
             retry=retry_if_exception_type(_TryAgainError),

@@ -1,7 +1,7 @@
 """The event contract: one model an event type, told apart by `event_type`.
 
-A client makes every field of the envelope but three: `received_at`, `context.ip` and `context.user_agent` are
-the server's own observation, so a client that sends them is refused. Validation is strict: nothing is turned
+A client makes every field of the envelope but four: `received_at`, `key_id`, `context.ip` and
+`context.user_agent` are the server's own observation, so a client that sends them is refused. Validation is strict: nothing is turned
 into the type it should have had. What passes goes to Kafka as one canonical JSON object (`envelope_bytes`).
 """
 
@@ -441,7 +441,7 @@ _REASONS = {
     "missing": "is required",
     "model_type": "should be a JSON object",
 }
-_SET_BY_SERVER = {"received_at", "context.ip", "context.user_agent"}
+_SET_BY_SERVER = {"received_at", "key_id", "context.ip", "context.user_agent"}
 
 
 def _problem(detail: ErrorDetails) -> Problem:
@@ -468,7 +468,7 @@ def _problem(detail: ErrorDetails) -> Problem:
 
 SPARK_ENVELOPE_DDL = (
     "event_id string, event_type string, schema_version int, occurred_at string, received_at string,"
-    " user_id string, anonymous_id string, session_id string, movie_id bigint,"
+    " key_id string, user_id string, anonymous_id string, session_id string, movie_id bigint,"
     " context struct<user_agent: string, ip: string, locale: string, referrer: string,"
     " app_version: string, screen: string>"
 )
@@ -481,7 +481,11 @@ def iso_utc(moment: datetime) -> str:
 
 
 def envelope_bytes(
-    event: Envelope, received_at: datetime, ip: str | None, user_agent: str | None
+    event: Envelope,
+    received_at: datetime,
+    ip: str | None,
+    user_agent: str | None,
+    key_id: str | None = None,
 ) -> bytes:
     """The canonical JSON of an event: every field of the envelope, null where there is no value.
 
@@ -490,6 +494,7 @@ def envelope_bytes(
         received_at: When the server took it.
         ip: The address it came from.
         user_agent: The `User-Agent` header it came with.
+        key_id: The id of the API key it came with.
 
     Returns:
         The value of the Kafka message.
@@ -502,6 +507,7 @@ def envelope_bytes(
             "schema_version": event.schema_version,
             "occurred_at": iso_utc(event.occurred_at),
             "received_at": iso_utc(received_at),
+            "key_id": key_id,
             "user_id": event.user_id,
             "anonymous_id": event.anonymous_id,
             "session_id": event.session_id,
@@ -537,3 +543,10 @@ def json_schema() -> dict[str, Any]:
         " times carry an offset from UTC. The server sets received_at, context.ip and context.user_agent."
     )
     return {"current_version": SCHEMA_VERSION, "versions": {str(SCHEMA_VERSION): schema}}
+
+
+def event_components() -> dict[str, Any]:
+    """The schemas of the current version for an OpenAPI document: `Event`, and what it refers to, by name."""
+    schema = _ADAPTER.json_schema(ref_template="#/components/schemas/{model}")
+    definitions: dict[str, Any] = schema.pop("$defs")
+    return {**definitions, "Event": schema}

@@ -39,14 +39,14 @@ class ReplayResult:
 
 
 def replay(
-    api_url: str, folder: Path, progress: Callable[[int], None] = no_progress
+    sender: EventSender, folder: Path, progress: Callable[[int], None] = no_progress
 ) -> ReplayResult:
     """Send the ratings of a MovieLens folder to the API.
 
     An event's id follows from its content, so a second replay sends the same events.
 
     Args:
-        api_url: The API's root.
+        sender: Where they go.
         folder: Holds `ratings.csv` and `links.csv`.
         progress: Called with the number of lines just finished, refused ones included.
 
@@ -62,9 +62,7 @@ def replay(
         progress(1)
 
     ratings = folder / "ratings.csv"
-    totals = EventSender(api_url).send_all(
-        _batches(read_ratings(ratings, tmdb_ids, refuse)), WORKERS, progress
-    )
+    totals = sender.send_all(_batches(read_ratings(ratings, tmdb_ids, refuse)), WORKERS, progress)
     offered = totals.sent + refused.total()
     return ReplayResult(
         offered=offered,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from cinelake.errors import BadInputError
 from cinelake.settings import Settings
-from cinelake.stack.api import endpoint
 from ingestion import movielens
+from ingestion.client import local_sender
 from ingestion.generated_catalog import generate_catalog
 from ingestion.simulate import movie_from, send_simulation, simulate
 from ingestion.tmdb.catalog import count_movies, load_catalog, read_movies
@@ -69,7 +69,7 @@ def _send_real(settings: Settings, data: Path, bar: Bar) -> Sent:
     with bar("TMDB 5000 movies", count_movies(catalog)) as done:
         movies = load_catalog(settings, catalog, done)
     with bar("MovieLens ratings", movielens.count_ratings(ratings)) as done:
-        replayed = movielens.replay(endpoint(settings), ratings, done)
+        replayed = movielens.replay(local_sender(settings), ratings, done)
     return Sent(movies.offered, replayed.offered, replayed.accepted, replayed.refused)
 
 
@@ -83,7 +83,7 @@ def _send_generated(settings: Settings, bar: Bar) -> Sent:
         USERS, DAYS, seed, FIRST_DAY, movies=[movie_from(m) for m in read_movies(catalog)]
     )
     with bar(f"events of simulated visitors (seed {seed})", None) as done:
-        sent = send_simulation(endpoint(settings), events, done)
+        sent = send_simulation(local_sender(settings), events, done)
     return Sent(movies.offered, sent.sent, sent.accepted, sent.rejected)
 
 

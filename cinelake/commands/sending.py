@@ -27,7 +27,7 @@ def simulate(
     ] = 0.0,
 ) -> None:
     """Send the events of simulated visitors to the API."""
-    from cinelake.stack.api import endpoint
+    from ingestion.client import local_sender
     from ingestion.simulate import send_simulation
     from ingestion.simulate import simulate as simulated
 
@@ -41,7 +41,7 @@ def simulate(
         duplicate_rate=duplicate_rate,
     )
     with progress_bar("simulated events", None) as done:
-        totals = send_simulation(endpoint(get_settings()), events, done)
+        totals = send_simulation(local_sender(get_settings()), events, done)
     _show_totals(totals)
 
 
@@ -49,12 +49,12 @@ def replay_movielens(
     folder: Annotated[Path, typer.Argument(help="Holds ratings.csv and links.csv.")],
 ) -> None:
     """Send the ratings of a MovieLens folder to the API; sending them again adds nothing downstream."""
-    from cinelake.stack.api import endpoint
     from ingestion import movielens
+    from ingestion.client import local_sender
 
     total = movielens.count_ratings(folder)
     with progress_bar("MovieLens ratings", total) as done:
-        result = movielens.replay(endpoint(get_settings()), folder, done)
+        result = movielens.replay(local_sender(get_settings()), folder, done)
     out.print(
         f"{result.offered:,} offered = {result.accepted:,} accepted + {result.refused:,} refused"
     )

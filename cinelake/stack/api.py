@@ -1,6 +1,7 @@
 """The events API as a process: gunicorn in front of `ingestion.api.app`."""
 
 import http.client
+import shutil
 import sys
 
 from pydantic import SecretStr
@@ -38,12 +39,16 @@ def environment(settings: Settings) -> dict[str, str]:
 def prepare(settings: Settings, state: StackState) -> Launch:
     """Say how to start the API."""
     stack = stack_folder(settings.home)
+    metrics = stack / "api-metrics"
+    # Numbers of workers that ended long ago would be added to those of today's.
+    shutil.rmtree(metrics, ignore_errors=True)
+    metrics.mkdir(parents=True)
     return Launch(
         command(settings, state.port("api")),
         log=API.log(stack),
         # Where Python finds the packages, whether they are installed or not.
         folder=PROJECT_ROOT,
-        environment=environment(settings),
+        environment=environment(settings) | {"PROMETHEUS_MULTIPROC_DIR": str(metrics)},
     )
 
 

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -9,7 +10,7 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from cinelake.errors import ServiceError
-from cinelake.settings import Settings
+from cinelake.settings import Settings, new_api_key
 from cinelake.stack import ports
 from cinelake.stack.process import ProcessRef
 
@@ -22,6 +23,17 @@ FIELDS = {
 }
 """The endpoint variables and the fields of `Settings` that hold them."""
 
+SECRETS = {
+    "CINELAKE_PSEUDONYM_KEY": "pseudonym_key",
+    "ANALYST_PASSWORD": "analyst_password",
+    "CINELAKE_API_KEY": "api_key",
+}
+"""The variables that are made up when nobody sets them, and the fields of `Settings` that hold them."""
+MADE_UP: dict[str, Callable[[], str]] = {
+    "CINELAKE_PSEUDONYM_KEY": lambda: secrets.token_urlsafe(24),
+    "ANALYST_PASSWORD": lambda: secrets.token_urlsafe(24),
+    "CINELAKE_API_KEY": new_api_key,
+}
 
 API_PORT = "CINELAKE_API_PORT"
 
@@ -99,7 +111,7 @@ def write_env(settings: Settings, state: StackState) -> Settings:
     """
     before = load_env(settings.home)
     external = {name for name in FIELDS if is_external(settings, name)}
-    ours = _endpoints(state, before) | _keys(settings, before)
+    ours = _endpoints(state, before) | _secrets(settings, before)
     port = explicit_api_port(settings)
     unlisted = external | ({API_PORT} if port is not None else set())
     # What was local once stays written down: the password of its data is in there.
@@ -110,10 +122,9 @@ def write_env(settings: Settings, state: StackState) -> Settings:
         field: ours[name] for name, field in FIELDS.items() if name not in external
     }
     update["api_port"] = port or state.port("api")
-    if settings.pseudonym_key is None:
-        update["pseudonym_key"] = SecretStr(ours["CINELAKE_PSEUDONYM_KEY"])
-    if settings.analyst_password is None:
-        update["analyst_password"] = SecretStr(ours["ANALYST_PASSWORD"])
+    for name, field in SECRETS.items():
+        if getattr(settings, field) is None:
+            update[field] = SecretStr(ours[name])
     return settings.model_copy(update=update)
 
 
@@ -128,15 +139,11 @@ def _endpoints(state: StackState, before: dict[str, str]) -> dict[str, str]:
     }
 
 
-def _keys(settings: Settings, before: dict[str, str]) -> dict[str, str]:
-    given = {
-        "CINELAKE_PSEUDONYM_KEY": settings.pseudonym_key,
-        "ANALYST_PASSWORD": settings.analyst_password,
-    }
+def _secrets(settings: Settings, before: dict[str, str]) -> dict[str, str]:
     return {
-        name: before.get(name) or secrets.token_urlsafe(24)
-        for name, value in given.items()
-        if name in before or value is None
+        name: before.get(name) or MADE_UP[name]()
+        for name, field in SECRETS.items()
+        if name in before or getattr(settings, field) is None
     }
 
 

@@ -1,37 +1,73 @@
 """The Flask app that takes events over HTTP."""
 
 from flask import Flask, Response
+from flask_cors import CORS
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from cinelake.settings import Settings, get_settings
-from ingestion.api import problems, routes
-from ingestion.api.intake import MAX_BODY_BYTES, Publisher
+from ingestion.api import metrics, problems, routes
+from ingestion.api.document import EventsApi
+from ingestion.api.key_ring import KeyRing
+from ingestion.api.rate_limit import shared_limiter
+from ingestion.api.reading import MAX_BODY_BYTES
+from ingestion.api.services import EXTENSION, Keys, Publisher, Services
 from ingestion.producer import EventProducer
 
+PREFLIGHT_SECONDS = 86_400
 
-def create_app(settings: Settings | None = None, publisher: Publisher | None = None) -> Flask:
+
+def create_app(
+    settings: Settings | None = None,
+    publisher: Publisher | None = None,
+    keys: Keys | None = None,
+) -> Flask:
     """Make the app; nothing is connected before the first request, so that a server may fork after this.
 
     Args:
         settings: Default: the settings of this process.
         publisher: Where events go. Default: Kafka.
+        keys: Who may send. Default: those in PostgreSQL.
 
     Raises:
         SettingError: `KAFKA_BOOTSTRAP_SERVERS` is not set.
     """
-    app = Flask("cinelake.api", static_folder=None)
+    settings = settings or get_settings()
+    app = EventsApi()
     # A chunked body has no length to refuse: it is cut here, and one byte too many gives it away.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
-    app.extensions[routes.PUBLISHER] = publisher or EventProducer(settings or get_settings())
-    app.register_blueprint(routes.blueprint)
+    app.extensions[EXTENSION] = Services(
+        publisher or EventProducer(settings),
+        keys or KeyRing(settings),
+        shared_limiter(),
+        settings.api_rate_limit,
+    )
+    app.register_api(routes.blueprint)
     problems.register(app)
+    metrics.register(app)
     app.after_request(_add_headers)
+    _allow_origins(app, settings.cors_origins)
+    if settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]
     return app
 
 
 def close_app(app: Flask) -> int:
     """Wait for what the app still publishes; returns how many records were not acknowledged."""
-    publisher: Publisher = app.extensions[routes.PUBLISHER]
-    return publisher.close()
+    used: Services = app.extensions[EXTENSION]
+    used.keys.close()
+    return used.publisher.close()
+
+
+def _allow_origins(app: Flask, origins: list[str]) -> None:
+    if origins:
+        CORS(
+            app,
+            resources={"/v1/*": {"origins": origins}},
+            methods=["GET", "POST", "OPTIONS"],
+            allow_headers=["Authorization", "Content-Type", "Content-Encoding", "X-API-Key"],
+            expose_headers=["Retry-After"],
+            max_age=PREFLIGHT_SECONDS,
+        )
 
 
 def _add_headers(response: Response) -> Response:

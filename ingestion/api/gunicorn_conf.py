@@ -5,11 +5,15 @@
 
 from typing import Any
 
+from prometheus_client.multiprocess import mark_process_dead
+
 from cinelake.log import configure_logging, get_logger
 from cinelake.settings import get_settings
+from ingestion.api.rate_limit import shared_limiter
 
 worker_class = "gthread"
-threads = 4
+# Enough that a few dozen clients with slow lines leave threads for the others; an idle one costs little.
+threads = 16
 workers = get_settings().api_workers
 timeout = 60
 # Longer than a record may take to be acknowledged, so that a request in flight ends with an honest answer.
@@ -21,11 +25,18 @@ loglevel = "warning"
 pidfile = None
 # The control socket would be one more file in the user's home, which nothing here uses.
 control_socket_disable = True
+# Before the workers are forked, so that all of them count in the same memory.
+shared_limiter()
 
 
 def post_fork(server: Any, worker: Any) -> None:
     """Each worker logs as the settings say."""
     configure_logging(get_settings())
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """A dead worker's gauges leave the metrics; its counters stay."""
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 
 def worker_exit(server: Any, worker: Any) -> None:

@@ -4,12 +4,14 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NotRequired, Protocol, TypedDict
+from typing import Any, NotRequired, Self, TypedDict
 
 import orjson
 
-from cinelake.errors import BadInputError, ServiceError
+from cinelake.errors import BadInputError
 from ingestion.api.bodies import parse_json, split_elements
+from ingestion.api.document import MAX_BATCH
+from ingestion.api.services import Publisher
 from ingestion.events import (
     InvalidEventError,
     envelope_bytes,
@@ -20,22 +22,6 @@ from ingestion.events import (
 from ingestion.json_limits import Problem
 from ingestion.producer import Record
 from ingestion.topics import USER_LOGS, USER_LOGS_REJECTED
-
-MAX_BATCH = 500
-MAX_BODY_BYTES = 1024 * 1024
-
-
-class Publisher(Protocol):
-    """What the API needs of a producer; see `ingestion.producer.EventProducer`."""
-
-    def publish(self, records: Sequence[Record]) -> Sequence[ServiceError | None]:
-        """Publish and wait for the acknowledgements."""
-
-    def is_reachable(self, topics: Sequence[str]) -> bool:
-        """Whether a broker answers and has the topics."""
-
-    def close(self) -> int:
-        """Wait for what is on its way, then let go."""
 
 
 class EventError(TypedDict):
@@ -52,16 +38,24 @@ class BatchTooLargeError(BadInputError):
 
 @dataclass(frozen=True)
 class Client:
-    """Who sent a body, as the server sees it."""
+    """Who sent a body, as the server sees it.
+
+    Args:
+        ip: The address it came from.
+        user_agent: The `User-Agent` header it came with.
+        key_id: The id of the API key it came with.
+    """
 
     ip: str | None
     user_agent: str | None
+    key_id: str
 
 
 @dataclass
 class Intake:
     """What became of a body: the messages to publish, and the answer."""
 
+    client: Client
     received_at: datetime
     accepted: int = 0
     rejected: int = 0
@@ -69,12 +63,25 @@ class Intake:
     is_json: bool = True
     records: list[Record] = field(default_factory=list)
 
-    def accept(self, raw: Any, client: Client) -> None:
+    def accept(self, raw: Any) -> None:
         """Take one event, or raise `InvalidEventError`."""
         event = validate_event(raw)
-        value = envelope_bytes(event, self.received_at, client.ip, client.user_agent)
+        value = envelope_bytes(
+            event,
+            self.received_at,
+            self.client.ip,
+            self.client.user_agent,
+            self.client.key_id,
+        )
         self.records.append(Record(USER_LOGS, partition_key(event), value))
         self.accepted += 1
+
+    def published(self, publisher: Publisher) -> Self:
+        """Publish the records; this intake, once the broker has acknowledged all of them."""
+        failure = next(filter(None, publisher.publish(self.records)), None)
+        if failure is not None:
+            raise failure
+        return self
 
     def reject(self, problems: Sequence[Problem], original: bytes, index: int | None) -> None:
         """Refuse one event, or with `index` None a whole body, and keep its bytes."""
@@ -82,6 +89,7 @@ class Intake:
         value = orjson.dumps(
             {
                 "received_at": iso_utc(self.received_at),
+                "key_id": self.client.key_id,
                 "reason": reasons,
                 "body_base64": base64.b64encode(original).decode(),
             }
@@ -108,15 +116,32 @@ def take_in(body: bytes, client: Client, publisher: Publisher) -> Intake:
         BatchTooLargeError: More than `MAX_BATCH` events; nothing was published.
         ServiceError: The broker did not acknowledge everything; the client sends the body again.
     """
-    intake = Intake(received_at=datetime.now(UTC))
-    _check(body, client, intake)
-    failure = next(filter(None, publisher.publish(intake.records)), None)
-    if failure is not None:
-        raise failure
-    return intake
+    intake = Intake(client, received_at=datetime.now(UTC))
+    _check(body, intake)
+    return intake.published(publisher)
 
 
-def _check(body: bytes, client: Client, intake: Intake) -> None:
+def keep_unreadable(original: bytes, reason: str, client: Client, publisher: Publisher) -> Intake:
+    """Publish a body of which nothing can be read to `user_logs_rejected`.
+
+    Args:
+        original: The body as it came.
+        reason: What is wrong with it.
+        client: Who sent it.
+        publisher: Where it goes.
+
+    Returns:
+        Nothing accepted, one refused.
+
+    Raises:
+        ServiceError: As `take_in`.
+    """
+    intake = Intake(client, received_at=datetime.now(UTC), is_json=False)
+    intake.reject([Problem("", reason)], original, None)
+    return intake.published(publisher)
+
+
+def _check(body: bytes, intake: Intake) -> None:
     try:
         parsed = parse_json(body)
     except BadInputError as error:
@@ -125,22 +150,20 @@ def _check(body: bytes, client: Client, intake: Intake) -> None:
         return
     match parsed:
         case list():
-            _check_batch(parsed, body, 1, client, intake)
+            _check_batch(parsed, body, 1, intake)
         case {"events": list() as events, **others} if not others:
-            _check_batch(events, body, 2, client, intake)
+            _check_batch(events, body, 2, intake)
         case {"events": _, **others} if "event_type" not in others:
             reason = "should be an array, and the only member of the body"
             intake.reject([Problem("events", reason)], body, None)
         case _:
             try:
-                intake.accept(parsed, client)
+                intake.accept(parsed)
             except InvalidEventError as error:
                 intake.reject(error.problems, body, 0)
 
 
-def _check_batch(
-    events: list[Any], body: bytes, depth: int, client: Client, intake: Intake
-) -> None:
+def _check_batch(events: list[Any], body: bytes, depth: int, intake: Intake) -> None:
     if len(events) > MAX_BATCH:
         raise BatchTooLargeError(
             f"A batch holds at most {MAX_BATCH} events; this has {len(events)}."
@@ -150,7 +173,7 @@ def _check_batch(
     originals: list[bytes] = []
     for index, raw in enumerate(events):
         try:
-            intake.accept(raw, client)
+            intake.accept(raw)
         except InvalidEventError as error:
             originals = originals or split_elements(body, depth)
             intake.reject(error.problems, originals[index], index)

@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problem details: what went wrong and what to do, never how it looks inside."""
 
+import math
 from typing import Any
 
 import orjson
@@ -8,11 +9,16 @@ from werkzeug.exceptions import HTTPException
 
 from cinelake.errors import ServiceError
 from cinelake.log import get_logger
-from ingestion.api.intake import MAX_BATCH, MAX_BODY_BYTES, BatchTooLargeError
+from ingestion.api.access import TooManyRequestsError
+from ingestion.api.document import MAX_BATCH
+from ingestion.api.intake import BatchTooLargeError
+from ingestion.api.key_ring import InvalidKeyError
+from ingestion.api.reading import BODY_SECONDS, MAX_BODY_BYTES
 
 RETRY_AFTER_SECONDS = 5
 
 _DETAILS = {
+    408: f"A body has to be there within {BODY_SECONDS:g} s; send smaller batches.",
     413: f"A body has at most {MAX_BODY_BYTES} bytes and a batch at most {MAX_BATCH} events; send smaller batches.",
     500: "Something is wrong on the server. Send the same request again later; event ids make that harmless.",
 }
@@ -54,6 +60,8 @@ def register(app: Flask) -> None:
     """Make every error of the app a problem-details answer."""
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(ServiceError, _service_error)
+    app.register_error_handler(InvalidKeyError, _invalid_key)
+    app.register_error_handler(TooManyRequestsError, _too_many_requests)
     app.register_error_handler(BatchTooLargeError, _batch_too_large)
     app.register_error_handler(Exception, _unexpected)
 
@@ -73,6 +81,24 @@ def _http_error(error: HTTPException) -> Response | HTTPException:
 def _service_error(error: ServiceError) -> Response:
     get_logger("api").warning("events_not_acknowledged", reason=error.message)
     return unavailable("The events are not stored. Send the same request again.")
+
+
+def _invalid_key(error: InvalidKeyError) -> Response:
+    detail = "Send a key as `Authorization: Bearer KEY` or `X-API-Key: KEY`; `cinelake keys create` makes one."
+    response = problem(401, "unauthorized", "Unauthorized", f"{error.message} {detail}")
+    response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _too_many_requests(error: TooManyRequestsError) -> Response:
+    response = problem(
+        429,
+        "too-many-requests",
+        "Too Many Requests",
+        f"{error.message} Send fewer, larger batches.",
+    )
+    response.headers["Retry-After"] = str(math.ceil(error.wait_seconds))
+    return response
 
 
 def _batch_too_large(error: BatchTooLargeError) -> Response:

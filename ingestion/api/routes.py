@@ -1,55 +1,120 @@
 """The routes of the events API, version 1."""
 
-from typing import cast
+from flask import Response, request
+from flask_openapi3 import APIBlueprint
+from werkzeug.exceptions import UnsupportedMediaType
 
-from flask import Blueprint, Response, current_app, request
-from werkzeug.exceptions import RequestEntityTooLarge
-
-from ingestion.api.intake import MAX_BODY_BYTES, Client, Intake, Publisher, take_in
+from ingestion.api import metrics
+from ingestion.api.access import admit
+from ingestion.api.document import (
+    KEY_REQUIRED,
+    Answer,
+    State,
+    answer_of,
+    events_body,
+    problem_of,
+)
+from ingestion.api.intake import Client, Intake, keep_unreadable, take_in
 from ingestion.api.problems import json_response, problem, unavailable
+from ingestion.api.reading import CompressedBodyError, read_body
+from ingestion.api.services import services
 from ingestion.events import json_schema
 from ingestion.topics import USER_LOGS, USER_LOGS_REJECTED
 
-blueprint = Blueprint("events", __name__)
+blueprint = APIBlueprint("events", __name__)
 
-PUBLISHER = "cinelake_publisher"
-"""The app's publisher, in `app.extensions`."""
+CONTENT_TYPES = ("application/json", "text/plain")
+"""`text/plain` is what `navigator.sendBeacon` sends without asking the server first."""
+CONTENT_ENCODINGS = (None, "identity", "gzip")
 
 
-@blueprint.post("/v1/events")
+@blueprint.post(
+    "/v1/events",
+    operation_id="postEvents",
+    security=KEY_REQUIRED,
+    openapi_extensions={"requestBody": events_body()},
+    responses={
+        202: answer_of(Answer, "At least one event was accepted; `errors` says which were not."),
+        400: problem_of("The body is not JSON, or the request is not HTTP."),
+        401: problem_of("No key, or one that is not good."),
+        408: problem_of("The body took too long."),
+        413: problem_of("The body is too long, or holds too many events."),
+        415: problem_of("The body is neither JSON nor gzip of it."),
+        422: problem_of("No event is valid."),
+        429: problem_of("The key has used up its rate.", retry_after=True),
+        503: problem_of("The events are not stored; send them again.", retry_after=True),
+    },
+)
 def post_events() -> Response:
     """Take one event or a batch; 202 once the broker has acknowledged what was accepted."""
-    if request.mimetype != "application/json" or request.content_encoding not in (None, "identity"):
-        return problem(
-            415,
-            "unsupported-media-type",
-            "Unsupported Media Type",
-            "Send the events as application/json, without a content encoding.",
-        )
-    body = request.get_data(cache=False)
-    if len(body) > MAX_BODY_BYTES:
-        raise RequestEntityTooLarge
-    return _answer(take_in(body, _client(), _publisher()))
+    used = services()
+    key = admit(request, used)
+    if request.mimetype not in CONTENT_TYPES or request.content_encoding not in CONTENT_ENCODINGS:
+        raise UnsupportedMediaType("Send the events as application/json, plain or with gzip.")
+    client = Client(request.remote_addr or None, _user_agent(), key.key_id)
+    try:
+        intake = take_in(read_body(request), client, used.publisher)
+    except CompressedBodyError as error:
+        intake = keep_unreadable(error.body, error.message, client, used.publisher)
+    metrics.ACCEPTED.inc(intake.accepted)
+    metrics.REJECTED.inc(intake.rejected)
+    return _answer(intake)
 
 
-@blueprint.get("/v1/schema")
+@blueprint.get(
+    "/v1/schema",
+    operation_id="getSchema",
+    responses={
+        200: {
+            "description": "JSON Schema of each version of the event contract.",
+            "content": {"application/json": {"schema": {"type": "object"}}},
+        }
+    },
+)
 def get_schema() -> Response:
     """The event contract as JSON Schema."""
     return json_response(json_schema())
 
 
-@blueprint.get("/healthz")
+@blueprint.get(
+    "/healthz", operation_id="getHealth", responses={200: answer_of(State, "The API answers.")}
+)
 def get_health() -> Response:
     """Whether this process answers."""
     return json_response({"status": "ok"})
 
 
-@blueprint.get("/readyz")
+@blueprint.get(
+    "/readyz",
+    operation_id="getReadiness",
+    responses={
+        200: answer_of(State, "Events can be taken."),
+        503: problem_of("Kafka or the keys cannot be reached.", retry_after=True),
+    },
+)
 def get_readiness() -> Response:
-    """Whether events can be taken: the broker answers and has the topics."""
-    if _publisher().is_reachable((USER_LOGS, USER_LOGS_REJECTED)):
-        return json_response({"status": "ready"})
-    return unavailable("Kafka does not answer, or has no topics yet.")
+    """Whether events can be taken: the broker answers and has the topics, and keys can be checked."""
+    used = services()
+    if not used.publisher.is_reachable((USER_LOGS, USER_LOGS_REJECTED)):
+        return unavailable("Kafka does not answer, or has no topics yet.")
+    if not used.keys.is_loaded():
+        return unavailable("PostgreSQL does not answer, so no key can be checked.")
+    return json_response({"status": "ready"})
+
+
+@blueprint.get(
+    "/metrics",
+    operation_id="getMetrics",
+    responses={
+        200: {
+            "description": "Prometheus' text format.",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        }
+    },
+)
+def get_metrics() -> Response:
+    """Metrics for Prometheus, summed over all workers."""
+    return metrics.exposition()
 
 
 def _answer(intake: Intake) -> Response:
@@ -68,17 +133,9 @@ def _answer(intake: Intake) -> Response:
     )
 
 
-def _client() -> Client:
-    return Client(ip=request.remote_addr or None, user_agent=_user_agent())
-
-
 def _user_agent() -> str | None:
     header = request.headers.get("User-Agent")
     if not header:
         return None
     # WSGI hands headers over as Latin-1, whatever the client meant; most mean UTF-8. PostgreSQL holds no NUL.
     return header.encode("latin-1", "replace").decode("utf-8", "replace").replace("\0", "")
-
-
-def _publisher() -> Publisher:
-    return cast(Publisher, current_app.extensions[PUBLISHER])

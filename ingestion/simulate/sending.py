@@ -13,21 +13,21 @@ BATCH = 200
 
 
 def send_simulation(
-    api_url: str,
+    sender: EventSender,
     events: Iterable[SimulatedEvent],
     progress: Callable[[int], None] = no_progress,
 ) -> SendTotals:
     """Send simulated events.
 
     Args:
-        api_url: The API's root.
+        sender: Where they go.
         events: What `simulate` gives.
         progress: Called with the number of events just answered.
 
     Raises:
         ServiceError: The API stayed away.
     """
-    return EventSender(api_url).send_all(_batches(events), progress=progress)
+    return sender.send_all(_batches(events), progress=progress)
 
 
 def _batches(events: Iterable[SimulatedEvent]) -> Iterator[Batch]:

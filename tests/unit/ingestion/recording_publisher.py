@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -10,6 +11,9 @@ from flask import Flask
 from werkzeug.serving import make_server
 
 from cinelake.errors import ServiceError
+from cinelake.settings import new_api_key
+from ingestion.api.key_ring import InvalidKeyError
+from ingestion.api.keys import ApiKey
 from ingestion.producer import Record
 
 
@@ -36,6 +40,39 @@ class RecordingPublisher:
 
     def values(self, topic: str) -> list[dict[str, Any]]:
         return [orjson.loads(record.value) for record in self.records if record.topic == topic]
+
+
+KEY = new_api_key()
+"""A key that `KnownKeys` takes."""
+
+
+class KnownKeys:
+    """Knows one key, in place of those in PostgreSQL."""
+
+    def __init__(self, key: str = KEY, requests_per_second: float | None = None) -> None:
+        self.good = key
+        self.key = ApiKey(
+            key_id=key.split("_")[1],
+            name="test",
+            scope="write",
+            salt=b"",
+            digest=b"",
+            requests_per_second=requests_per_second,
+            created_at=datetime.now(UTC),
+            expires_at=None,
+            revoked_at=None,
+        )
+
+    def check(self, presented: str | None) -> ApiKey:
+        if presented != self.good:
+            raise InvalidKeyError("The key is not valid.")
+        return self.key
+
+    def is_loaded(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        return
 
 
 @contextmanager

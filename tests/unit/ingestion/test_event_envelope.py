@@ -25,6 +25,7 @@ ENVELOPE = [
     "schema_version",
     "occurred_at",
     "received_at",
+    "key_id",
     "user_id",
     "anonymous_id",
     "session_id",
@@ -35,7 +36,9 @@ ENVELOPE = [
 
 
 def canonical(raw: dict[str, Any]) -> dict[str, Any]:
-    value = orjson.loads(envelope_bytes(validate_event(raw), NOW, "192.0.2.1", "Browser/1"))
+    value = orjson.loads(
+        envelope_bytes(validate_event(raw), NOW, "192.0.2.1", "Browser/1", "0a1b2c")
+    )
     assert isinstance(value, dict)
     return value
 

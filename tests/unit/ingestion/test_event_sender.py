@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pytest
 from events_by_type import event_of
 from flask import Flask, Response, request
-from recording_publisher import RecordingPublisher, serving
+from recording_publisher import KEY, KnownKeys, RecordingPublisher, serving
 
 from cinelake.errors import ServiceError
 from ingestion.api.app import create_app
@@ -22,19 +22,19 @@ def publisher() -> RecordingPublisher:
 
 @pytest.fixture
 def api(publisher: RecordingPublisher) -> Iterator[str]:
-    with serving(create_app(publisher=publisher)) as url:
+    with serving(create_app(publisher=publisher, keys=KnownKeys())) as url:
         yield url
 
 
 def test_a_batch_is_answered_with_its_counts_and_reasons(api: str) -> None:
-    result = EventSender(api).send([GOOD, BAD])
+    result = EventSender(api, api_key=KEY).send([GOOD, BAD])
     assert (result.accepted, result.rejected) == (1, 1)
     assert (result.errors[0]["index"], result.errors[0]["field"]) == (1, "event_id")
-    assert EventSender(api).send([BAD]).rejected == 1
+    assert EventSender(api, api_key=KEY).send([BAD]).rejected == 1
 
 
 def test_the_user_agent_travels_as_it_is(api: str, publisher: RecordingPublisher) -> None:
-    EventSender(api).send([GOOD], user_agent="Kinó/1 (テレビ)")
+    EventSender(api, api_key=KEY).send([GOOD], user_agent="Kinó/1 (テレビ)")
     assert publisher.values(USER_LOGS)[0]["context"]["user_agent"] == "Kinó/1 (テレビ)"
 
 
@@ -44,7 +44,7 @@ def test_while_the_api_is_away_the_same_events_are_sent_again(
     publisher.is_away = True
     timer = threading.Timer(0.5, lambda: setattr(publisher, "is_away", False))
     timer.start()
-    assert EventSender(api).send([GOOD]).accepted == 1
+    assert EventSender(api, api_key=KEY).send([GOOD]).accepted == 1
     assert [value["event_id"] for value in publisher.values(USER_LOGS)] == [GOOD["event_id"]]
     timer.join()
 
@@ -71,7 +71,9 @@ def test_an_answer_that_no_retry_mends_is_an_error_at_once() -> None:
 def test_all_batches_are_sent_and_counted(api: str, publisher: RecordingPublisher) -> None:
     finished: list[int] = []
     batches = [Batch([GOOD, BAD], user_agent=f"Browser/{number}") for number in range(20)]
-    totals = EventSender(api).send_all(iter(batches), workers=3, progress=finished.append)
+    totals = EventSender(api, api_key=KEY).send_all(
+        iter(batches), workers=3, progress=finished.append
+    )
     assert (totals.sent, totals.accepted, totals.rejected) == (40, 20, 20)
     assert sum(finished) == 40
     assert sum(totals.reasons.values()) == 20
@@ -87,7 +89,7 @@ def test_batches_of_one_lane_keep_their_order(api: str, publisher: RecordingPubl
         )
         for number in range(40)
     ]
-    EventSender(api).send_all(batches)
+    EventSender(api, api_key=KEY).send_all(batches)
     values = publisher.values(USER_LOGS)
     for user in ("u0", "u1"):
         sent = [value["session_id"] for value in values if value["user_id"] == user]
@@ -105,7 +107,7 @@ def test_no_more_batches_are_read_than_are_on_their_way(
             ahead.append(number - len(publisher.records))
             yield Batch([GOOD])
 
-    EventSender(api).send_all(batches(), workers=2)
+    EventSender(api, api_key=KEY).send_all(batches(), workers=2)
     assert max(ahead) <= 4
 
 

@@ -1,14 +1,18 @@
 import base64
+import gzip
+import re
 import uuid
+import zlib
 from typing import Any
 
 import orjson
 import pytest
 from events_by_type import event_of
 from flask.testing import FlaskClient
-from recording_publisher import RecordingPublisher
+from recording_publisher import KEY, KnownKeys, RecordingPublisher
 from werkzeug.test import TestResponse
 
+from cinelake.settings import load_settings, new_api_key
 from ingestion.api.app import create_app
 from ingestion.topics import MAX_MESSAGE_BYTES, USER_LOGS, USER_LOGS_REJECTED
 
@@ -23,12 +27,17 @@ def publisher() -> RecordingPublisher:
 
 @pytest.fixture
 def client(publisher: RecordingPublisher) -> FlaskClient:
-    return create_app(publisher=publisher).test_client()
+    return create_app(publisher=publisher, keys=KnownKeys()).test_client()
 
 
 def post(client: FlaskClient, body: Any, **headers: str) -> TestResponse:
     data = body if isinstance(body, bytes) else orjson.dumps(body)
-    sent = {"Content-Type": "application/json", "User-Agent": "Browser/1", **headers}
+    sent = {
+        "Content-Type": "application/json",
+        "User-Agent": "Browser/1",
+        "X-API-Key": KEY,
+        **headers,
+    }
     response = client.post("/v1/events", data=data, headers=sent)
     assert "Set-Cookie" not in response.headers
     assert b"Traceback" not in response.data
@@ -87,7 +96,8 @@ def test_a_refused_event_is_kept_with_its_reasons_and_its_bytes(
     body = b'  {"event_type" : "teleport"}\n'
     assert post(client, body).status_code == 422
     (value,) = publisher.values(USER_LOGS_REJECTED)
-    assert set(value) == {"received_at", "reason", "body_base64"}
+    assert set(value) == {"received_at", "key_id", "reason", "body_base64"}
+    assert value["key_id"] == KEY.split("_")[1]
     assert value["reason"][0]["field"] == "event_type"
     assert kept_bytes(publisher) == [body]
 
@@ -137,13 +147,152 @@ def test_json_without_events_is_422_and_kept(
     assert kept_bytes(publisher) == [body]
 
 
-@pytest.mark.parametrize("mimetype", ["text/plain", "application/x-www-form-urlencoded", ""])
+@pytest.mark.parametrize("mimetype", ["application/x-www-form-urlencoded", "text/html", ""])
 def test_another_content_type_is_415(client: FlaskClient, mimetype: str) -> None:
     assert post(client, GOOD, **{"Content-Type": mimetype}).status_code == 415
 
 
-def test_a_compressed_body_is_415(client: FlaskClient) -> None:
-    assert post(client, GOOD, **{"Content-Encoding": "gzip"}).status_code == 415
+def test_a_beacon_may_say_text_plain_and_carry_the_key_in_the_address(
+    client: FlaskClient, publisher: RecordingPublisher
+) -> None:
+    response = client.post(
+        f"/v1/events?key={KEY}", data=orjson.dumps(GOOD), content_type="text/plain;charset=UTF-8"
+    )
+    assert response.status_code == 202
+    assert len(publisher.values(USER_LOGS)) == 1
+
+
+def test_a_gzip_body_is_inflated(client: FlaskClient, publisher: RecordingPublisher) -> None:
+    body = gzip.compress(orjson.dumps([GOOD, BAD]))
+    response = post(client, body, **{"Content-Encoding": "gzip"})
+    assert response.status_code == 202
+    assert len(publisher.values(USER_LOGS)) == 1
+    assert kept_bytes(publisher) == [orjson.dumps(BAD)]
+
+
+@pytest.mark.parametrize("size", [1024 * 1024 + 1, 200 * 1024 * 1024])
+def test_a_gzip_bomb_is_413_and_never_inflated(client: FlaskClient, size: int) -> None:
+    stream = zlib.compressobj(wbits=31)
+    bomb = b"".join(stream.compress(b" " * 1024 * 1024) for _ in range(size // 1024**2))
+    bomb += stream.compress(b" " * (size % 1024**2)) + stream.flush()
+    assert post(client, bomb, **{"Content-Encoding": "gzip"}).status_code == 413
+
+
+@pytest.mark.parametrize("damage", ["plain", "cut", "tail", "empty"])
+def test_a_broken_gzip_body_is_400_and_kept_as_it_came(
+    client: FlaskClient, publisher: RecordingPublisher, damage: str
+) -> None:
+    whole = gzip.compress(orjson.dumps(GOOD))
+    body = {"plain": b"{}", "cut": whole[:-9], "tail": whole + b"x", "empty": b""}[damage]
+    assert post(client, body, **{"Content-Encoding": "gzip"}).status_code == 400
+    assert kept_bytes(publisher) == [body]
+
+
+def test_another_encoding_is_415(client: FlaskClient) -> None:
+    assert post(client, GOOD, **{"Content-Encoding": "br"}).status_code == 415
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-API-Key": ""},
+        {"X-API-Key": "cl_000000000000_wrong-secret-wrong-secret"},
+        {"X-API-Key": "", "Authorization": "Basic " + KEY},
+        {"X-API-Key": KEY, "Authorization": "Bearer wrong"},
+    ],
+)
+def test_without_a_good_key_nothing_is_read(
+    client: FlaskClient, publisher: RecordingPublisher, headers: dict[str, str]
+) -> None:
+    response = post(client, GOOD, **headers)
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+    assert publisher.records == []
+
+
+def test_a_key_may_come_as_a_bearer_token(client: FlaskClient) -> None:
+    headers = {"X-API-Key": "", "Authorization": f"Bearer {KEY}"}
+    assert post(client, GOOD, **headers).status_code == 202
+
+
+def test_a_key_that_has_used_up_its_rate_is_told_when_to_come_back(
+    publisher: RecordingPublisher,
+) -> None:
+    key = new_api_key()
+    client = create_app(
+        publisher=publisher, keys=KnownKeys(key, requests_per_second=3)
+    ).test_client()
+    answers = [post(client, GOOD, **{"X-API-Key": key}) for _ in range(8)]
+    statuses = [answer.status_code for answer in answers]
+    assert statuses[:3] == [202] * 3
+    assert statuses[-1] == 429
+    assert int(answers[-1].headers["Retry-After"]) >= 1
+    assert len(publisher.records) == statuses.count(202)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"received_at": "2020-01-01T00:00:00Z"},
+        {"key_id": "abc"},
+        {"context": {"ip": "192.0.2.1"}},
+        {"context": {"user_agent": "Forged/1"}},
+    ],
+)
+def test_a_client_cannot_forge_what_the_server_observes(
+    client: FlaskClient, publisher: RecordingPublisher, forged: dict[str, Any]
+) -> None:
+    response = post(client, event_of("page_view", **forged))
+    assert response.status_code == 422
+    assert "is set by the server" in response.get_json()["errors"][0]["reason"]
+    assert publisher.values(USER_LOGS) == []
+
+
+@pytest.mark.parametrize(("proxies", "ip"), [("0", "127.0.0.1"), ("1", "198.51.100.7")])
+def test_a_forwarded_address_is_believed_only_behind_a_proxy(
+    publisher: RecordingPublisher, proxies: str, ip: str
+) -> None:
+    settings = load_settings(CINELAKE_TRUSTED_PROXIES=proxies)
+    client = create_app(settings, publisher, KnownKeys()).test_client()
+    post(client, GOOD, **{"X-Forwarded-For": "203.0.113.9, 198.51.100.7"})
+    assert publisher.values(USER_LOGS)[0]["context"]["ip"] == ip
+
+
+def test_pages_of_configured_origins_may_send_and_others_may_not(
+    publisher: RecordingPublisher,
+) -> None:
+    settings = load_settings(CINELAKE_CORS_ORIGINS="https://movies.example")
+    client = create_app(settings, publisher, KnownKeys()).test_client()
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-api-key"}
+    allowed = client.options("/v1/events", headers={"Origin": "https://movies.example", **asked})
+    assert allowed.headers["Access-Control-Allow-Origin"] == "https://movies.example"
+    assert "X-API-Key".lower() in allowed.headers["Access-Control-Allow-Headers"].lower()
+    refused = client.options("/v1/events", headers={"Origin": "https://evil.example", **asked})
+    assert "Access-Control-Allow-Origin" not in refused.headers
+
+
+def test_the_document_describes_every_route_and_event_type(client: FlaskClient) -> None:
+    document = client.get("/openapi/openapi.json").get_json()
+    assert document["openapi"].startswith("3.1")
+    assert set(document["paths"]) == {"/v1/events", "/v1/schema", "/healthz", "/readyz", "/metrics"}
+    assert len(document["components"]["schemas"]["Event"]["oneOf"]) == 18
+    text = client.get("/openapi/openapi.json").get_data(as_text=True)
+    named = set(re.findall(r'"#/components/schemas/([^"]+)"', text))
+    assert named <= set(document["components"]["schemas"])
+    assert b"swagger" in client.get("/openapi/swagger").data.lower()
+
+
+def test_metrics_count_what_happened(client: FlaskClient) -> None:
+    def figure(name: str) -> float:
+        found = re.search(rf"^{re.escape(name)} (\S+)$", client.get("/metrics").text, re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+    accepted = 'cinelake_api_events_total{outcome="accepted"}'
+    refused = 'cinelake_api_requests_total{route="/v1/events",status="401"}'
+    before = (figure(accepted), figure(refused))
+    post(client, [GOOD, BAD, GOOD])
+    post(client, GOOD, **{"X-API-Key": "wrong"})
+    assert (figure(accepted), figure(refused)) == (before[0] + 2, before[1] + 1)
 
 
 def test_a_batch_takes_500_events_and_no_more(
@@ -165,7 +314,10 @@ def test_a_body_takes_one_mebibyte_and_no_more(
             return post(client, body).status_code
         environ = {"wsgi.input_terminated": True, "CONTENT_LENGTH": ""}
         return client.post(
-            "/v1/events", data=body, content_type="application/json", environ_overrides=environ
+            f"/v1/events?key={KEY}",
+            data=body,
+            content_type="application/json",
+            environ_overrides=environ,
         ).status_code
 
     assert send(1024 * 1024) == 202

@@ -2,10 +2,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from recording_publisher import RecordingPublisher, serving
+from recording_publisher import KEY, KnownKeys, RecordingPublisher, serving
 
 from cinelake.errors import BadInputError
 from ingestion.api.app import create_app
+from ingestion.client import EventSender
 from ingestion.events import validate_event
 from ingestion.movielens import NO_TMDB_ID, count_ratings, read_links, read_ratings, replay
 from ingestion.topics import USER_LOGS
@@ -66,7 +67,7 @@ def publisher() -> RecordingPublisher:
 
 @pytest.fixture
 def api(publisher: RecordingPublisher) -> Iterator[str]:
-    with serving(create_app(publisher=publisher)) as url:
+    with serving(create_app(publisher=publisher, keys=KnownKeys())) as url:
         yield url
 
 
@@ -76,7 +77,7 @@ def test_offered_is_accepted_and_refused(
     with (folder / "ratings.csv").open("a") as file:
         file.write("5,1,9.0,964982703\n")
     finished: list[int] = []
-    result = replay(api, folder, finished.append)
+    result = replay(EventSender(api, api_key=KEY), folder, finished.append)
     assert (result.offered, result.accepted, result.refused) == (6, 4, 2)
     assert result.refused_reasons == {
         NO_TMDB_ID: 1,
@@ -91,7 +92,7 @@ def test_each_users_ratings_arrive_in_the_order_of_the_file(
 ) -> None:
     lines = [f"{number % 7},1,4.0,{1_000_000_000 + number}\n" for number in range(6000)]
     (folder / "ratings.csv").write_text("userId,movieId,rating,timestamp\n" + "".join(lines))
-    assert replay(api, folder).accepted == 6000
+    assert replay(EventSender(api, api_key=KEY), folder).accepted == 6000
     values = publisher.values(USER_LOGS)
     for user in range(7):
         times = [value["occurred_at"] for value in values if value["user_id"] == str(user)]
@@ -102,7 +103,7 @@ def test_each_users_ratings_arrive_in_the_order_of_the_file(
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(BadInputError, match=name):
-        replay("http://127.0.0.1:9", folder)
+        replay(EventSender("http://127.0.0.1:9"), folder)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_a_missing_column_is_named(folder: Path, name: str, column: str) -> None
     path = folder / name
     path.write_text(path.read_text().replace(column, "other"))
     with pytest.raises(BadInputError, match=f"{name}.*{column}"):
-        replay("http://127.0.0.1:9", folder)
+        replay(EventSender("http://127.0.0.1:9"), folder)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,55 @@
+"""Who sends: the key of a request, and whether it may send another one now."""
+
+from flask import Request
+
+from cinelake.errors import CinelakeError
+from ingestion.api.keys import ApiKey
+from ingestion.api.services import Services
+
+
+class TooManyRequestsError(CinelakeError):
+    """A key has used up its rate.
+
+    Args:
+        message: What was used up.
+        wait_seconds: When the next request may come.
+    """
+
+    def __init__(self, message: str, wait_seconds: float) -> None:
+        super().__init__(message)
+        self.wait_seconds = wait_seconds
+
+
+def admit(request: Request, services: Services) -> ApiKey:
+    """Let a request in.
+
+    Args:
+        request: The request, its body not read yet.
+        services: Keys and limits.
+
+    Returns:
+        The key it was sent with.
+
+    Raises:
+        InvalidKeyError: It has no key, or one that is not good.
+        TooManyRequestsError: The key has used up its rate.
+        ServiceError: The keys could not be read yet.
+    """
+    key = services.keys.check(presented_key(request))
+    rate = key.requests_per_second or services.requests_per_second
+    wait = services.limiter.wait_seconds(key.key_id, rate)
+    if wait > 0:
+        raise TooManyRequestsError(f"The key may make {rate:g} requests a second.", wait)
+    return key
+
+
+def presented_key(request: Request) -> str | None:
+    """The key a request carries: as a bearer token, as `X-API-Key`, or as the parameter `key`.
+
+    The parameter is for `navigator.sendBeacon`, which can set no header.
+    """
+    authorization = request.headers.get("Authorization", "")
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() == "bearer" and token:
+        return token.strip()
+    return request.headers.get("X-API-Key") or request.args.get("key")

@@ -1,0 +1,113 @@
+"""The keys a worker knows: read from PostgreSQL every few seconds, checked at no cost a request.
+
+scrypt is paid when a key is first seen. After that a digest of what was presented answers, and the row that was
+read last says whether the key is still good, so that a revoked key is refused within `REFRESH_SECONDS`.
+"""
+
+import os
+import threading
+from hashlib import sha256
+
+from cinelake.errors import CinelakeError, ServiceError
+from cinelake.log import get_logger
+from cinelake.settings import Settings
+from ingestion.api.keys import WRITE, ApiKey, list_keys, split_key
+
+REFRESH_SECONDS = 2.0
+"""A revoked key is refused within 5 seconds; this leaves time for a slow answer."""
+CACHE_SIZE = 10_000
+HASHING_PATIENCE_SECONDS = 0.5
+NOBODY = ""
+"""Remembered in place of a key's id for a key that was refused, so that it costs scrypt once."""
+
+log = get_logger("api")
+
+
+class InvalidKeyError(CinelakeError):
+    """No key, an unknown one, or one that was revoked, has expired or lacks the scope."""
+
+
+class KeyRing:
+    """Checks keys. Threads may share it, and it may be made before a fork.
+
+    Args:
+        settings: `postgres` is used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        # One scrypt at a time: guesses must not take all cores, nor all threads.
+        self._hashing = threading.Lock()
+        self._pid: int | None = None
+        self._keys: dict[str, ApiKey] = {}
+        self._opened: dict[bytes, str] = {}
+        self._stopping = threading.Event()
+
+    def check(self, presented: str | None) -> ApiKey:
+        """The key that was presented.
+
+        Raises:
+            InvalidKeyError: It does not open anything.
+            ServiceError: The keys could not be read even once, or others are being checked.
+        """
+        if not presented:
+            raise InvalidKeyError("A key is required.")
+        self._ensure_loaded()
+        digest = sha256(presented.encode("utf-8", "surrogateescape")).digest()
+        key_id = self._opened.get(digest)
+        if key_id is None:
+            key_id = self._open(presented, digest)
+        key = self._keys.get(key_id)
+        if key is None or key.state != "active" or key.scope != WRITE:
+            raise InvalidKeyError("The key is not valid.")
+        return key
+
+    def is_loaded(self) -> bool:
+        """Whether keys can be checked; tries to read them when they were not read yet."""
+        try:
+            self._ensure_loaded()
+        except ServiceError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Stop reading keys."""
+        self._stopping.set()
+
+    def _open(self, presented: str, digest: bytes) -> str:
+        parts = split_key(presented)
+        key = self._keys.get(parts[0]) if parts else None
+        if parts is None or key is None:
+            return NOBODY
+        if not self._hashing.acquire(timeout=HASHING_PATIENCE_SECONDS):
+            raise ServiceError("Too many new keys are being checked.", "Send the request again.")
+        try:
+            opened = key.opens_with(parts[1])
+        finally:
+            self._hashing.release()
+        if len(self._opened) >= CACHE_SIZE:
+            self._opened.clear()
+        self._opened[digest] = key.key_id if opened else NOBODY
+        return self._opened[digest]
+
+    def _ensure_loaded(self) -> None:
+        if self._pid == os.getpid():
+            return
+        with self._lock:
+            if self._pid == os.getpid():
+                return
+            self._load()
+            self._pid = os.getpid()
+            threading.Thread(target=self._refresh, name="api-keys", daemon=True).start()
+
+    def _load(self) -> None:
+        self._keys = {key.key_id: key for key in list_keys(self._settings)}
+
+    def _refresh(self) -> None:
+        while not self._stopping.wait(REFRESH_SECONDS):
+            try:
+                self._load()
+            except CinelakeError as error:
+                # Events matter more than a revocation that nobody can read: the last known keys stay.
+                log.warning("api_keys_not_read", reason=error.message)

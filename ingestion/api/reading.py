@@ -1,0 +1,131 @@
+"""Reading a request's body: no longer than allowed, no slower than allowed, inflated no further than allowed."""
+
+import socket
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+from flask import Request
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, RequestTimeout
+
+from cinelake.errors import BadInputError
+
+MAX_BODY_BYTES = 1024 * 1024
+"""Of a body as it came, and inflated: what is refused must fit into one Kafka message."""
+BODY_SECONDS = 10.0
+"""How long a body may take. A body of 1 MiB then needs a link of 1 Mbit/s."""
+_GZIP = 16 + zlib.MAX_WBITS
+
+
+class CompressedBodyError(BadInputError):
+    """A body that says it is gzip and is not, whole or in part.
+
+    Args:
+        message: What is wrong with it.
+        body: The body as it came.
+    """
+
+    def __init__(self, message: str, body: bytes) -> None:
+        super().__init__(message)
+        self.body = body
+
+
+def read_body(request: Request) -> bytes:
+    """Read a request's body.
+
+    Args:
+        request: The request; nothing of its body was read yet.
+
+    Returns:
+        The body, inflated when it came as gzip.
+
+    Raises:
+        RequestEntityTooLarge: It has more than `MAX_BODY_BYTES`, or inflates to more.
+        RequestTimeout: It was not there after `BODY_SECONDS`.
+        CompressedBodyError: It cannot be inflated.
+    """
+    # A body that says how long it is costs nothing when it is too long.
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        raise RequestEntityTooLarge
+    with _in_time(request.environ.get("gunicorn.socket")):
+        body = request.get_data(cache=False)
+    if len(body) > MAX_BODY_BYTES:
+        raise RequestEntityTooLarge
+    return _inflated(body) if request.content_encoding == "gzip" else body
+
+
+def _inflated(body: bytes) -> bytes:
+    stream = zlib.decompressobj(_GZIP)
+    try:
+        inflated = stream.decompress(body, MAX_BODY_BYTES)
+        if stream.unconsumed_tail:
+            raise RequestEntityTooLarge
+        inflated += stream.flush()
+    except zlib.error as error:
+        raise CompressedBodyError(f"The body is not gzip: {error}", body) from None
+    if not stream.eof or stream.unused_data:
+        raise CompressedBodyError("The body is not one whole gzip member.", body)
+    return inflated
+
+
+@contextmanager
+def _in_time(connection: socket.socket | None) -> Iterator[None]:
+    """Let the block read from a connection for `BODY_SECONDS`; then its reads end, and it fails with 408."""
+    if connection is None:
+        yield
+        return
+    watch = _watch()
+    watch.begin(connection)
+    try:
+        yield
+    except (ClientDisconnected, OSError):
+        if watch.end(connection):
+            raise RequestTimeout from None
+        raise
+    if watch.end(connection):
+        raise RequestTimeout
+
+
+class _Watch:
+    """Ends the reads of connections whose body takes too long.
+
+    A time-out of the socket would not do: it starts again with every byte. One thread looks at all connections, so
+    that a request in time pays for an entry in a dictionary and not for a timer.
+    """
+
+    def __init__(self) -> None:
+        self._deadlines: dict[socket.socket, float] = {}
+        self._ended: set[socket.socket] = set()
+        threading.Thread(target=self._run, name="slow-bodies", daemon=True).start()
+
+    def begin(self, connection: socket.socket) -> None:
+        self._deadlines[connection] = time.monotonic() + BODY_SECONDS
+
+    def end(self, connection: socket.socket) -> bool:
+        """Forget a connection; whether its time was over."""
+        self._deadlines.pop(connection, None)
+        if connection not in self._ended:
+            return False
+        self._ended.discard(connection)
+        return True
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(BODY_SECONDS / 10)
+            now = time.monotonic()
+            for connection, deadline in list(self._deadlines.items()):
+                if deadline < now and self._deadlines.pop(connection, 0.0):
+                    self._ended.add(connection)
+                    try:
+                        connection.shutdown(socket.SHUT_RD)
+                    except OSError:
+                        continue
+
+
+@lru_cache(maxsize=1)
+def _watch() -> _Watch:
+    """The watch of this process; made at the first request, as threads do not survive a fork."""
+    return _Watch()
