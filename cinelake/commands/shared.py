@@ -13,21 +13,15 @@ if TYPE_CHECKING:
     from lakehouse.ledger import Ledger
     from pipeline.refresh import RefreshReport
 
-LOCAL_KEY = "local"
-"""The name of the key with which the demonstration, simulation and replay send."""
-
 
 def start_stack() -> "Settings":
-    """Bring the stack up, make the topics and our own API key, and return the settings that point to it."""
+    """Bring the stack up, and return the settings that point to it."""
     from cinelake.stack import local
-    from ingestion.api.keys import ensure_key
-    from ingestion.topics import ensure_topics
+    from pipeline.stack import bring_up
 
     with progress_bar("services", len(local.SERVICES)) as done:
-        local.up(get_settings(), done)
+        bring_up(get_settings(), done)
     get_settings.cache_clear()
-    ensure_topics(get_settings())
-    ensure_key(get_settings(), get_settings().api_secret, LOCAL_KEY)
     return get_settings()
 
 

@@ -12,8 +12,8 @@ from cinelake.settings import get_settings
 from ingestion.api.rate_limit import shared_limiter
 
 worker_class = "gthread"
-# Enough that a few dozen clients with slow lines leave threads for the others; an idle one costs little.
-threads = 16
+# Enough that dozens of clients with slow lines leave threads for the others; an idle thread costs little.
+threads = 64
 workers = get_settings().api_workers
 timeout = 60
 # Longer than a record may take to be acknowledged, so that a request in flight ends with an honest answer.

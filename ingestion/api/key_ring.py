@@ -6,6 +6,7 @@ read last says whether the key is still good, so that a revoked key is refused w
 
 import os
 import threading
+import time
 from hashlib import sha256
 
 from cinelake.errors import CinelakeError, ServiceError
@@ -15,8 +16,9 @@ from ingestion.api.keys import WRITE, ApiKey, list_keys, split_key
 
 REFRESH_SECONDS = 2.0
 """A revoked key is refused within 5 seconds; this leaves time for a slow answer."""
+LOOK_AGAIN_SECONDS = 0.25
 CACHE_SIZE = 10_000
-HASHING_PATIENCE_SECONDS = 0.5
+HASHING_PATIENCE_SECONDS = 5.0
 NOBODY = ""
 """Remembered in place of a key's id for a key that was refused, so that it costs scrypt once."""
 
@@ -40,6 +42,7 @@ class KeyRing:
         # One scrypt at a time: guesses must not take all cores, nor all threads.
         self._hashing = threading.Lock()
         self._pid: int | None = None
+        self._loaded_at = 0.0
         self._keys: dict[str, ApiKey] = {}
         self._opened: dict[bytes, str] = {}
         self._stopping = threading.Event()
@@ -77,19 +80,24 @@ class KeyRing:
 
     def _open(self, presented: str, digest: bytes) -> str:
         parts = split_key(presented)
-        key = self._keys.get(parts[0]) if parts else None
-        if parts is None or key is None:
+        if parts is None:
+            return NOBODY
+        if parts[0] not in self._keys:
+            self._look_again()
+        key = self._keys.get(parts[0])
+        if key is None:
             return NOBODY
         if not self._hashing.acquire(timeout=HASHING_PATIENCE_SECONDS):
             raise ServiceError("Too many new keys are being checked.", "Send the request again.")
         try:
-            opened = key.opens_with(parts[1])
+            # A request beside this one may have brought the same key.
+            if digest not in self._opened:
+                if len(self._opened) >= CACHE_SIZE:
+                    self._opened.clear()
+                self._opened[digest] = key.key_id if key.opens_with(parts[1]) else NOBODY
+            return self._opened[digest]
         finally:
             self._hashing.release()
-        if len(self._opened) >= CACHE_SIZE:
-            self._opened.clear()
-        self._opened[digest] = key.key_id if opened else NOBODY
-        return self._opened[digest]
 
     def _ensure_loaded(self) -> None:
         if self._pid == os.getpid():
@@ -101,7 +109,14 @@ class KeyRing:
             self._pid = os.getpid()
             threading.Thread(target=self._refresh, name="api-keys", daemon=True).start()
 
+    def _look_again(self) -> None:
+        """Read the keys now, for one that was made a moment ago; no more often than a guesser may cause."""
+        with self._lock:
+            if time.monotonic() - self._loaded_at > LOOK_AGAIN_SECONDS:
+                self._load()
+
     def _load(self) -> None:
+        self._loaded_at = time.monotonic()
         self._keys = {key.key_id: key for key in list_keys(self._settings)}
 
     def _refresh(self) -> None:

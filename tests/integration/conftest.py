@@ -16,6 +16,7 @@ import pytest
 from cinelake.settings import Settings, load_settings
 from cinelake.stack import local
 from cinelake.stack.postgres import bootstrap
+from pipeline.stack import bring_up
 
 
 @pytest.fixture(scope="session")
@@ -26,8 +27,7 @@ def stack(reachable_folder: Path) -> Iterator[Settings]:
         "CINELAKE_HOME": str(home),
         "DBT_PROFILES_DIR": str(reachable_folder / "dbt-profile"),
     }
-    local.up(load_settings(**places))
-    yield load_settings(**places)
+    yield bring_up(load_settings(**places))
     local.down(load_settings(**places))
 
 
@@ -77,6 +77,10 @@ class CommandLine:
         """Rows of a query that the analyst asks, as text."""
         output = self.run("sql", "--", "-AtF", "\t", "-c", query).stdout
         return [line.split("\t") for line in output.splitlines()]
+
+    def new_key(self) -> str:
+        """A key of its own, as `cinelake keys create` prints it."""
+        return self.run("keys", "create", f"test {uuid4()}").stdout.splitlines()[-1]
 
     def status(self) -> dict[str, Any]:
         """What `cinelake status --json` prints."""

@@ -49,6 +49,15 @@ def _event(**fields: object) -> dict[str, object]:
     } | fields
 
 
+def _post(lakehouse: CommandLine, body: bytes | str) -> requests.Response:
+    return requests.post(
+        f"{lakehouse.status()['api_url']}/v1/events",
+        data=body,
+        headers={"Content-Type": "application/json", "X-API-Key": lakehouse.new_key()},
+        timeout=10,
+    )
+
+
 def test_the_summary_has_rows_seconds_gates_and_what_to_try_next(
     lakehouse: CommandLine, home: Path
 ) -> None:
@@ -96,12 +105,7 @@ def test_the_analyst_reads_gold_and_nothing_else(lakehouse: CommandLine) -> None
 def test_a_bad_body_is_refused_with_its_reason(
     lakehouse: CommandLine, body: bytes | dict[str, object], status: int, reason: str
 ) -> None:
-    answer = requests.post(
-        f"{lakehouse.status()['api_url']}/v1/events",
-        data=body if isinstance(body, bytes) else json.dumps(body),
-        headers={"Content-Type": "application/json"},
-        timeout=10,
-    )
+    answer = _post(lakehouse, body if isinstance(body, bytes) else json.dumps(body))
     assert answer.status_code == status
     assert reason in json.dumps(answer.json())
 
@@ -110,9 +114,7 @@ def test_the_good_event_of_a_mixed_batch_arrives_in_gold(lakehouse: CommandLine)
     good = _event()
     batch = [_event(properties={"rating": 11}), good, _event(event_type="sneeze")]
     before = lakehouse.status()["ledger"]
-    answer = requests.post(
-        f"{lakehouse.status()['api_url']}/v1/events", json={"events": batch}, timeout=10
-    )
+    answer = _post(lakehouse, json.dumps({"events": batch}))
     assert answer.status_code == 202
     assert (answer.json()["accepted"], answer.json()["rejected"]) == (1, 2)
     assert sorted({error["index"] for error in answer.json()["errors"]}) == [0, 2]

@@ -1,0 +1,310 @@
+"""What no client should send, sent to the real API: an honest refusal, and the worker still serves."""
+
+import gzip
+import json
+import os
+import signal
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import orjson
+import psutil
+import pytest
+import requests
+from pyspark.sql import SparkSession
+
+from cinelake.settings import Settings
+from cinelake.stack.api import endpoint
+from cinelake.stack.state import load_state
+from ingestion.api import keys
+from lakehouse import changes
+from pipeline.streams import run_bronze
+
+SMALL = {"X-API-Key": "", "Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def key(stack: Settings) -> str:
+    return keys.create_key(stack, "hostile", requests_per_second=100_000)
+
+
+@pytest.fixture
+def api(stack: Settings, key: str) -> Iterator[requests.Session]:
+    """A session with the key; after each test the same workers serve, and a good event is taken."""
+    before = _workers(stack)
+    with requests.Session() as session:
+        session.headers.update({"X-API-Key": key, "Content-Type": "application/json"})
+        yield session
+        answer = session.post(
+            f"{endpoint(stack)}/v1/events", data=orjson.dumps(_event()), timeout=30
+        )
+    assert answer.status_code == 202
+    assert _workers(stack) == before
+
+
+def _workers(stack: Settings) -> set[int]:
+    master = psutil.Process(load_state(stack.home).processes["api"].pid)
+    return {child.pid for child in master.children()}
+
+
+def _event(**fields: object) -> dict[str, object]:
+    return {
+        "event_id": str(uuid.uuid4()),
+        "event_type": "page_view",
+        "occurred_at": "2026-01-01T12:00:00Z",
+        "anonymous_id": "a",
+        **fields,
+    }
+
+
+def _post(stack: Settings, api: requests.Session, body: bytes, **headers: str) -> requests.Response:
+    return api.post(f"{endpoint(stack)}/v1/events", data=body, headers=headers, timeout=30)
+
+
+def test_every_json_file_that_breaks_parsers_gets_the_right_answer(
+    stack: Settings, api: requests.Session, real_data: Path | None
+) -> None:
+    if real_data is None:
+        pytest.skip("CINELAKE_DATA names no folder with the real data sets")
+    files = sorted((real_data / "naughty" / "json").glob("*.json"))
+    assert len(files) > 300
+    expected = {"y": {202, 422}, "n": {400}, "i": {202, 400, 422}}
+    wrong = {}
+    for file in files:
+        answer = _post(stack, api, file.read_bytes())
+        if answer.status_code not in expected[file.name[0]]:
+            wrong[file.name] = answer.status_code
+    assert wrong == {}
+
+
+STRING_FIELDS = ("user_id", "anonymous_id", "session_id", "locale", "referrer", "app_version")
+STRING_FIELDS += ("screen", "path", "title", "unknown_property", "a_name")
+
+
+def _with_string(text: str, field: str) -> dict[str, object]:
+    match field:
+        case "user_id" | "anonymous_id" | "session_id":
+            return _event(**{field: text})
+        case "locale" | "referrer" | "app_version" | "screen":
+            return _event(context={field: text})
+        case "a_name":
+            return _event(properties={text: 1})
+        case _:
+            return _event(properties={field: text})
+
+
+def test_every_string_that_breaks_software_is_refused_or_comes_back_as_it_was(
+    stack: Settings,
+    api: requests.Session,
+    real_data: Path | None,
+    tmp_path: Path,
+    spark: SparkSession,
+) -> None:
+    if real_data is None:
+        pytest.skip("CINELAKE_DATA names no folder with the real data sets")
+    strings = json.loads((real_data / "naughty" / "blns.json").read_text("utf-8"))
+    strings += ["a\0b", "\ud800", "\udfff half", "\ufeff", "\u2028", "e\u0301"]
+    assert len(strings) >= 500
+    sent: dict[str, dict[str, object]] = {}
+    refused: list[tuple[str, str]] = []
+    for field in STRING_FIELDS:
+        events = [_with_string(text, field) for text in strings]
+        for start in range(0, len(events), 100):
+            batch = events[start : start + 100]
+            answer = _post(stack, api, json.dumps(batch).encode())
+            assert answer.status_code in (202, 422), answer.text
+            bad = {error["index"]: error["reason"] for error in answer.json()["errors"]}
+            assert all(bad.values())
+            sent |= {str(e["event_id"]): e for i, e in enumerate(batch) if i not in bad}
+            refused += [(field, strings[start + i]) for i in bad]
+    unstorable = [text for _, text in refused if "\0" in text or any(map(_is_surrogate, text))]
+    assert len(unstorable) == 3 * len(STRING_FIELDS)
+    assert len(sent) > 5_000
+    assert len(sent) + len(refused) == len(strings) * len(STRING_FIELDS)
+
+    lake = stack.model_copy(update={"lake": str(tmp_path / "lake")})
+    run_bronze(spark, lake)
+    landed = changes.query(lake, "bronze.user_logs", "select value from t").column("value")
+    found = {event["event_id"]: event for event in (orjson.loads(v.as_py()) for v in landed)}
+    for event_id, event in sent.items():
+        landed_event = found[event_id]
+        for name, value in event.items():
+            if name == "context":
+                assert isinstance(value, dict)
+                assert {n: landed_event["context"][n] for n in value} == value
+            elif name != "occurred_at":
+                assert landed_event[name] == value
+
+
+def _is_surrogate(character: str) -> bool:
+    return "\ud800" <= character <= "\udfff"
+
+
+@pytest.mark.parametrize(
+    ("body", "statuses"),
+    [
+        (b"[" * 100_000, {400}),
+        (b"[" * 100_000 + b"]" * 100_000, {400, 422}),
+        (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, {400, 422}),
+        (b'{"event_id":1,"event_id":"x"}', {422}),
+        (b'{"a":' + b"9" * 500_000 + b"}", {422}),
+        (b'{"a":1e99999}', {422}),
+        (b'{"a":NaN}', {400}),
+        (b'{"a":-Infinity}', {400}),
+        (b"\x00" * 1000, {400}),
+    ],
+)
+def test_hostile_json_is_refused(
+    stack: Settings, api: requests.Session, body: bytes, statuses: set[int]
+) -> None:
+    assert _post(stack, api, body).status_code in statuses
+
+
+def test_a_body_of_100_mebibytes_is_refused_without_being_kept(
+    stack: Settings, api: requests.Session
+) -> None:
+    before = _memory(stack)
+
+    def chunks() -> Iterator[bytes]:
+        for _ in range(100):
+            yield b" " * 1024 * 1024
+
+    for body in (b" " * 100 * 1024 * 1024, chunks()):
+        try:
+            answer = api.post(f"{endpoint(stack)}/v1/events", data=body, timeout=60)
+            assert answer.status_code == 413
+        except requests.ConnectionError:
+            # The API has answered and closed while the client was still sending: as good a refusal.
+            continue
+    assert _memory(stack) - before < 64 * 1024 * 1024
+
+
+def _memory(stack: Settings) -> int:
+    return sum(psutil.Process(pid).memory_info().rss for pid in _workers(stack))
+
+
+def test_a_gzip_bomb_is_refused(stack: Settings, api: requests.Session) -> None:
+    bomb = gzip.compress(b" " * 500 * 1024 * 1024)
+    before = _memory(stack)
+    assert _post(stack, api, bomb, **{"Content-Encoding": "gzip"}).status_code == 413
+    assert _memory(stack) - before < 64 * 1024 * 1024
+
+
+def test_bodies_of_one_byte_a_second_are_ended_and_hold_nobody_up(
+    stack: Settings, api: requests.Session, key: str
+) -> None:
+    host = urlsplit(endpoint(stack))
+    head = (
+        f"POST /v1/events HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+    )
+    slow = [socket.create_connection((host.hostname, host.port), timeout=30) for _ in range(20)]
+    try:
+        for connection in slow:
+            connection.sendall(head.encode())
+        started = time.monotonic()
+        open_ones = list(slow)
+        slowest = 0.0
+        while open_ones and time.monotonic() - started < 25:
+            for connection in list(open_ones):
+                try:
+                    connection.sendall(b" ")
+                except OSError:
+                    open_ones.remove(connection)
+            asked = time.monotonic()
+            assert _post(stack, api, orjson.dumps(_event())).status_code == 202
+            slowest = max(slowest, time.monotonic() - asked)
+            time.sleep(1)
+        assert slowest < 5
+        assert not open_ones, "each was ended by the server"
+        connection = slow[0]
+        assert b" 408 " in _first_line(connection)
+    finally:
+        for connection in slow:
+            connection.close()
+
+
+def _first_line(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(4096).partition(b"\r\n")[0]
+    except ConnectionResetError:
+        pytest.fail("the connection was reset before its answer could be read")
+
+
+def test_ten_thousand_headers_are_refused(stack: Settings, api: requests.Session) -> None:
+    host = urlsplit(endpoint(stack))
+    connection = HTTPConnection(str(host.hostname), host.port, timeout=30)
+    try:
+        connection.putrequest("POST", "/v1/events")
+        for number in range(10_000):
+            connection.putheader(f"X-{number}", "x")
+        connection.endheaders()
+        response: HTTPResponse = connection.getresponse()
+        assert 400 <= response.status < 500
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/xml", "multipart/form-data", "application/x-gzip", ""]
+)
+def test_a_wrong_content_type_is_refused(
+    stack: Settings, api: requests.Session, content_type: str
+) -> None:
+    answer = _post(stack, api, orjson.dumps(_event()), **{"Content-Type": content_type})
+    assert answer.status_code == 415
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET\r\n\r\n",
+        b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST /v1/events HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+)
+def test_what_is_not_http_gets_no_server_error(
+    stack: Settings, api: requests.Session, raw: bytes
+) -> None:
+    host = urlsplit(endpoint(stack))
+    with socket.create_connection((host.hostname, host.port), timeout=10) as connection:
+        connection.sendall(raw)
+        connection.shutdown(socket.SHUT_WR)
+        try:
+            answer = connection.recv(4096)
+        except ConnectionResetError:
+            answer = b""
+    assert not answer or b" 4" in answer.partition(b"\r\n")[0]
+
+
+def test_a_worker_that_is_asked_to_end_answers_what_it_has_begun(stack: Settings, key: str) -> None:
+    """SIGTERM to a worker under load: every answer is whole, and what was accepted is in Kafka."""
+    from ingestion.client import Batch, EventSender
+    from ingestion.topics import USER_LOGS, topic_end_offsets
+
+    before = sum(topic_end_offsets(stack, USER_LOGS).values())
+    killed = 0
+
+    def batches() -> Iterator[Batch]:
+        nonlocal killed
+        for number in range(120):
+            if number in (30, 60, 90):
+                os.kill(next(iter(_workers(stack))), signal.SIGTERM)
+                killed += 1
+            yield Batch([_event() for _ in range(100)])
+
+    totals = EventSender(endpoint(stack), api_key=key).send_all(batches())
+    assert killed == 3
+    assert totals.accepted == totals.sent == 12_000
+    # A batch that was sent again after a broken connection is there twice; none is missing.
+    assert sum(topic_end_offsets(stack, USER_LOGS).values()) - before >= 12_000
