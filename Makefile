@@ -1,6 +1,6 @@
 # Two commands: `make demo` shows the whole lakehouse, `make test` proves it.
 .DEFAULT_GOAL := help
-.PHONY: help install preflight demo test check format up down clean
+.PHONY: help install preflight demo test check format up down clean bench-refresh
 SHELL := /bin/bash
 
 # A folder with the real data sets (tmdb/, ml-latest-small/). Empty: the demo generates its data.
@@ -14,7 +14,7 @@ JAVA := $(if $(JAVA_HOME),$(JAVA_HOME)/bin/java,java)
 BIN := .venv/bin
 
 help: ## Show this help
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 preflight:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 is missing. Debian/Ubuntu: 'apt-get install python3.11 python3.11-venv'; elsewhere: 'pyenv install 3.11' or 'brew install python@3.11'." >&2; exit 1; }
@@ -57,3 +57,6 @@ format: install ## Format Python and SQL
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/sqlfluff fix --config dbt_project/.sqlfluff dbt_project/models dbt_project/tests
+
+bench-refresh: install ## Seconds and memory of a refresh in a home of its own (DATA=folder for real data)
+	@$(BIN)/python -m benchmarks.refresh $(DATA)

@@ -72,7 +72,8 @@ def lake(spark_settings: Settings, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def real_data() -> Path | None:
+def real_data(pytestconfig: pytest.Config) -> Path | None:
     """The folder with the real data sets, or None where there is none."""
     folder = os.environ.get("CINELAKE_DATA")
-    return Path(folder).resolve() if folder else None
+    # Relative to where pytest was called, as the tests work in another folder.
+    return (pytestconfig.invocation_params.dir / folder).resolve() if folder else None

@@ -1,0 +1,1 @@
+"""Each figure the README claims, reproducible by one command."""

@@ -1,0 +1,105 @@
+"""Time and memory of a whole refresh: `python -m benchmarks.refresh [DATA]`.
+
+Runs the demonstration in a home of its own, on the data sets of a folder or on generated data, and prints the seconds of
+every stage and the highest memory that all processes together held (the services, the API, Spark, Python). Memory is the
+proportional set size, which counts a page that several processes share once; it is sampled twice a second.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import psutil
+
+from cinelake.settings import load_settings
+from cinelake.stack.state import load_state
+from pipeline import runs
+
+CINELAKE = str(Path(sys.executable).with_name("cinelake"))
+SAMPLE_SECONDS = 0.5
+REFRESH_LIMIT_SECONDS = 300
+MEMORY_LIMIT_GIB = 8
+
+
+class MemoryPeak(threading.Thread):
+    """Watches processes and keeps the highest sum.
+
+    Args:
+        home: The home whose services are counted.
+        command: The process whose children are counted as well.
+    """
+
+    def __init__(self, home: Path, command: int) -> None:
+        super().__init__(daemon=True)
+        self.home = home
+        self.command = command
+        self.peak_bytes = 0
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        """Sample until `over` is set."""
+        while not self.over.wait(SAMPLE_SECONDS):
+            self.peak_bytes = max(self.peak_bytes, self._now())
+
+    def _now(self) -> int:
+        roots = [ref.pid for ref in load_state(self.home).processes.values()]
+        family: dict[int, psutil.Process] = {}
+        for pid in [*roots, self.command]:
+            try:
+                process = psutil.Process(pid)
+                family |= {each.pid: each for each in [process, *process.children(recursive=True)]}
+            except psutil.NoSuchProcess:
+                continue
+        return sum(_pss(process) for process in family.values())
+
+
+def _pss(process: psutil.Process) -> int:
+    try:
+        full = process.memory_full_info()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return 0
+    return int(getattr(full, "pss", full.rss))
+
+
+def main() -> int:
+    """Run, print, and end with 1 when a limit of the README is passed."""
+    data = ["--data", str(Path(sys.argv[1]).resolve())] if len(sys.argv) > 1 else []
+    with tempfile.TemporaryDirectory(prefix="cinelake-bench-") as folder:
+        # As root, PostgreSQL runs as another account, which has to get in.
+        Path(folder).chmod(0o755)
+        home = Path(folder) / "home"
+        environment = os.environ | {
+            "CINELAKE_HOME": str(home),
+            "DBT_PROFILES_DIR": f"{folder}/dbt",
+        }
+        try:
+            with subprocess.Popen([CINELAKE, "demo", *data], env=environment) as demo:
+                memory = MemoryPeak(home, demo.pid)
+                memory.start()
+                code = demo.wait()
+                memory.over.set()
+            if code != 0:
+                return code
+            run = runs.latest(load_settings(CINELAKE_HOME=str(home)))
+        finally:
+            subprocess.run([CINELAKE, "down"], env=environment, check=False)
+    assert run is not None, "a demonstration that ended well has recorded its run"
+    seconds = sum(spent for _, spent in run.stages)
+    gibibytes = memory.peak_bytes / 2**30
+    figures = {
+        "stages_seconds": {name: round(spent, 1) for name, spent in run.stages},
+        "refresh_seconds": round(seconds, 1),
+        "refresh_limit_seconds": REFRESH_LIMIT_SECONDS,
+        "peak_memory_gib": round(gibibytes, 2),
+        "memory_limit_gib": MEMORY_LIMIT_GIB,
+    }
+    sys.stdout.write(json.dumps(figures, indent=2) + "\n")
+    return int(seconds > REFRESH_LIMIT_SECONDS or gibibytes > MEMORY_LIMIT_GIB)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
