@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from cinelake import __version__
-from cinelake.commands import demo, keys, sending, stack, stages
+from cinelake.commands import demo, keys, sending, stack, stages, tmdb
 from cinelake.console import err, out, report_error
 from cinelake.errors import CinelakeError
 from cinelake.log import configure_logging
@@ -38,6 +38,7 @@ keys_app.command("revoke")(keys.revoke)
 app.command(rich_help_panel="Data in")(sending.simulate)
 app.add_typer(replay_app, name="replay", rich_help_panel="Data in")
 app.add_typer(catalog_app, name="catalog", rich_help_panel="Data in")
+app.add_typer(tmdb.tmdb_app, name="tmdb", rich_help_panel="Data in")
 replay_app.command("movielens")(sending.replay_movielens)
 catalog_app.command("load")(sending.catalog_load)
 for command in (

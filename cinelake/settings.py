@@ -10,6 +10,7 @@ import secrets
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import (
     Field,
@@ -44,6 +45,9 @@ EXAMPLES = {
     "ANALYST_PASSWORD": "another-long-random-string",
     "TMDB_API_KEY": "0123456789abcdef0123456789abcdef",
     "TMDB_BASE_URL": "https://api.themoviedb.org/3",
+    "TMDB_EXPORT_URL": "https://files.tmdb.org/p/exports",
+    "CINELAKE_TMDB_REQUESTS_PER_SECOND": "40",
+    "CINELAKE_TMDB_RECHECK_MINUTES": "15",
     "CINELAKE_SESSION_GAP_MINUTES": "30",
     "CINELAKE_LATE_AFTER_HOURS": "24",
     "CINELAKE_FUTURE_TOLERANCE_MINUTES": "5",
@@ -107,6 +111,16 @@ class Settings(BaseSettings):
     tmdb_base_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] = Field(
         "https://api.themoviedb.org/3", alias="TMDB_BASE_URL"
     )
+    tmdb_export_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] | None = Field(
+        None, alias="TMDB_EXPORT_URL"
+    )
+    """The folder of the daily id files. Default: TMDB's own, or `/p/exports` at the host of another base URL."""
+    tmdb_requests_per_second: int = Field(
+        40, alias="CINELAKE_TMDB_REQUESTS_PER_SECOND", ge=1, le=10_000
+    )
+    """Requests that TMDB sees in any one second at most; it names "the 40 requests per second range"."""
+    tmdb_recheck_minutes: int = Field(15, alias="CINELAKE_TMDB_RECHECK_MINUTES", ge=0)
+    """A movie that TMDB lists as changed today is not asked for again within this time of the last answer."""
 
     session_gap_minutes: int = Field(30, alias="CINELAKE_SESSION_GAP_MINUTES", ge=1)
     """Inactivity that ends a session whose events carry no session id."""
@@ -189,6 +203,27 @@ class Settings(BaseSettings):
     def analyst_secret(self) -> str:
         """`ANALYST_PASSWORD` in clear, or a `SettingError` when there is none."""
         return self._required(self.analyst_password, "ANALYST_PASSWORD").get_secret_value()
+
+    @property
+    def tmdb_secret(self) -> str:
+        """`TMDB_API_KEY` in clear, or a `SettingError` when there is none."""
+        if self.tmdb_api_key is None or not self.tmdb_api_key.get_secret_value().strip():
+            raise SettingError(
+                "TMDB_API_KEY is not set.",
+                "Get a key at https://www.themoviedb.org/settings/api and set it in the environment or in"
+                " .env; or start `cinelake tmdb sandbox`, which needs none of TMDB's.",
+            )
+        return self.tmdb_api_key.get_secret_value().strip()
+
+    @property
+    def tmdb_exports(self) -> str:
+        """The folder of the daily id files, without a trailing slash."""
+        if self.tmdb_export_url:
+            return self.tmdb_export_url.rstrip("/")
+        base = urlsplit(self.tmdb_base_url)
+        if base.hostname == "api.themoviedb.org":
+            return EXAMPLES["TMDB_EXPORT_URL"]
+        return f"{base.scheme}://{base.netloc}/p/exports"
 
     @staticmethod
     def _required(value: T | None, name: str) -> T:

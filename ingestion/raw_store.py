@@ -1,19 +1,22 @@
 """The raw store (MongoDB): each TMDB movie as it was answered, and whether Kafka has it.
 
-Collection `movies_raw`: `_id` (TMDB id), `payload`, `content_hash`, `fetched_at`, and `published_hash`, the
-hash that Kafka last acknowledged. A movie whose two hashes differ is still to be published: an outbox.
+Collection `movies_raw`: `_id` (TMDB id), `payload`, `content_hash`, `fetched_at`, `version` (from 1, one more with
+each new content), `etag` (of the answer; null when a file brought it), `deleted_at` (when TMDB was found to know it
+no longer; null while it does), and `published_hash`, the hash that Kafka acknowledged for this content and this
+`deleted_at`. It is null while that is still to be published: an outbox.
 """
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import orjson
 from pymongo import MongoClient, UpdateOne
-from pymongo.collection import Collection
+from pymongo.collection import Collection as MongoCollection
+from pymongo.database import Database
 from pymongo.errors import BulkWriteError, PyMongoError
 from pymongo.write_concern import WriteConcern
 
@@ -23,7 +26,12 @@ from ingestion.batches import in_batches, no_progress
 
 BATCH = 500
 MOVIES = "movies_raw"
+ON_DISK = WriteConcern(w="majority", j=True)
+"""Acknowledged must mean on disk: Kafka is told only what would be found again after a crash."""
 
+_DUPLICATE_KEY = 11000
+
+Document = dict[str, Any]
 Movie = Mapping[str, Any]
 """A movie in the shape of TMDB's `/movie/{id}` answer; `id` is a positive integer."""
 
@@ -36,6 +44,20 @@ class Upserted(NamedTuple):
     unchanged: int
 
 
+class Offered(NamedTuple):
+    """A movie to store.
+
+    Args:
+        movie: TMDB's answer.
+        fetched_at: When it was fetched.
+        etag: Of the answer, None when it had none.
+    """
+
+    movie: Movie
+    fetched_at: datetime
+    etag: str | None = None
+
+
 class StoredMovie(NamedTuple):
     """A movie as the raw store holds it."""
 
@@ -43,6 +65,12 @@ class StoredMovie(NamedTuple):
     payload: dict[str, Any]
     content_hash: str
     fetched_at: datetime
+    deleted_at: datetime | None
+
+
+class _Known(NamedTuple):
+    content_hash: str
+    is_deleted: bool
 
 
 def content_hash(movie: Movie) -> str:
@@ -51,11 +79,20 @@ def content_hash(movie: Movie) -> str:
 
 
 class RawStore:
-    """The collections of raw answers. Open it with `open_raw_store`."""
+    """The collection of raw answers. Open it with `open_raw_store`.
 
-    def __init__(self, movies: Collection[dict[str, Any]]) -> None:
-        # Acknowledged must mean on disk: Kafka is told only what would be found again after a crash.
-        self._movies = movies.with_options(write_concern=WriteConcern(w="majority", j=True))
+    Args:
+        database: Holds it.
+    """
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._movies: MongoCollection[Document] = database[MOVIES].with_options(
+            write_concern=ON_DISK
+        )
+        # The outbox is looked through at each run, and almost always finds nothing among all movies.
+        self._movies.create_index("published_hash")
+
+    # --- Writing --------------------------------------------------------------------------------------------
 
     def upsert_movies(
         self,
@@ -74,27 +111,43 @@ class RawStore:
             How many were new, changed and unchanged.
         """
         moment = fetched_at or datetime.now(UTC)
-        new = changed = unchanged = 0
+        total = Upserted(0, 0, 0)
         for batch in in_batches(movies, BATCH):
-            stored = self._hashes([movie["id"] for movie in batch])
-            known = dict(stored)
-            writes: dict[int, dict[str, Any]] = {}
-            for movie in batch:
-                digest = content_hash(movie)
-                before = known.get(movie["id"])
-                new += before is None
-                changed += before not in (None, digest)
-                unchanged += before == digest
-                known[movie["id"]] = digest
-                if digest == stored.get(movie["id"]):
-                    writes.pop(movie["id"], None)
-                else:
-                    writes[movie["id"]] = _fields(movie, digest, moment)
-            self._write(writes, stored)
+            found = self.upsert_batch([Offered(movie, moment) for movie in batch])
+            total = Upserted(*(a + b for a, b in zip(total, found, strict=True)))
             progress(len(batch))
+        return total
+
+    def upsert_batch(self, offered: Sequence[Offered]) -> Upserted:
+        """Store at most `BATCH` movies at once; one whose content is known already is not touched.
+
+        A movie that was marked deleted and is offered again counts as changed, whatever its content.
+
+        Args:
+            offered: The movies. Of two with one id the later stays.
+
+        Returns:
+            How many were new, changed and unchanged.
+        """
+        stored = self._known([each.movie["id"] for each in offered])
+        known = dict(stored)
+        new = changed = unchanged = 0
+        writes: dict[int, Document] = {}
+        for each in offered:
+            movie_id, digest = each.movie["id"], content_hash(each.movie)
+            before, after = known.get(movie_id), _Known(digest, is_deleted=False)
+            new += before is None
+            changed += before not in (None, after)
+            unchanged += before == after
+            known[movie_id] = after
+            if after == stored.get(movie_id):
+                writes.pop(movie_id, None)
+            else:
+                writes[movie_id] = _fields(each, digest)
+        self._write(writes, stored)
         return Upserted(new, changed, unchanged)
 
-    def _write(self, writes: Mapping[int, dict[str, Any]], stored: Mapping[int, str]) -> None:
+    def _write(self, writes: Mapping[int, Document], stored: Mapping[int, _Known]) -> None:
         updates = {key: fields for key, fields in writes.items() if key in stored}
         inserts = {key: fields for key, fields in writes.items() if key not in stored}
         if inserts:
@@ -102,19 +155,19 @@ class RawStore:
                 # Several times faster than upserts, but another process may have inserted one meanwhile.
                 self._movies.insert_many(
                     [
-                        {"_id": key, **fields, "published_hash": None}
+                        {"_id": key, **fields, "version": 1, "published_hash": None}
                         for key, fields in inserts.items()
                     ],
                     ordered=False,
                 )
-            except BulkWriteError:
-                updates |= inserts
+            except BulkWriteError as error:
+                updates |= {key: inserts[key] for key in duplicate_ids(error, list(inserts))}
         if updates:
             self._movies.bulk_write(
                 [
                     UpdateOne(
                         {"_id": key},
-                        {"$set": fields, "$setOnInsert": {"published_hash": None}},
+                        {"$set": {**fields, "published_hash": None}, "$inc": {"version": 1}},
                         upsert=True,
                     )
                     for key, fields in updates.items()
@@ -122,34 +175,124 @@ class RawStore:
                 ordered=False,
             )
 
-    def unpublished_movies(self) -> Iterator[list[StoredMovie]]:
+    def mark_deleted(self, ids: Collection[int], deleted_at: datetime) -> int:
+        """Remember that TMDB no longer knows these movies; what it last said of them stays.
+
+        Args:
+            ids: Those it does not know; others of them than the store's are left out.
+            deleted_at: When that was found.
+
+        Returns:
+            How many were not marked before.
+        """
+        if not ids:
+            return 0
+        marked = self._movies.update_many(
+            {"_id": {"$in": list(ids)}, "deleted_at": None},
+            {"$set": {"deleted_at": deleted_at, "published_hash": None}},
+        )
+        return marked.modified_count
+
+    # --- Reading --------------------------------------------------------------------------------------------
+
+    def living_ids(self) -> Iterator[int]:
+        """The ids of all movies that are not marked deleted."""
+        for document in self._movies.find({"deleted_at": None}, {"_id": 1}):
+            yield document["_id"]
+
+    def known_ids(self, ids: Collection[int]) -> set[int]:
+        """Those of the ids that the store holds, marked deleted or not."""
+        return {
+            found["_id"] for found in self._movies.find({"_id": {"$in": list(ids)}}, {"_id": 1})
+        }
+
+    def etags(self, ids: Collection[int]) -> dict[int, str]:
+        """The ETags of the answers that the store holds; those marked deleted have none."""
+        found = self._movies.find({"_id": {"$in": list(ids)}, "deleted_at": None}, {"etag": 1})
+        return {document["_id"]: document["etag"] for document in found if document.get("etag")}
+
+    # --- The outbox -----------------------------------------------------------------------------------------
+
+    def unpublished_movies(self, ids: Collection[int] | None = None) -> Iterator[list[StoredMovie]]:
         """Batches of the movies that Kafka does not have as they are.
 
         A batch may be marked published before the next one is asked for.
+
+        Args:
+            ids: Only of these. Default: of all.
         """
-        found = self._movies.find({"$expr": {"$ne": ["$published_hash", "$content_hash"]}})
-        with found.batch_size(BATCH):
-            yield from in_batches(map(_stored, found), BATCH)
+        query: Document = {"published_hash": None}
+        return self._batches(query if ids is None else {"_id": {"$in": list(ids)}, **query})
+
+    def movies_since(self, moment: datetime | None) -> Iterator[list[StoredMovie]]:
+        """Batches of the movies whose content or deletion was found at a moment or later.
+
+        Args:
+            moment: None for all movies.
+        """
+        if moment is None:
+            return self._batches({})
+        since = {"$gte": moment}
+        return self._batches({"$or": [{"fetched_at": since}, {"deleted_at": since}]})
+
+    def count_since(self, moment: datetime | None) -> int:
+        """How many movies `movies_since` gives."""
+        if moment is None:
+            return self._movies.count_documents({})
+        since = {"$gte": moment}
+        return self._movies.count_documents({"$or": [{"fetched_at": since}, {"deleted_at": since}]})
 
     def mark_published(self, movies: Sequence[StoredMovie]) -> None:
         """Remember that Kafka has acknowledged these movies with this content.
 
-        When a movie changed meanwhile, its hashes differ afterwards, and it is published again.
+        One that changed or was deleted meanwhile is left to be published again.
         """
         writes = [
-            UpdateOne({"_id": movie.movie_id}, {"$set": {"published_hash": movie.content_hash}})
+            UpdateOne(
+                {
+                    "_id": movie.movie_id,
+                    "content_hash": movie.content_hash,
+                    "deleted_at": movie.deleted_at,
+                },
+                {"$set": {"published_hash": movie.content_hash}},
+            )
             for movie in movies
         ]
         if writes:
             self._movies.bulk_write(writes, ordered=False)
 
-    def _hashes(self, ids: list[int]) -> dict[int, str]:
-        found = self._movies.find({"_id": {"$in": ids}}, {"content_hash": 1})
-        return {document["_id"]: document["content_hash"] for document in found}
+    def _batches(self, query: Document) -> Iterator[list[StoredMovie]]:
+        with self._movies.find(query).batch_size(BATCH) as found:
+            yield from in_batches(map(_stored, found), BATCH)
+
+    def _known(self, ids: list[int]) -> dict[int, _Known]:
+        found = self._movies.find({"_id": {"$in": ids}}, {"content_hash": 1, "deleted_at": 1})
+        return {
+            each["_id"]: _Known(each["content_hash"], each.get("deleted_at") is not None)
+            for each in found
+        }
+
+
+def duplicate_ids(error: BulkWriteError, ids: Sequence[Any]) -> list[Any]:
+    """Those ids of an unordered insert that were there already.
+
+    Args:
+        error: What the insert raised.
+        ids: The `_id` of each document, in the order of the insert.
+
+    Raises:
+        BulkWriteError: Something else went wrong as well.
+    """
+    failures = error.details["writeErrors"]
+    if error.details.get("writeConcernErrors") or any(
+        failure["code"] != _DUPLICATE_KEY for failure in failures
+    ):
+        raise error
+    return [ids[failure["index"]] for failure in failures]
 
 
 @contextmanager
-def open_raw_store(settings: Settings) -> Iterator[RawStore]:
+def open_database(settings: Settings) -> Iterator[Database[Document]]:
     """Connect to MongoDB for the length of a `with` block.
 
     Args:
@@ -158,11 +301,11 @@ def open_raw_store(settings: Settings) -> Iterator[RawStore]:
     Raises:
         ServiceError: MongoDB is away or refuses, now or within the block.
     """
-    client: MongoClient[dict[str, Any]] = MongoClient(
+    client: MongoClient[Document] = MongoClient(
         settings.mongo, serverSelectionTimeoutMS=5000, tz_aware=True, appname="cinelake"
     )
     try:
-        yield RawStore(client.get_default_database()[MOVIES])
+        yield client.get_default_database()
     except PyMongoError as error:
         raise ServiceError(
             f"MongoDB failed: {error}", "Run `cinelake up`, or check MONGO_URI."
@@ -171,20 +314,37 @@ def open_raw_store(settings: Settings) -> Iterator[RawStore]:
         client.close()
 
 
-def _fields(movie: Movie, digest: str, fetched_at: datetime) -> dict[str, Any]:
+@contextmanager
+def open_raw_store(settings: Settings) -> Iterator[RawStore]:
+    """Open the raw store for the length of a `with` block.
+
+    Args:
+        settings: `mongo_uri` is used; its path names the database.
+
+    Raises:
+        ServiceError: As `open_database`.
+    """
+    with open_database(settings) as database:
+        yield RawStore(database)
+
+
+def _fields(offered: Offered, digest: str) -> Document:
     return {
-        "payload": _with_keys(movie, _escape),
+        "payload": _with_keys(offered.movie, _escape),
         "content_hash": digest,
-        "fetched_at": fetched_at,
+        "fetched_at": offered.fetched_at,
+        "etag": offered.etag,
+        "deleted_at": None,
     }
 
 
-def _stored(document: dict[str, Any]) -> StoredMovie:
+def _stored(document: Document) -> StoredMovie:
     return StoredMovie(
         movie_id=document["_id"],
         payload=_with_keys(document["payload"], _unescape),
         content_hash=document["content_hash"],
         fetched_at=document["fetched_at"],
+        deleted_at=document.get("deleted_at"),
     )
 
 

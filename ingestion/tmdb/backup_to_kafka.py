@@ -4,8 +4,9 @@ Published first, marked after: a crash in between sends the same message again, 
 loses one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
+from datetime import datetime
 
 import orjson
 
@@ -21,7 +22,7 @@ from ingestion.topics import MOVIE
 def publish_movies(
     settings: Settings, store: RawStore, progress: Callable[[int], None] = no_progress
 ) -> int:
-    """Publish each movie whose content Kafka does not have yet.
+    """Publish each movie whose content or deletion Kafka does not have yet.
 
     Args:
         settings: Kafka.
@@ -34,17 +35,64 @@ def publish_movies(
     Raises:
         ServiceError: Kafka did not take a movie; the next run publishes it.
     """
-    published = 0
     with closing(EventProducer(settings)) as producer:
-        for batch in store.unpublished_movies():
-            outcomes = producer.publish([_record(movie) for movie in batch])
-            pairs = list(zip(batch, outcomes, strict=True))
-            store.mark_published([movie for movie, error in pairs if error is None])
-            for movie, error in pairs:
-                if error is not None:
-                    raise ServiceError(f"Movie {movie.movie_id}: {error.message}", error.hint)
-            published += len(batch)
-            progress(len(batch))
+        return publish_batches(producer, store, store.unpublished_movies(), progress)
+
+
+def publish_again(
+    settings: Settings,
+    store: RawStore,
+    since: datetime | None = None,
+    progress: Callable[[int], None] = no_progress,
+) -> int:
+    """Publish movies whether or not Kafka has them, for example after the topic was lost.
+
+    Args:
+        settings: Kafka.
+        store: The raw store.
+        since: Only those whose content or deletion was found at that moment or later. Default: all.
+        progress: Called with the number of movies just published.
+
+    Returns:
+        How many movies were published.
+
+    Raises:
+        ServiceError: Kafka did not take a movie.
+    """
+    with closing(EventProducer(settings)) as producer:
+        return publish_batches(producer, store, store.movies_since(since), progress)
+
+
+def publish_batches(
+    producer: EventProducer,
+    store: RawStore,
+    batches: Iterable[list[StoredMovie]],
+    progress: Callable[[int], None] = no_progress,
+) -> int:
+    """Publish batches of movies and mark them.
+
+    Args:
+        producer: To the topic `movie`.
+        store: Holds the movies.
+        batches: What to publish.
+        progress: Called with the number of movies just published.
+
+    Returns:
+        How many movies were published.
+
+    Raises:
+        ServiceError: Kafka did not take a movie; those it took are marked.
+    """
+    published = 0
+    for batch in batches:
+        outcomes = producer.publish([_record(movie) for movie in batch])
+        pairs = list(zip(batch, outcomes, strict=True))
+        store.mark_published([movie for movie, error in pairs if error is None])
+        for movie, error in pairs:
+            if error is not None:
+                raise ServiceError(f"Movie {movie.movie_id}: {error.message}", error.hint)
+        published += len(batch)
+        progress(len(batch))
     return published
 
 
@@ -53,6 +101,7 @@ def _record(movie: StoredMovie) -> Record:
         {
             "fetched_at": iso_utc(movie.fetched_at),
             "content_hash": movie.content_hash,
+            "deleted_at": iso_utc(movie.deleted_at) if movie.deleted_at else None,
             "movie": movie.payload,
         }
     )

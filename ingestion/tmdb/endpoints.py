@@ -1,0 +1,194 @@
+"""The endpoints of TMDB that Cinelake asks, each as a function from its parameters to a checked answer.
+
+Reference: https://developer.themoviedb.org/reference. Answers are handed on as they are; only what the sync
+itself relies on is checked.
+"""
+
+from datetime import date
+from typing import Any, NamedTuple, TypeVar
+
+import orjson
+
+from ingestion.tmdb.client import Answer, TmdbClient
+from ingestion.tmdb.errors import BadAnswerError, RefusedError
+
+APPENDED = ("credits", "keywords", "release_dates", "external_ids")
+"""What comes with a movie in the same answer (`append_to_response`; TMDB allows 20)."""
+MAX_PAGE = 500
+"""TMDB serves no page beyond this one, however many there are (code 22)."""
+MAX_CHANGES_DAYS = 14
+"""The days that the two dates of `/movie/changes` may lie apart (code 20)."""
+
+_MAX_ID = 2**53
+
+Movie = dict[str, Any]
+T = TypeVar("T")
+
+
+class Page(NamedTuple):
+    """One page of a list.
+
+    Args:
+        results: Its entries, each an object with a positive integer `id`.
+        page: Its number, from 1.
+        total_pages: How many there are; may be more than TMDB serves.
+        total_results: How many entries there are on all of them.
+    """
+
+    results: list[dict[str, Any]]
+    page: int
+    total_pages: int
+    total_results: int
+
+
+class Tmdb:
+    """TMDB's endpoints.
+
+    Args:
+        client: Asks for them.
+    """
+
+    def __init__(self, client: TmdbClient) -> None:
+        self._client = client
+
+    def configuration(self) -> dict[str, Any]:
+        """`/configuration`: the addresses and sizes of images, and the keys of changes.
+
+        Raises:
+            TmdbError: As `TmdbClient.get`; every method here does.
+        """
+        return _content(self._client.get("/configuration", read_configuration))
+
+    def genres(self) -> list[dict[str, Any]]:
+        """`/genre/movie/list`: objects of `id` and `name`."""
+        return _content(self._client.get("/genre/movie/list", read_genres))
+
+    def movie(self, movie_id: int, etag: str | None = None) -> Answer[Movie]:
+        """`/movie/{id}` with what `APPENDED` names.
+
+        Args:
+            movie_id: TMDB's id.
+            etag: Of the answer at hand; when it still holds, the content is None.
+
+        Raises:
+            NotFoundError: There is no such movie, or no longer.
+        """
+        return self._client.get(
+            f"/movie/{movie_id}",
+            lambda answer: read_movie(answer, movie_id),
+            {"append_to_response": ",".join(APPENDED)},
+            etag,
+        )
+
+    def changes(self, start: date, end: date, page: int = 1) -> Page:
+        """`/movie/changes`: the ids that were edited between two days.
+
+        Args:
+            start: The first day, UTC.
+            end: The last day, at most `MAX_CHANGES_DAYS` later.
+            page: From 1 to `MAX_PAGE`.
+        """
+        params = {
+            "start_date": start.isoformat(),
+            "end_date": end.isoformat(),
+            "page": str(page),
+        }
+        return _content(self._client.get("/movie/changes", read_page, params))
+
+    def discover(
+        self, released_from: date | None = None, released_to: date | None = None, page: int = 1
+    ) -> Page:
+        """`/discover/movie`: summaries of movies, the earliest release first, without adult titles.
+
+        Args:
+            released_from: The first day of the primary release. Default: any, also none at all.
+            released_to: The last such day.
+            page: From 1 to `MAX_PAGE`.
+        """
+        params = {
+            "include_adult": "false",
+            "include_video": "true",
+            "sort_by": "primary_release_date.asc",
+            "page": str(page),
+        }
+        if released_from:
+            params["primary_release_date.gte"] = released_from.isoformat()
+        if released_to:
+            params["primary_release_date.lte"] = released_to.isoformat()
+        return _content(self._client.get("/discover/movie", read_page, params))
+
+
+def read_configuration(answer: Any) -> dict[str, Any]:
+    """Check an answer of `/configuration`; returned as it is.
+
+    Raises:
+        BadAnswerError: It has another shape.
+    """
+    if not isinstance(answer, dict) or not isinstance(answer.get("images"), dict):
+        raise BadAnswerError("TMDB's configuration names no images.")
+    return answer
+
+
+def read_genres(answer: Any) -> list[dict[str, Any]]:
+    """The genres of an answer of `/genre/movie/list`.
+
+    Raises:
+        BadAnswerError: It has another shape.
+    """
+    genres = answer.get("genres") if isinstance(answer, dict) else None
+    if not isinstance(genres, list) or not all(map(_has_id, genres)):
+        raise BadAnswerError("TMDB's list of genres has no genres.")
+    return genres
+
+
+def read_movie(answer: Any, movie_id: int) -> Movie:
+    """Check an answer of `/movie/{id}`; returned as it is.
+
+    Args:
+        answer: The parsed JSON.
+        movie_id: The id that was asked for.
+
+    Raises:
+        BadAnswerError: It is no movie, another one, or holds an integer that no store could.
+    """
+    if not isinstance(answer, dict) or not _has_id(answer) or answer["id"] != movie_id:
+        raise BadAnswerError(f"TMDB's answer to /movie/{movie_id} is not that movie.")
+    if not isinstance(answer.get("title"), str):
+        raise BadAnswerError(f"TMDB's answer to /movie/{movie_id} has no title.")
+    try:
+        orjson.dumps(answer, option=orjson.OPT_STRICT_INTEGER)
+    except orjson.JSONEncodeError as error:
+        raise BadAnswerError(
+            f"TMDB's answer to /movie/{movie_id} cannot be stored: {error}."
+        ) from None
+    return answer
+
+
+def read_page(answer: Any) -> Page:
+    """The page in an answer of `/movie/changes` or `/discover/movie`.
+
+    Raises:
+        BadAnswerError: It has another shape.
+    """
+    if not isinstance(answer, dict):
+        raise BadAnswerError("TMDB's page is not an object.")
+    results = answer.get("results")
+    numbers = [answer.get(name) for name in ("page", "total_pages", "total_results")]
+    if not isinstance(results, list) or not all(map(_has_id, results)):
+        raise BadAnswerError("TMDB's page has an entry without an id, or no entries.")
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        raise BadAnswerError("TMDB's page does not say which of how many it is.")
+    page, total_pages, total_results = numbers
+    return Page(results, int(page or 0), int(total_pages or 0), int(total_results or 0))
+
+
+def _has_id(entry: Any) -> bool:
+    number = entry.get("id") if isinstance(entry, dict) else None
+    return type(number) is int and 0 < number < _MAX_ID
+
+
+def _content(answer: Answer[T]) -> T:
+    if answer.content is None:
+        # Only an ETag in the request allows for that.
+        raise RefusedError("TMDB says that an answer has not changed, unasked.", status=304)
+    return answer.content
