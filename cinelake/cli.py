@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from cinelake import __version__
-from cinelake.commands import demo, keys, sending, stack, stages, tmdb
+from cinelake.commands import backup, demo, keys, sending, stack, stages, tmdb
 from cinelake.console import err, out, report_error
 from cinelake.errors import CinelakeError
 from cinelake.log import configure_logging
@@ -35,6 +35,7 @@ app.add_typer(keys_app, name="keys", rich_help_panel="Local stack")
 keys_app.command("create")(keys.create)
 keys_app.command("list")(keys.list_all)
 keys_app.command("revoke")(keys.revoke)
+app.add_typer(backup.backup_app, name="backup", rich_help_panel="Data in")
 app.command(rich_help_panel="Data in")(sending.simulate)
 app.add_typer(replay_app, name="replay", rich_help_panel="Data in")
 app.add_typer(catalog_app, name="catalog", rich_help_panel="Data in")

@@ -1,0 +1,65 @@
+"""Commands of the raw backup of events."""
+
+import signal
+import threading
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from cinelake.console import out, progress_bar
+from cinelake.errors import BadInputError
+from cinelake.settings import get_settings
+
+FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
+
+backup_app = typer.Typer(
+    help="Copy Kafka's events to MongoDB, and bring them back.", invoke_without_command=True
+)
+
+
+@backup_app.callback()
+def back_up(
+    context: typer.Context,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Stay, and copy what comes; ends with Ctrl-C.")
+    ] = False,
+) -> None:
+    """Copy what the topic user_logs holds beyond the last backup; a second run adds nothing."""
+    if context.invoked_subcommand is not None:
+        return
+    from ingestion import backup
+    from ingestion.topics import ensure_topics
+
+    settings = get_settings()
+    ensure_topics(settings)
+    stopping = threading.Event()
+    if follow:
+        # Between two batches, so that what was read is also stored.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopping.set())
+    with progress_bar("messages", None if follow else backup.count_pending(settings)) as done:
+        added = backup.back_up(settings, follow, done, stopping.is_set)
+    out.print(f"{added:,} messages added to the backup")
+
+
+@backup_app.command()
+def restore(
+    since: Annotated[
+        datetime,
+        typer.Option("--from", formats=FORMATS, help="First moment, UTC, by Kafka's clock."),
+    ],
+    until: Annotated[
+        datetime, typer.Option("--to", formats=FORMATS, help="The moment after the last, UTC.")
+    ],
+) -> None:
+    """Publish a range of the backup to user_logs again; what silver has already is not counted twice."""
+    from ingestion import backup
+
+    settings = get_settings()
+    bounds = (since.replace(tzinfo=UTC), until.replace(tzinfo=UTC))
+    if bounds[0] >= bounds[1]:
+        raise BadInputError("--from has to be before --to.")
+    with progress_bar("messages", backup.count_range(settings, *bounds)) as done:
+        published = backup.restore(settings, *bounds, done)
+    out.print(f"{published:,} messages published to user_logs")

@@ -1,0 +1,209 @@
+"""The raw backup of events: Kafka's `user_logs` into MongoDB, and from there back to Kafka.
+
+Collection `user_logs_raw`: `_id` (`topic/partition/offset`), `topic`, `partition`, `offset`, `timestamp` (Kafka's, UTC),
+`key` and `value` (bytes as they were). The offsets of the consumer group are committed after the write, so a crash
+repeats a batch, and its ids make that add nothing.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import KafkaError
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+
+from cinelake.errors import ServiceError
+from cinelake.log import get_logger
+from cinelake.settings import Settings
+from ingestion.batches import in_batches, no_progress
+from ingestion.producer import EventProducer, Record
+from ingestion.raw_store import ON_DISK, duplicate_ids, open_database
+from ingestion.topics import USER_LOGS, topic_end_offsets
+
+COLLECTION = "user_logs_raw"
+GROUP = "cinelake-backup"
+BATCH = 1_000
+POLL_MILLISECONDS = 500
+RESTORED_FROM = "restored_from"
+"""The header of a message that was published again: the `_id` it had in the backup."""
+
+Document = dict[str, Any]
+
+log = get_logger("backup")
+
+
+def back_up(
+    settings: Settings,
+    follow: bool = False,
+    progress: Callable[[int], None] = no_progress,
+    stop: Callable[[], bool] = lambda: False,
+) -> int:
+    """Copy what `user_logs` holds beyond the last backup.
+
+    Args:
+        settings: Kafka and MongoDB.
+        follow: Go on with what comes later, until `stop`; else end where the topic ended at the start.
+        progress: Called with the number of messages just handled.
+        stop: Asked between two batches.
+
+    Returns:
+        Messages that were not in the backup before.
+
+    Raises:
+        ServiceError: Kafka or MongoDB is away, or an offset stands in the backup with another content, because
+            the topic was made anew. What was handled before stays.
+    """
+    added = 0
+    with _consumer(settings) as consumer, open_database(settings) as database:
+        ends = topic_end_offsets(settings, USER_LOGS)
+        while not stop() and (follow or _is_behind(consumer, ends)):
+            batch = [
+                record
+                for records in consumer.poll(POLL_MILLISECONDS, max_records=BATCH).values()
+                for record in records
+            ]
+            if batch:
+                added += _store(database, batch)
+                _commit(consumer, batch)
+                progress(len(batch))
+    log.info("backed up", added=added)
+    return added
+
+
+def count_pending(settings: Settings) -> int:
+    """Messages that the next backup has to look at.
+
+    Raises:
+        ServiceError: Kafka is away.
+    """
+    with _consumer(settings) as consumer:
+        ends = topic_end_offsets(settings, USER_LOGS)
+        return sum(
+            max(end - consumer.position(TopicPartition(USER_LOGS, partition)), 0)
+            for partition, end in ends.items()
+        )
+
+
+def restore(
+    settings: Settings,
+    since: datetime,
+    until: datetime,
+    progress: Callable[[int], None] = no_progress,
+) -> int:
+    """Publish a range of the backup to `user_logs` again, each message with its key and bytes.
+
+    An event that silver holds already counts as a duplicate there, so a restore that is repeated adds nothing.
+
+    Args:
+        settings: Kafka and MongoDB.
+        since: The first moment of the range, by Kafka's timestamp.
+        until: The moment after its last one.
+        progress: Called with the number of messages just published.
+
+    Returns:
+        Messages that the broker has acknowledged.
+
+    Raises:
+        ServiceError: Kafka or MongoDB is away; the same command starts the range again.
+    """
+    published = 0
+    with open_database(settings) as database, closing(EventProducer(settings)) as producer:
+        found = database[COLLECTION].find(_range(since, until)).sort("_id", 1)
+        for batch in in_batches(found, BATCH):
+            outcomes = producer.publish([_record(document) for document in batch])
+            failed = next(filter(None, outcomes), None)
+            if failed is not None:
+                raise failed
+            published += len(batch)
+            progress(len(batch))
+    return published
+
+
+def count_range(settings: Settings, since: datetime, until: datetime) -> int:
+    """Messages of the backup in a range, for a progress bar."""
+    with open_database(settings) as database:
+        return database[COLLECTION].count_documents(_range(since, until))
+
+
+def _range(since: datetime, until: datetime) -> Document:
+    return {"timestamp": {"$gte": since, "$lt": until}}
+
+
+def _record(document: Document) -> Record:
+    headers = [(RESTORED_FROM, document["_id"].encode())]
+    return Record(document["topic"], document["key"], document["value"], headers)
+
+
+@contextmanager
+def _consumer(settings: Settings) -> Iterator[KafkaConsumer]:
+    try:
+        consumer = KafkaConsumer(
+            bootstrap_servers=settings.kafka.split(","),
+            group_id=GROUP,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+        )
+        with closing(consumer):
+            # Assigned rather than subscribed: there is one backup, and nobody to share the partitions with.
+            partitions = consumer.partitions_for_topic(USER_LOGS) or ()
+            consumer.assign([TopicPartition(USER_LOGS, number) for number in sorted(partitions)])
+            yield consumer
+    except KafkaError as error:
+        raise ServiceError(
+            f"Kafka at {settings.kafka} does not answer: {error}",
+            "Run `cinelake up`, or check KAFKA_BOOTSTRAP_SERVERS.",
+        ) from error
+
+
+def _is_behind(consumer: KafkaConsumer, ends: dict[int, int]) -> bool:
+    return any(
+        consumer.position(TopicPartition(USER_LOGS, partition)) < end
+        for partition, end in ends.items()
+    )
+
+
+def _store(database: Database[Document], batch: Sequence[ConsumerRecord]) -> int:
+    collection = database[COLLECTION].with_options(write_concern=ON_DISK)
+    documents = [_document(record) for record in batch]
+    try:
+        collection.insert_many(documents, ordered=False)
+    except BulkWriteError as error:
+        known = duplicate_ids(error, [document["_id"] for document in documents])
+        _refuse_other_content(collection.find({"_id": {"$in": known}}), documents)
+        return len(documents) - len(known)
+    return len(documents)
+
+
+def _refuse_other_content(known: Iterator[Document], documents: Sequence[Document]) -> None:
+    new = {document["_id"]: document for document in documents}
+    for document in known:
+        if document["value"] != new[document["_id"]]["value"]:
+            raise ServiceError(
+                f"{document['_id']} stands in the backup with another content: the topic was made anew.",
+                f"Rename the collection {COLLECTION}, which keeps what was backed up, and run the backup again.",
+            )
+
+
+def _document(record: ConsumerRecord) -> Document:
+    return {
+        "_id": f"{record.topic}/{record.partition}/{record.offset}",
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "timestamp": datetime.fromtimestamp(record.timestamp / 1000, UTC),
+        "key": record.key,
+        "value": record.value,
+    }
+
+
+def _commit(consumer: KafkaConsumer, batch: Sequence[ConsumerRecord]) -> None:
+    """Commit what is stored, and no more: the consumer's own position may be further."""
+    ends: dict[TopicPartition, OffsetAndMetadata] = {}
+    for record in batch:
+        place = TopicPartition(record.topic, record.partition)
+        ends[place] = OffsetAndMetadata(record.offset + 1, "", -1)
+    consumer.commit(ends)

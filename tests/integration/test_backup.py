@@ -1,0 +1,151 @@
+"""The raw backup on the real Kafka and MongoDB: nothing is missing, nothing is twice, and it comes back."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pymongo
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+
+from cinelake.errors import ServiceError
+from cinelake.settings import Settings
+from cinelake.stack.api import environment
+from ingestion import backup
+from ingestion.producer import EventProducer, Record
+from ingestion.topics import USER_LOGS, topic_end_offsets
+
+
+@pytest.fixture
+def own(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The stack with a MongoDB database and a consumer group of the test's own."""
+    monkeypatch.setattr(backup, "GROUP", f"backup-{uuid4()}")
+    return stack.model_copy(
+        update={"mongo_uri": stack.mongo.rsplit("/", 1)[0] + f"/test_{uuid4().hex}"}
+    )
+
+
+@pytest.fixture
+def collection(own: Settings) -> Iterator[Any]:
+    client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(own.mongo)
+    with client:
+        yield client.get_default_database()[backup.COLLECTION]
+        client.drop_database(client.get_default_database().name)
+
+
+def publish(settings: Settings, count: int) -> None:
+    with closing(EventProducer(settings)) as producer:
+        values = [
+            Record(USER_LOGS, f"k{n}".encode(), b"\xff\0" + str(n).encode()) for n in range(count)
+        ]
+        assert producer.publish(values) == [None] * count
+
+
+def in_topic(settings: Settings) -> int:
+    return sum(topic_end_offsets(settings, USER_LOGS).values())
+
+
+def test_the_backup_holds_every_message_once_as_it_was(own: Settings, collection: Any) -> None:
+    publish(own, 2_500)
+    done: list[int] = []
+    assert backup.count_pending(own) == in_topic(own)
+    assert backup.back_up(own, progress=done.append) == in_topic(own) == sum(done)
+    assert collection.count_documents({}) == in_topic(own)
+    assert backup.back_up(own) == 0
+    publish(own, 7)
+    assert backup.count_pending(own) == 7
+    assert backup.back_up(own) == 7
+    ends = topic_end_offsets(own, USER_LOGS)
+    last = collection.find_one({"_id": f"{USER_LOGS}/0/{ends[0] - 1}"})
+    with closing(KafkaConsumer(bootstrap_servers=own.kafka.split(","))) as consumer:
+        place = TopicPartition(USER_LOGS, 0)
+        consumer.assign([place])
+        consumer.seek(place, ends[0] - 1)
+        record = next(consumer)
+    assert (last["key"], last["value"]) == (record.key, record.value)
+    assert last["timestamp"].replace(tzinfo=UTC).timestamp() * 1000 == pytest.approx(
+        record.timestamp
+    )
+
+
+def test_offsets_that_were_lost_add_nothing_twice(
+    own: Settings, collection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(own, 10)
+    backup.back_up(own)
+    monkeypatch.setattr(backup, "GROUP", f"backup-{uuid4()}")
+    assert backup.back_up(own) == 0
+    assert collection.count_documents({}) == in_topic(own)
+
+
+def test_a_backup_that_is_killed_goes_on_where_it_was(
+    own: Settings, collection: Any, tmp_path: Path
+) -> None:
+    publish(own, 5_000)
+    program = (
+        "import sys; from cinelake.settings import get_settings; from ingestion import backup\n"
+        f"backup.GROUP = {backup.GROUP!r}\n"
+        "backup.BATCH = 100\n"
+        "backup.back_up(get_settings(), progress=lambda n: print(n, flush=True))"
+    )
+    variables = os.environ | environment(own)
+    for lines in (1, 3, 7):
+        with subprocess.Popen(
+            [sys.executable, "-c", program], env=variables, stdout=subprocess.PIPE, text=True
+        ) as victim:
+            assert victim.stdout is not None
+            for _ in range(lines):
+                victim.stdout.readline()
+            victim.send_signal(signal.SIGKILL)
+    backup.back_up(own)
+    assert collection.count_documents({}) == in_topic(own)
+
+
+def test_a_topic_that_was_made_anew_is_not_taken_for_the_old_one(
+    own: Settings, collection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(own, 5)
+    backup.back_up(own)
+    collection.update_one({"_id": f"{USER_LOGS}/0/0"}, {"$set": {"value": b"of an older topic"}})
+    monkeypatch.setattr(backup, "GROUP", f"backup-{uuid4()}")
+    with pytest.raises(ServiceError, match="made anew"):
+        backup.back_up(own)
+
+
+def test_a_range_comes_back_with_its_keys_and_bytes(own: Settings, collection: Any) -> None:
+    publish(own, 3)
+    time.sleep(1.1)
+    since = datetime.now(UTC)
+    publish(own, 20)
+    until = datetime.now(UTC) + timedelta(seconds=1)
+    backup.back_up(own)
+    before = topic_end_offsets(own, USER_LOGS)
+    assert backup.count_range(own, since, until) == 20
+    assert backup.restore(own, since, until) == 20
+    after = topic_end_offsets(own, USER_LOGS)
+    assert sum(after.values()) - sum(before.values()) == 20
+    again = _read(own, before, after)
+    stored = {d["_id"]: d for d in collection.find({"timestamp": {"$gte": since}})}
+    for record in again:
+        origin = stored[dict(record.headers)[backup.RESTORED_FROM].decode()]
+        assert (record.key, record.value) == (origin["key"], origin["value"])
+
+
+def _read(settings: Settings, before: dict[int, int], after: dict[int, int]) -> list[Any]:
+    with closing(
+        KafkaConsumer(bootstrap_servers=settings.kafka.split(","), consumer_timeout_ms=5000)
+    ) as consumer:
+        places = {number: TopicPartition(USER_LOGS, number) for number in before}
+        consumer.assign(list(places.values()))
+        for number, place in places.items():
+            consumer.seek(place, before[number])
+        wanted = sum(after.values()) - sum(before.values())
+        return [next(consumer) for _ in range(wanted)]
