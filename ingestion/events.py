@@ -8,21 +8,18 @@ into the type it should have had. What passes goes to Kafka as one canonical JSO
 import re
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, get_args
 from uuid import UUID
 
 import orjson
 from pydantic import (
-    AfterValidator,
-    AwareDatetime,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     StringConstraints,
     TypeAdapter,
     ValidationError,
-    model_validator,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
@@ -44,39 +41,31 @@ _RFC3339 = re.compile(
 )
 
 
-def _only_a_string(value: object) -> object:
-    if not isinstance(value, str):
-        raise PydanticCustomError("string_type", "should be a string")
-    return value
-
-
-def _only_rfc3339(value: object) -> object:
+def _timestamp(value: object) -> datetime:
     # Pydantic alone would also take numbers and strings of digits, as seconds since 1970.
     if not isinstance(value, str) or not _RFC3339.fullmatch(value):
         raise PydanticCustomError(
             "timestamp",
             "should be a timestamp with its offset from UTC, for example 2026-01-01T00:00:00.000Z",
         )
-    return value
-
-
-def _in_utc(value: datetime) -> datetime:
-    problem = PydanticCustomError("timestamp_range", "should be a time from 1970 to 9999")
     try:
-        utc = value.astimezone(UTC)
+        utc = datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except ValueError:
+        raise PydanticCustomError("timestamp", "should be a date and time that exist") from None
     except OverflowError:
-        raise problem from None
+        utc = _NEVER
     if utc.year < 1970:
-        raise problem
+        raise PydanticCustomError("timestamp_range", "should be a time from 1970 to 9999")
     return utc
 
 
-EventId = Annotated[UUID, Field(strict=False), BeforeValidator(_only_a_string)]
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+# Lax, as a UUID comes as a string; what else Pydantic takes for one, JSON cannot hold.
+EventId = Annotated[UUID, Field(strict=False)]
 Timestamp = Annotated[
-    AwareDatetime,
-    Field(strict=False),
-    BeforeValidator(_only_rfc3339),
-    AfterValidator(_in_utc),
+    datetime,
+    PlainValidator(_timestamp, json_schema_input_type=Annotated[datetime, Field()]),
 ]
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 MovieId = Annotated[int, Field(gt=0, lt=2**53)]
@@ -222,12 +211,6 @@ class Envelope(BaseModel):
     movie_id: MovieId | None = None
     context: Context | None = None
     properties: Properties | None = None
-
-    @model_validator(mode="after")
-    def _someone_did_it(self) -> Self:
-        if self.user_id is None and self.anonymous_id is None:
-            raise PydanticCustomError("identity", "is required where there is no anonymous_id")
-        return self
 
 
 class _OfMovie(Envelope):
@@ -409,11 +392,12 @@ class InvalidEventError(BadInputError):
         self.problems = problems
 
 
-def validate_event(raw: Any) -> Envelope:
+def validate_event(raw: Any, is_clean: bool = False) -> Envelope:
     """Check one parsed event against the contract.
 
     Args:
         raw: The parsed JSON value, as a client sent it.
+        is_clean: It is known already that `find_problems` has nothing to say of its texts and numbers.
 
     Returns:
         The event as the model of its type, times in UTC.
@@ -423,17 +407,36 @@ def validate_event(raw: Any) -> Envelope:
     """
     if not isinstance(raw, dict):
         raise InvalidEventError([Problem("", "should be a JSON object")])
-    problems = list(islice(find_problems(raw), MAX_PROBLEMS))
-    # Only a value that find_problems lets pass can be measured by serialising it.
-    if not problems and len(orjson.dumps(raw.get("properties"))) > MAX_PROPERTIES_BYTES:
-        problems.append(Problem("properties", f"is longer than {MAX_PROPERTIES_BYTES} bytes"))
-    if problems:
-        raise InvalidEventError(problems)
+    if not (is_clean and _is_flat(raw)):
+        problems = list(islice(find_problems(raw), MAX_PROBLEMS))
+        if problems:
+            raise InvalidEventError(problems)
+    if len(orjson.dumps(raw.get("properties"))) > MAX_PROPERTIES_BYTES:
+        raise InvalidEventError(
+            [Problem("properties", f"is longer than {MAX_PROPERTIES_BYTES} bytes")]
+        )
     try:
-        return _ADAPTER.validate_python(raw)
+        event = _ADAPTER.validate_python(raw)
     except ValidationError as error:
         details = islice(error.errors(include_url=False, include_input=False), MAX_PROBLEMS)
         raise InvalidEventError([_problem(detail) for detail in details]) from None
+    if event.user_id is None and event.anonymous_id is None:
+        reason = "is required where there is no anonymous_id"
+        raise InvalidEventError([Problem("user_id", reason)])
+    return event
+
+
+def _is_flat(raw: dict[str, Any]) -> bool:
+    """Whether nothing nests deeper than the envelope and its two objects do."""
+    for value in raw.values():
+        kind = type(value)
+        if kind is list:
+            return False
+        if kind is dict:
+            for inner in value.values():
+                if type(inner) is dict or type(inner) is list:
+                    return False
+    return True
 
 
 _REASONS = {
@@ -454,8 +457,6 @@ def _problem(detail: ErrorDetails) -> Problem:
         )
     # The first part is the event type, by which the union chose the model.
     field = printable(".".join(str(part) for part in detail["loc"][1:]))
-    if kind == "identity":
-        return Problem("user_id", detail["msg"])
     if kind == "extra_forbidden" and field in _SET_BY_SERVER:
         return Problem(field, "is set by the server; leave it out")
     if field == "properties.email" and kind == "string_pattern_mismatch":
@@ -477,24 +478,31 @@ SPARK_ENVELOPE_DDL = (
 
 def iso_utc(moment: datetime) -> str:
     """A time as every JSON of ours writes it, for example `2026-01-01T00:00:00.000000Z`."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
-def envelope_bytes(
-    event: Envelope,
-    received_at: datetime,
-    ip: str | None,
-    user_agent: str | None,
-    key_id: str | None = None,
-) -> bytes:
+class Observed(NamedTuple):
+    """What the server knows of a request, and no client may say.
+
+    Args:
+        received_at: When it was taken, as `iso_utc` writes it.
+        ip: The address it came from.
+        user_agent: The `User-Agent` header it came with.
+        key_id: The id of the API key it came with.
+    """
+
+    received_at: str
+    ip: str | None
+    user_agent: str | None
+    key_id: str | None
+
+
+def envelope_bytes(event: Envelope, observed: Observed) -> bytes:
     """The canonical JSON of an event: every field of the envelope, null where there is no value.
 
     Args:
         event: A validated event.
-        received_at: When the server took it.
-        ip: The address it came from.
-        user_agent: The `User-Agent` header it came with.
-        key_id: The id of the API key it came with.
+        observed: What the server adds.
 
     Returns:
         The value of the Kafka message.
@@ -506,15 +514,15 @@ def envelope_bytes(
             "event_type": event.event_type,
             "schema_version": event.schema_version,
             "occurred_at": iso_utc(event.occurred_at),
-            "received_at": iso_utc(received_at),
-            "key_id": key_id,
+            "received_at": observed.received_at,
+            "key_id": observed.key_id,
             "user_id": event.user_id,
             "anonymous_id": event.anonymous_id,
             "session_id": event.session_id,
             "movie_id": event.movie_id,
             "context": {
-                "user_agent": user_agent,
-                "ip": ip,
+                "user_agent": observed.user_agent,
+                "ip": observed.ip,
                 "locale": context.locale,
                 "referrer": context.referrer,
                 "app_version": context.app_version,

@@ -4,6 +4,7 @@ PostgreSQL text holds no NUL, UTF-8 holds no lone surrogate, JSON holds no NaN a
 hold no larger integer. Each is refused at the door, with the place where it stands.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ MAX_FIELD_LENGTH = 200
 """Names of fields are cut to this length in answers: they may be the client's own."""
 
 _LONGEST_INTEGER = 2**63
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
 
 
 class Problem(NamedTuple):
@@ -25,6 +27,15 @@ class Problem(NamedTuple):
 
     field: str
     reason: str
+
+
+def needs_a_look(body: bytes) -> bool:
+    """Whether a body that orjson took may hold a text or a number that `find_problems` would name.
+
+    orjson itself refuses lone surrogates, NaN and infinity. What is left shows in the bytes: a NUL can stand in JSON as
+    an escape only, and an integer beyond 64 bits has 19 digits or more. Nesting is not looked at.
+    """
+    return b"\\u0000" in body or _LONG_NUMBER.search(body) is not None
 
 
 def find_problems(value: Any, field: str = "", depth: int = 0) -> Iterator[Problem]:

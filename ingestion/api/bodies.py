@@ -2,17 +2,30 @@
 
 import json
 import re
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import orjson
 
 from cinelake.errors import BadInputError
+from ingestion.json_limits import needs_a_look
 
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{},]', re.DOTALL)
 """What matters to find the borders of values: strings (to skip them), brackets and commas."""
 
 
-def parse_json(body: bytes) -> Any:
+class Parsed(NamedTuple):
+    """A parsed body.
+
+    Args:
+        value: The value.
+        is_clean: No text and no number in it needs a closer look.
+    """
+
+    value: Any
+    is_clean: bool
+
+
+def parse_json(body: bytes) -> Parsed:
     """Parse a body.
 
     Text with half of a surrogate pair and numbers beyond a double are syntactically JSON, but not what orjson
@@ -22,19 +35,20 @@ def parse_json(body: bytes) -> Any:
         body: The bytes as they came.
 
     Returns:
-        The parsed value. Of a key that stands twice in an object the last value counts.
+        The parsed value, and whether it is clean. Of a key that stands twice in an object the last value counts.
 
     Raises:
         BadInputError: It is not JSON.
     """
     try:
-        return orjson.loads(body)
+        return Parsed(orjson.loads(body), not needs_a_look(body))
     except orjson.JSONDecodeError as error:
         reason = str(error)
     try:
-        return json.loads(body.decode(), parse_constant=_refuse_constant, parse_int=_integer)
+        value = json.loads(body.decode(), parse_constant=_refuse_constant, parse_int=_integer)
     except (ValueError, RecursionError):
         raise BadInputError(f"The body is not JSON: {reason}") from None
+    return Parsed(value, is_clean=False)
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -3,7 +3,6 @@
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, NotRequired, Self, TypedDict
 
 import orjson
@@ -14,8 +13,8 @@ from ingestion.api.document import MAX_BATCH
 from ingestion.api.services import Publisher
 from ingestion.events import (
     InvalidEventError,
+    Observed,
     envelope_bytes,
-    iso_utc,
     partition_key,
     validate_event,
 )
@@ -36,43 +35,21 @@ class BatchTooLargeError(BadInputError):
     """A batch holds more than `MAX_BATCH` events."""
 
 
-@dataclass(frozen=True)
-class Client:
-    """Who sent a body, as the server sees it.
-
-    Args:
-        ip: The address it came from.
-        user_agent: The `User-Agent` header it came with.
-        key_id: The id of the API key it came with.
-    """
-
-    ip: str | None
-    user_agent: str | None
-    key_id: str
-
-
 @dataclass
 class Intake:
     """What became of a body: the messages to publish, and the answer."""
 
-    client: Client
-    received_at: datetime
+    observed: Observed
     accepted: int = 0
     rejected: int = 0
     errors: list[EventError] = field(default_factory=list)
     is_json: bool = True
     records: list[Record] = field(default_factory=list)
 
-    def accept(self, raw: Any) -> None:
+    def accept(self, raw: Any, is_clean: bool) -> None:
         """Take one event, or raise `InvalidEventError`."""
-        event = validate_event(raw)
-        value = envelope_bytes(
-            event,
-            self.received_at,
-            self.client.ip,
-            self.client.user_agent,
-            self.client.key_id,
-        )
+        event = validate_event(raw, is_clean)
+        value = envelope_bytes(event, self.observed)
         self.records.append(Record(USER_LOGS, partition_key(event), value))
         self.accepted += 1
 
@@ -88,8 +65,8 @@ class Intake:
         reasons = [{"field": problem.field, "reason": problem.reason} for problem in problems]
         value = orjson.dumps(
             {
-                "received_at": iso_utc(self.received_at),
-                "key_id": self.client.key_id,
+                "received_at": self.observed.received_at,
+                "key_id": self.observed.key_id,
                 "reason": reasons,
                 "body_base64": base64.b64encode(original).decode(),
             }
@@ -101,12 +78,12 @@ class Intake:
             self.errors.append(error if index is None else EventError(index=index, **error))
 
 
-def take_in(body: bytes, client: Client, publisher: Publisher) -> Intake:
+def take_in(body: bytes, observed: Observed, publisher: Publisher) -> Intake:
     """Check a body and publish all of it, the good events to `user_logs`, the bad to `user_logs_rejected`.
 
     Args:
         body: One event, an array of events, or an object with the array as `events`.
-        client: Who sent it.
+        observed: Who sent it, and when.
         publisher: Where it goes.
 
     Returns:
@@ -116,18 +93,20 @@ def take_in(body: bytes, client: Client, publisher: Publisher) -> Intake:
         BatchTooLargeError: More than `MAX_BATCH` events; nothing was published.
         ServiceError: The broker did not acknowledge everything; the client sends the body again.
     """
-    intake = Intake(client, received_at=datetime.now(UTC))
+    intake = Intake(observed)
     _check(body, intake)
     return intake.published(publisher)
 
 
-def keep_unreadable(original: bytes, reason: str, client: Client, publisher: Publisher) -> Intake:
+def keep_unreadable(
+    original: bytes, reason: str, observed: Observed, publisher: Publisher
+) -> Intake:
     """Publish a body of which nothing can be read to `user_logs_rejected`.
 
     Args:
         original: The body as it came.
         reason: What is wrong with it.
-        client: Who sent it.
+        observed: Who sent it, and when.
         publisher: Where it goes.
 
     Returns:
@@ -136,7 +115,7 @@ def keep_unreadable(original: bytes, reason: str, client: Client, publisher: Pub
     Raises:
         ServiceError: As `take_in`.
     """
-    intake = Intake(client, received_at=datetime.now(UTC), is_json=False)
+    intake = Intake(observed, is_json=False)
     intake.reject([Problem("", reason)], original, None)
     return intake.published(publisher)
 
@@ -148,22 +127,24 @@ def _check(body: bytes, intake: Intake) -> None:
         intake.is_json = False
         intake.reject([Problem("", error.message)], body, None)
         return
-    match parsed:
-        case list():
-            _check_batch(parsed, body, 1, intake)
+    match parsed.value:
+        case list() as events:
+            _check_batch(events, parsed.is_clean, body, 1, intake)
         case {"events": list() as events, **others} if not others:
-            _check_batch(events, body, 2, intake)
+            _check_batch(events, parsed.is_clean, body, 2, intake)
         case {"events": _, **others} if "event_type" not in others:
             reason = "should be an array, and the only member of the body"
             intake.reject([Problem("events", reason)], body, None)
         case _:
             try:
-                intake.accept(parsed)
+                intake.accept(parsed.value, parsed.is_clean)
             except InvalidEventError as error:
                 intake.reject(error.problems, body, 0)
 
 
-def _check_batch(events: list[Any], body: bytes, depth: int, intake: Intake) -> None:
+def _check_batch(
+    events: list[Any], is_clean: bool, body: bytes, depth: int, intake: Intake
+) -> None:
     if len(events) > MAX_BATCH:
         raise BatchTooLargeError(
             f"A batch holds at most {MAX_BATCH} events; this has {len(events)}."
@@ -173,7 +154,7 @@ def _check_batch(events: list[Any], body: bytes, depth: int, intake: Intake) -> 
     originals: list[bytes] = []
     for index, raw in enumerate(events):
         try:
-            intake.accept(raw)
+            intake.accept(raw, is_clean)
         except InvalidEventError as error:
             originals = originals or split_elements(body, depth)
             intake.reject(error.problems, originals[index], index)

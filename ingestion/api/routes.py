@@ -1,5 +1,7 @@
 """The routes of the events API, version 1."""
 
+from datetime import UTC, datetime
+
 from flask import Response, request
 from flask_openapi3 import APIBlueprint
 from werkzeug.exceptions import UnsupportedMediaType
@@ -14,11 +16,11 @@ from ingestion.api.document import (
     events_body,
     problem_of,
 )
-from ingestion.api.intake import Client, Intake, keep_unreadable, take_in
+from ingestion.api.intake import Intake, keep_unreadable, take_in
 from ingestion.api.problems import json_response, problem, unavailable
 from ingestion.api.reading import CompressedBodyError, read_body
 from ingestion.api.services import services
-from ingestion.events import json_schema
+from ingestion.events import Observed, iso_utc, json_schema
 from ingestion.topics import USER_LOGS, USER_LOGS_REJECTED
 
 blueprint = APIBlueprint("events", __name__)
@@ -51,11 +53,12 @@ def post_events() -> Response:
     key = admit(request, used)
     if request.mimetype not in CONTENT_TYPES or request.content_encoding not in CONTENT_ENCODINGS:
         raise UnsupportedMediaType("Send the events as application/json, plain or with gzip.")
-    client = Client(request.remote_addr or None, _user_agent(), key.key_id)
+    now = iso_utc(datetime.now(UTC))
+    observed = Observed(now, request.remote_addr or None, _user_agent(), key.key_id)
     try:
-        intake = take_in(read_body(request), client, used.publisher)
+        intake = take_in(read_body(request), observed, used.publisher)
     except CompressedBodyError as error:
-        intake = keep_unreadable(error.body, error.message, client, used.publisher)
+        intake = keep_unreadable(error.body, error.message, observed, used.publisher)
     metrics.ACCEPTED.inc(intake.accepted)
     metrics.REJECTED.inc(intake.rejected)
     return _answer(intake)

@@ -11,7 +11,9 @@ from ingestion.events import (
     EVENT_TYPES,
     MAX_PROPERTIES_BYTES,
     InvalidEventError,
+    Observed,
     envelope_bytes,
+    iso_utc,
     validate_event,
 )
 from ingestion.json_limits import Problem
@@ -192,7 +194,7 @@ def test_an_unknown_field_of_the_envelope_is_refused_and_its_name_is_cut() -> No
 def test_unknown_properties_are_kept_even_under_names_of_the_model() -> None:
     extra = {"model_dump": 1, "model_config": 2, "__dict__": {}, "__class__": "x", "a.b": [None]}
     event = validate_event(event_of("rating", properties={"rating": 8, **extra}))
-    value = orjson.loads(envelope_bytes(event, NOW, None, None))
+    value = orjson.loads(envelope_bytes(event, Observed(iso_utc(NOW), None, None, None)))
     assert value["properties"] == {"rating": 8.0, **extra}
 
 
@@ -255,7 +257,7 @@ NAUGHTY = [
 @pytest.mark.parametrize("text", NAUGHTY)
 def test_naughty_strings_come_through_unchanged(text: str) -> None:
     event = validate_event(event_of("search", user_id=text, properties={"query": text, text: text}))
-    value = orjson.loads(envelope_bytes(event, NOW, None, text))
+    value = orjson.loads(envelope_bytes(event, Observed(iso_utc(NOW), None, text, None)))
     assert value["user_id"] == value["properties"]["query"] == value["properties"][text] == text
     assert value["context"]["user_agent"] == text
 
@@ -291,7 +293,7 @@ def test_any_value_in_any_field_is_either_refused_or_comes_through(
     except InvalidEventError as refusal:
         assert orjson.dumps([tuple(problem) for problem in refusal.problems])
         return
-    value = orjson.loads(envelope_bytes(event, NOW, None, None))
+    value = orjson.loads(envelope_bytes(event, Observed(iso_utc(NOW), None, None, None)))
     if field in ("user_id", "anonymous_id", "session_id", "movie_id", "properties"):
         assert value[field] == raw[field]
 

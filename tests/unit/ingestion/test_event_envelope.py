@@ -12,7 +12,9 @@ from events_by_type import event_of
 from ingestion.events import (
     EVENT_TYPES,
     SPARK_ENVELOPE_DDL,
+    Observed,
     envelope_bytes,
+    iso_utc,
     json_schema,
     partition_key,
     validate_event,
@@ -37,7 +39,9 @@ ENVELOPE = [
 
 def canonical(raw: dict[str, Any]) -> dict[str, Any]:
     value = orjson.loads(
-        envelope_bytes(validate_event(raw), NOW, "192.0.2.1", "Browser/1", "0a1b2c")
+        envelope_bytes(
+            validate_event(raw), Observed(iso_utc(NOW), "192.0.2.1", "Browser/1", "0a1b2c")
+        )
     )
     assert isinstance(value, dict)
     return value

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from cinelake.errors import BadInputError
 from ingestion.api.bodies import parse_json, split_elements
+from ingestion.json_limits import find_problems
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(),
@@ -29,13 +30,13 @@ def test_each_element_gets_its_own_bytes(
 
 def test_of_a_member_that_stands_twice_both_parsers_take_the_last() -> None:
     body = b'{"events": [1, 2], "\\u0065vents": [3]}'
-    assert parse_json(body) == {"events": [3]}
+    assert parse_json(body).value == {"events": [3]}
     assert split_elements(body, depth=2) == [b"3"]
 
 
 @given(value=json_values)
 def test_json_is_parsed_as_json(value: Any) -> None:
-    assert parse_json(orjson.dumps(value)) == value
+    assert parse_json(orjson.dumps(value)).value == value
 
 
 @given(body=st.binary(max_size=60))
@@ -50,3 +51,20 @@ def test_any_bytes_are_parsed_or_refused(body: bytes) -> None:
 def test_the_lenient_second_look_takes_no_invalid_json(body: bytes) -> None:
     with pytest.raises(BadInputError):
         parse_json(body)
+
+
+@given(value=json_values)
+def test_a_clean_body_holds_no_text_and_no_number_that_a_look_would_find(value: Any) -> None:
+    parsed = parse_json(orjson.dumps(value))
+    found = [problem for problem in find_problems(parsed.value) if "nests" not in problem.reason]
+    assert not (parsed.is_clean and found)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'"a\\u0000b"', b"9223372036854775808", b"-9223372036854775809", b'"\\ud800"', b"1e999"],
+)
+def test_what_no_store_can_hold_is_never_clean(body: bytes) -> None:
+    parsed = parse_json(body)
+    assert not parsed.is_clean
+    assert list(find_problems(parsed.value))

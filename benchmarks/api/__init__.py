@@ -1,0 +1,1 @@
+"""The events API against its limits: `python -m benchmarks.api`."""

@@ -1,0 +1,188 @@
+"""Runs the benchmark of the events API and prints its figures as JSON.
+
+Everything shares this machine's cores: the load, gunicorn's workers and the broker. So the figures are ratios to
+peers measured in the same run:
+
+- batches of 100, in events a second, to a bare confluent-kafka producer that serialises (orjson) and sends the same
+  events, and waits for all acknowledgements at the end;
+- single events, in requests a second, to a Flask route under the same gunicorn that only produces to Kafka;
+- the 99th percentile of single events at half of that load.
+
+With `--minutes N` it goes on sending for that long and prints the memory of each worker at the start and the end.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psutil
+from confluent_kafka import Producer
+
+from benchmarks.api.load import Load, run_load
+from cinelake.settings import Settings, load_settings
+from cinelake.stack import api, local, ports
+from cinelake.stack.state import load_state
+from ingestion.api import keys
+from ingestion.producer import EventProducer
+from ingestion.topics import USER_LOGS
+from pipeline.stack import bring_up
+
+BATCH = 100
+BATCHES = 2_000
+SINGLES = 20_000
+ROUNDS = 3
+LIMITS = {"batch_ratio": 0.30, "single_ratio": 0.80, "single_p99_ms": 100.0}
+
+
+def _event(number: int) -> dict[str, Any]:
+    return {
+        "event_id": str(uuid.UUID(int=number)),
+        "event_type": "rating",
+        "schema_version": 1,
+        "occurred_at": "2026-01-01T12:00:00.000Z",
+        "user_id": f"user-{number % 1000}",
+        "session_id": f"session-{number % 1000}",
+        "movie_id": number % 5000 + 1,
+        "context": {"locale": "en-GB", "app_version": "3.4.1", "screen": "412x915"},
+        "properties": {"rating": number % 20 / 2 + 0.5},
+    }
+
+
+def bare_producer(settings: Settings) -> float:
+    """Events a second of a producer with the API's settings that serialises and sends, nothing else."""
+    config = EventProducer(settings, queue_size=BATCH * BATCHES + 1)._config
+    producer = Producer(config)
+    events = [_event(number) for number in range(BATCH * BATCHES)]
+    started = time.perf_counter()
+    for number, event in enumerate(events):
+        producer.produce(USER_LOGS, value=orjson.dumps(event), key=event["user_id"].encode())
+        if number % 1000 == 0:
+            producer.poll(0)
+    producer.flush()
+    return len(events) / (time.perf_counter() - started)
+
+
+def batches_of(count: int, size: int) -> list[bytes]:
+    """Bodies of so many events each."""
+    return [
+        orjson.dumps({"events": [_event(n) for n in range(start, start + size)]})
+        for start in range(0, count * size, size)
+    ]
+
+
+def singles_of(count: int) -> list[bytes]:
+    """Bodies of one event each."""
+    return [orjson.dumps(_event(number)) for number in range(count)]
+
+
+@contextmanager
+def peer(settings: Settings, folder: Path) -> Iterator[str]:
+    """The bare Flask route under the API's own gunicorn; its address."""
+    port = ports.choose([])
+    command = [
+        "benchmarks.api.peer:create_app()" if part == api.APP else part
+        for part in api.command(settings, port)
+    ]
+    environment = os.environ | api.environment(settings) | {"PROMETHEUS_MULTIPROC_DIR": str(folder)}
+    with subprocess.Popen(command, env=environment) as server:
+        try:
+            time.sleep(3)
+            yield f"http://{ports.HOST}:{port}"
+        finally:
+            server.terminate()
+
+
+def workers_memory(settings: Settings) -> list[float]:
+    """MiB of each worker of the API."""
+    master = psutil.Process(load_state(settings.home).processes["api"].pid)
+    return [round(w.memory_full_info().uss / 2**20, 1) for w in master.children()]
+
+
+def measure(settings: Settings, key: str, folder: Path) -> dict[str, float]:
+    """All figures, each the best of `ROUNDS` so that a disturbance counts for neither side."""
+    url = api.endpoint(settings)
+    batches, singles = batches_of(BATCHES, BATCH), singles_of(SINGLES)
+    run_load(url, batches[:100], key=key, connections=4)
+    bare = max(bare_producer(settings) for _ in range(ROUNDS))
+    batch = max(run_load(url, batches, key=key, connections=4).rate * BATCH for _ in range(ROUNDS))
+    single = best(url, singles, key)
+    with peer(settings, folder) as address:
+        run_load(address, singles[:500], key=key, connections=8)
+        plain = best(address, singles, key)
+    calm = run_load(url, singles, key=key, connections=8, rate=single.rate / 2)
+    return {
+        "bare_producer_events_per_second": round(bare),
+        "batch_events_per_second": round(batch),
+        "batch_ratio": round(batch / bare, 3),
+        "flask_peer_requests_per_second": round(plain.rate),
+        "single_requests_per_second": round(single.rate),
+        "single_ratio": round(single.rate / plain.rate, 3),
+        "single_p50_ms": round(calm.percentile(0.50) * 1000, 1),
+        "single_p99_ms": round(calm.percentile(0.99) * 1000, 1),
+    }
+
+
+def best(url: str, bodies: list[bytes], key: str) -> Load:
+    """The fastest of `ROUNDS` runs."""
+    runs = [run_load(url, bodies, key=key, connections=8) for _ in range(ROUNDS)]
+    return max(runs, key=lambda load: load.rate)
+
+
+def soak(settings: Settings, key: str, minutes: float) -> dict[str, Any]:
+    """Memory of the workers before and after so many minutes of load; the first minute warms up."""
+    url, bodies = api.endpoint(settings), batches_of(200, BATCH)
+    run_load(url, bodies, key=key, connections=4, rate=20)
+    before = workers_memory(settings)
+    ends = time.monotonic() + minutes * 60
+    while time.monotonic() < ends:
+        run_load(url, bodies, key=key, connections=4, rate=20)
+    return {
+        "soak_minutes": minutes,
+        "worker_mib_before": before,
+        "worker_mib_after": workers_memory(settings),
+    }
+
+
+def main() -> int:
+    """Measure, print, and end with 1 when a limit is missed."""
+    parser = argparse.ArgumentParser(description="Benchmark of the events API.")
+    parser.add_argument("--minutes", type=float, default=0.0, help="watch the workers' memory")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="cinelake-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        places = {
+            "CINELAKE_HOME": str(folder / "home"),
+            "DBT_PROFILES_DIR": str(folder / "dbt"),
+            "CINELAKE_API_RATE_LIMIT": "1000000",
+        }
+        settings = load_settings(**places)
+        try:
+            settings = bring_up(settings)
+            key = keys.create_key(settings, "load", requests_per_second=1_000_000)
+            (folder / "peer").mkdir()
+            figures: dict[str, Any] = measure(settings, key, folder / "peer")
+            if options.minutes:
+                figures |= soak(settings, key, options.minutes)
+        finally:
+            local.down(settings)
+    sys.stdout.write(json.dumps(figures | {"limits": LIMITS}, indent=2) + "\n")
+    return int(
+        figures["batch_ratio"] < LIMITS["batch_ratio"]
+        or figures["single_ratio"] < LIMITS["single_ratio"]
+        or figures["single_p99_ms"] > LIMITS["single_p99_ms"]
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
