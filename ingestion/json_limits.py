@@ -29,13 +29,14 @@ class Problem(NamedTuple):
     reason: str
 
 
-def needs_a_look(body: bytes) -> bool:
-    """Whether a body that orjson took may hold a text or a number that `find_problems` would name.
+def holds_nul(body: bytes) -> bool:
+    """Whether a text in a JSON body may hold a NUL: it can stand there as an escape only."""
+    return b"\\u0000" in body
 
-    orjson itself refuses lone surrogates, NaN and infinity. What is left shows in the bytes: a NUL can stand in JSON as
-    an escape only, and an integer beyond 64 bits has 19 digits or more. Nesting is not looked at.
-    """
-    return b"\\u0000" in body or _LONG_NUMBER.search(body) is not None
+
+def holds_long_number(body: bytes) -> bool:
+    """Whether a JSON body may hold an integer beyond 64 bits: such a one has 19 digits or more."""
+    return _LONG_NUMBER.search(body) is not None
 
 
 def find_problems(value: Any, field: str = "", depth: int = 0) -> Iterator[Problem]:

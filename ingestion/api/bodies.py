@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, NoReturn
 import orjson
 
 from cinelake.errors import BadInputError
-from ingestion.json_limits import needs_a_look
+from ingestion.json_limits import holds_long_number, holds_nul
 
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{},]', re.DOTALL)
 """What matters to find the borders of values: strings (to skip them), brackets and commas."""
@@ -29,7 +29,7 @@ def parse_json(body: bytes) -> Parsed:
     """Parse a body.
 
     Text with half of a surrogate pair and numbers beyond a double are syntactically JSON, but not what orjson
-    takes. They are parsed all the same, so that one such event in a batch does not cost the others.
+    takes (or takes as they are). They are parsed all the same, so that one such event in a batch does not cost the others.
 
     Args:
         body: The bytes as they came.
@@ -40,14 +40,19 @@ def parse_json(body: bytes) -> Parsed:
     Raises:
         BadInputError: It is not JSON.
     """
+    reason = ""
     try:
-        return Parsed(orjson.loads(body), not needs_a_look(body))
+        value = orjson.loads(body)
+        if not holds_long_number(body):
+            return Parsed(value, is_clean=not holds_nul(body))
     except orjson.JSONDecodeError as error:
         reason = str(error)
     try:
+        # orjson would make an integer beyond 64 bits a double, and so another number.
         value = json.loads(body.decode(), parse_constant=_refuse_constant, parse_int=_integer)
     except (ValueError, RecursionError):
-        raise BadInputError(f"The body is not JSON: {reason}") from None
+        if reason:
+            raise BadInputError(f"The body is not JSON: {reason}") from None
     return Parsed(value, is_clean=False)
 
 
@@ -55,9 +60,9 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _integer(digits: str) -> int | float:
-    # As orjson does; int() refuses more than 4,300 digits.
-    return int(digits) if len(digits) < 20 else float(digits)
+def _integer(digits: str) -> int:
+    # int() refuses more than 4,300 digits; those of 30 are beyond 64 bits just as well.
+    return int(digits[:30])
 
 
 def split_elements(body: bytes, depth: int) -> list[bytes]:
