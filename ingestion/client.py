@@ -6,6 +6,7 @@ waits for the answers.
 """
 
 import atexit
+import logging
 import os
 import threading
 import time
@@ -19,7 +20,6 @@ from weakref import WeakSet
 import orjson
 
 from cinelake.errors import BadInputError, ServiceError
-from cinelake.log import get_logger
 from ingestion.endpoint import (
     MAX_BATCH,
     MAX_EVENT_BYTES,
@@ -50,6 +50,9 @@ __all__ = [
     "SendTotals",
 ]
 
+# Not structlog: the backend that this runs in decides what becomes of its lines.
+_log = logging.getLogger("cinelake.client")
+
 _LONGEST_PAUSE = 30.0
 """Seconds between two attempts while the API is away."""
 _LOOK_AROUND = 10.0
@@ -69,12 +72,8 @@ class RejectedEvent(NamedTuple):
 
 
 def _log_rejected(rejected: RejectedEvent) -> None:
-    get_logger("client").warning(
-        "event refused",
-        event_id=rejected.event["event_id"],
-        event_type=rejected.event["event_type"],
-        errors=rejected.errors,
-    )
+    event_id, event_type = rejected.event["event_id"], rejected.event["event_type"]
+    _log.warning("The %s event %s was refused: %s", event_type, event_id, rejected.errors)
 
 
 class CinelakeClient:
@@ -225,7 +224,7 @@ class CinelakeClient:
         try:
             self._outbox.secure()
         except ServiceError as error:
-            get_logger("client").warning("events stay in memory", reason=error.message)
+            _log.warning("Events stay in memory: %s", error)
         return False
 
     def close(self, timeout: float | None = None) -> bool:
@@ -307,7 +306,7 @@ class CinelakeClient:
                 self._step()
             except Exception as error:
                 # Whatever it is, the thread must outlive it: nobody else would send the events.
-                get_logger("client").error("sending failed", exc_info=error)
+                _log.error("Sending failed", exc_info=error)
                 self._back_off(error)
         self._outbox.close()
 
@@ -348,7 +347,7 @@ class CinelakeClient:
         self._report(parcel, result)
         self._outbox.settle(parcel)
         if self._failures:
-            get_logger("client").info("the events API is back", api=self._endpoint.url)
+            _log.info("The events API at %s takes events again", self._endpoint.url)
             self._failures, self._trouble = 0, None
 
     def _report(self, parcel: Parcel, result: SendResult) -> None:
@@ -367,7 +366,7 @@ class CinelakeClient:
         self._not_before = now + pause(self._failures, error, _LONGEST_PAUSE)
         if type(error) is not self._trouble:
             self._trouble = type(error)
-            get_logger("client").warning("the events API takes no events", reason=str(error))
+            _log.warning("Events wait: %s", error)
 
     def _give_up(self, lines: Sequence[bytes]) -> None:
         if not lines:
@@ -377,7 +376,7 @@ class CinelakeClient:
             "Give the client a spool_folder with enough room.",
         )
         if self._on_dropped is None:
-            get_logger("client").error("events lost", events=len(lines), reason=str(error))
+            _log.error("Events are lost: %s", error)
             return
         for line in lines:
             self._call_back(self._on_dropped, orjson.loads(line), error)
@@ -387,7 +386,7 @@ class CinelakeClient:
         try:
             function(*arguments)
         except Exception as error:
-            get_logger("client").error("a callback failed", exc_info=error)
+            _log.error("A callback of the client failed", exc_info=error)
 
 
 _clients: WeakSet[CinelakeClient] = WeakSet()

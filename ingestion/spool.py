@@ -7,6 +7,7 @@ A segment that was sent in part is sent again from its start: event ids make tha
 """
 
 import fcntl
+import logging
 import os
 import secrets
 import threading
@@ -18,7 +19,8 @@ from pathlib import Path
 import orjson
 
 from cinelake.errors import ServiceError
-from cinelake.log import get_logger
+
+_log = logging.getLogger("cinelake.client")
 
 MEBIBYTE = 1024 * 1024
 MAX_BYTES = 256 * MEBIBYTE
@@ -214,9 +216,7 @@ def _claim(path: Path) -> Segment | None:
         aside = path.with_suffix(_UNREADABLE)
         aside.write_bytes(b"\n".join(unreadable))
         aside.chmod(0o600)
-        get_logger("client").warning(
-            "unreadable lines in the spool", lines=len(unreadable), kept_in=str(aside)
-        )
+        _log.warning("%d lines of the spool are no events; they are in %s", len(unreadable), aside)
     segment = Segment(path, lines, descriptor)
     if not lines:
         segment.remove()
