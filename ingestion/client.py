@@ -19,7 +19,7 @@ from weakref import WeakSet
 
 import orjson
 
-from cinelake.errors import BadInputError, ServiceError
+from cinelake.errors import BadInputError, ServiceError, SettingError
 from ingestion.endpoint import (
     MAX_BATCH,
     MAX_EVENT_BYTES,
@@ -110,7 +110,7 @@ class CinelakeClient:
     logged.
 
     Raises:
-        SettingError: The address or the key cannot be one.
+        SettingError: The address, the key or the user agent cannot be one.
         SpoolError: The spool's folder cannot be made.
     """
 
@@ -132,6 +132,8 @@ class CinelakeClient:
         on_dropped: Callable[[Event, ServiceError], None] | None = None,
         close_timeout: float = 5.0,
     ) -> None:
+        if not user_agent.isprintable():
+            raise SettingError(f"{user_agent!r} cannot be a User-Agent.", "Leave out line breaks.")
         self._endpoint = Endpoint(api_url, api_key)
         self._user_agent = user_agent
         self._context = {"app_version": app_version} if app_version else {}

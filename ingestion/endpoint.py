@@ -132,7 +132,7 @@ class Endpoint:
 
     def _judge(self, response: requests.Response) -> SendResult:
         status = response.status_code
-        if status in (202, 422):
+        if status in (202, 400, 422):
             return _result(response)
         message = f"The events API answers {status}: {response.text[:200]}"
         if status == 429 or status >= 500:

@@ -10,13 +10,21 @@ from ingestion.topics import USER_LOGS
 
 
 def events_of(settings: Settings, visitor: str) -> list[dict[str, Any]]:
-    """All events of `user_logs` with that `user_id` or `anonymous_id`, by `occurred_at`, repetitions included."""
+    """All events of `user_logs` with that `user_id` or `anonymous_id`, repetitions included.
+
+    They are sorted by `occurred_at`; those of one moment and one visitor stay as they arrived.
+    """
     found = [
         event
         for event in map(orjson.loads, _values(settings, USER_LOGS))
         if visitor in (event["user_id"], event["anonymous_id"])
     ]
     return sorted(found, key=lambda event: event["occurred_at"])
+
+
+def once_each(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same without the repetitions of an `event_id`, as silver counts them."""
+    return list({event["event_id"]: event for event in events}.values())
 
 
 def _values(settings: Settings, topic: str) -> list[bytes]:

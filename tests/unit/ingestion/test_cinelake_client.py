@@ -13,7 +13,7 @@ import pytest
 from recording_publisher import RecordingPublisher, serving
 from scripted_api import ScriptedApi, answer, scripted_api
 
-from cinelake.errors import BadInputError, ServiceError
+from cinelake.errors import BadInputError, ServiceError, SettingError
 from ingestion.api.app import create_app
 from ingestion.client import CinelakeClient, Limits, RejectedEvent
 from ingestion.outbox import OutboxFullError
@@ -219,6 +219,23 @@ def test_what_is_no_json_is_refused_where_it_is_tracked(bad: dict[str, Any]) -> 
     with pytest.raises(BadInputError, match="no offset"):
         view(client, occurred_at=datetime(2026, 1, 1))
     assert client.close()
+
+
+def test_a_body_that_is_refused_as_a_whole_does_not_block_the_next(api: ScriptedApi) -> None:
+    rejected: list[RejectedEvent] = []
+    error = {"field": "", "reason": "The body is not JSON"}
+    api.answers.append(answer(400, {"accepted": 0, "rejected": 1, "errors": [error]}))
+    with CinelakeClient(api.url, limits=NOT_YET, on_rejected=rejected.append) as client:
+        ids = [view(client) for _ in range(3)]
+        assert client.flush()
+        after = view(client)
+    assert [each.event["event_id"] for each in rejected] == ids
+    assert api.accepted_ids() == [after]
+
+
+def test_a_user_agent_that_no_header_holds_is_refused_at_once() -> None:
+    with pytest.raises(SettingError, match="User-Agent"):
+        CinelakeClient(NOWHERE, user_agent="two\nlines")
 
 
 def test_what_was_spooled_is_sent_first_by_the_next_process(
