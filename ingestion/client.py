@@ -216,13 +216,13 @@ class CinelakeClient:
         if not self._outbox.held() and not self._outbox.has_spooled():
             return True
         done = threading.Event()
-        self._flushes.append(done)
+        self._flushes.add(done)
         self._not_before = min(self._not_before, self._asked_to_wait_until)
         self._start()
         self._outbox.ready.set()
         if done.wait(timeout):
             return True
-        self._flushes.remove(done)
+        self._flushes.discard(done)
         try:
             self._outbox.secure()
         except ServiceError as error:
@@ -265,7 +265,7 @@ class CinelakeClient:
         self._outbox = outbox
         self._thread: threading.Thread | None = None
         self._start_lock = threading.Lock()
-        self._flushes: list[threading.Event] = []
+        self._flushes: set[threading.Event] = set()
         self._failures = 0
         self._trouble: type[Exception] | None = None
         self._not_before = self._asked_to_wait_until = 0.0
@@ -306,6 +306,8 @@ class CinelakeClient:
             self._outbox.ready.clear()
             try:
                 self._step()
+            except ServiceError as error:
+                self._back_off(error)
             except Exception as error:
                 # Whatever it is, the thread must outlive it: nobody else would send the events.
                 _log.error("Sending failed", exc_info=error)
@@ -328,7 +330,7 @@ class CinelakeClient:
             return
         for done in flushes:
             done.set()
-            self._flushes.remove(done)
+            self._flushes.discard(done)
         self._outbox.ready.wait(_LOOK_AROUND if ripe_in is None else ripe_in)
 
     def _deliver(self, parcel: Parcel) -> None:
@@ -340,12 +342,9 @@ class CinelakeClient:
                 self._outbox.put_back(parcel)
                 return
             result = SendResult(0, 1, [{"index": 0, "field": "", "reason": error.message}])
-        except Exception as error:
+        except Exception:
             self._outbox.put_back(parcel)
-            self._back_off(error)
-            if not isinstance(error, ServiceError):
-                raise
-            return
+            raise
         self._report(parcel, result)
         self._outbox.settle(parcel)
         if self._failures:

@@ -159,7 +159,8 @@ class Endpoint:
 def _result(response: requests.Response) -> SendResult:
     try:
         answer = orjson.loads(response.content)
-        return SendResult(answer["accepted"], answer["rejected"], answer["errors"])
+        errors = [{**error} for error in answer["errors"]]
+        return SendResult(answer["accepted"], answer["rejected"], errors)
     except (orjson.JSONDecodeError, KeyError, TypeError):
         raise ServiceError(
             f"The answer {response.status_code} is not the events API's: {response.text[:200]}",

@@ -19,6 +19,7 @@ from ingestion.endpoint import (
     seconds_of,
 )
 
+NO_ERRORS = b'{"accepted": 0, "rejected": 1, "errors": ["what"]}'
 BODY = body_of([b'{"event_id":"e1"}'])
 
 
@@ -60,7 +61,7 @@ def test_a_redirect_does_not_carry_the_key_elsewhere(api: ScriptedApi) -> None:
     assert api.accepted == []
 
 
-@pytest.mark.parametrize("body", [b"<html>log in</html>", b"[]", b'{"accepted": 1}'])
+@pytest.mark.parametrize("body", [b"<html>log in</html>", b"[]", b'{"accepted": 1}', NO_ERRORS])
 def test_a_202_that_is_not_the_apis_counts_nothing(api: ScriptedApi, body: bytes) -> None:
     api.answers.append(Response(body, 202))
     with pytest.raises(ServiceError, match="is not the events API's"):

@@ -125,6 +125,41 @@ def test_processes_that_claim_at_once_get_each_segment_once(tmp_path: Path) -> N
     assert sorted(got) == sorted(f'{{"number":{number}}}' for number in range(60))
 
 
+def another_takes_the_segment_once_it_is_opened(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Let another process claim and send everything in the moment between opening and locking a segment."""
+    real = os.open
+
+    def opened(path: Path, flags: int, mode: int = 0o777) -> int:
+        descriptor = real(path, flags, mode)
+        monkeypatch.undo()
+        lines_of(Spool(folder))
+        return descriptor
+
+    monkeypatch.setattr("ingestion.spool.os.open", opened)
+
+
+def test_a_new_segment_that_another_took_for_a_dead_ones_is_not_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path)
+    another_takes_the_segment_once_it_is_opened(tmp_path, monkeypatch)
+    spool.append([b"{}"])
+    assert lines_of(spool) == [b"{}"]
+
+
+def test_a_segment_that_another_has_sent_meanwhile_is_not_claimed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = Spool(tmp_path)
+    dead.append([b"{}"])
+    dead.close()
+    another_takes_the_segment_once_it_is_opened(tmp_path, monkeypatch)
+    assert Spool(tmp_path).claim() is None
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_torn_end_of_a_write_is_kept_aside(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.append([b'{"number":0}'])
