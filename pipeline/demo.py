@@ -10,8 +10,8 @@ from pathlib import Path
 from cinelake.errors import BadInputError
 from cinelake.settings import Settings
 from ingestion import movielens
-from ingestion.client import local_sender
 from ingestion.generated_catalog import generate_catalog
+from ingestion.sender import local_sender
 from ingestion.simulate import movie_from, send_simulation, simulate
 from ingestion.tmdb.catalog import count_movies, load_catalog, read_movies
 from ingestion.topics import ensure_topics

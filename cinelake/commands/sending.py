@@ -27,7 +27,7 @@ def simulate(
     ] = 0.0,
 ) -> None:
     """Send the events of simulated visitors to the API."""
-    from ingestion.client import local_sender
+    from ingestion.sender import local_sender
     from ingestion.simulate import send_simulation
     from ingestion.simulate import simulate as simulated
 
@@ -50,7 +50,7 @@ def replay_movielens(
 ) -> None:
     """Send the ratings of a MovieLens folder to the API; sending them again adds nothing downstream."""
     from ingestion import movielens
-    from ingestion.client import local_sender
+    from ingestion.sender import local_sender
 
     total = movielens.count_ratings(folder)
     with progress_bar("MovieLens ratings", total) as done:

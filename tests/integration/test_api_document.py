@@ -2,10 +2,6 @@
 
 import os
 
-import requests
-import schemathesis
-from hypothesis import HealthCheck, Phase, given
-from hypothesis import settings as hypothesis_settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.openapi.checks import (
     content_type_conformance,
@@ -13,10 +9,6 @@ from schemathesis.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-
-from cinelake.settings import Settings
-from cinelake.stack.api import endpoint
-from ingestion.api import keys
 
 CASES = int(os.environ.get("CINELAKE_SCHEMA_CASES", "5000"))
 CHECKS = [

@@ -5,6 +5,7 @@ import pytest
 from events_by_type import event_of
 from flask import Flask, Response, request
 from recording_publisher import KEY, KnownKeys, RecordingPublisher, serving
+from scripted_api import answer, scripted_api
 
 from cinelake.errors import ServiceError
 from ingestion.api.app import create_app
@@ -39,14 +40,32 @@ def test_the_user_agent_travels_as_it_is(api: str, publisher: RecordingPublisher
 
 
 def test_while_the_api_is_away_the_same_events_are_sent_again(
-    api: str, publisher: RecordingPublisher
+    api: str, publisher: RecordingPublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("ingestion.api.problems.RETRY_AFTER_SECONDS", 1)
     publisher.is_away = True
     timer = threading.Timer(0.5, lambda: setattr(publisher, "is_away", False))
     timer.start()
     assert EventSender(api, api_key=KEY).send([GOOD]).accepted == 1
     assert [value["event_id"] for value in publisher.values(USER_LOGS)] == [GOOD["event_id"]]
     timer.join()
+
+
+def test_the_key_is_sent_and_retry_after_honoured() -> None:
+    with scripted_api() as api:
+        api.answers.append(answer(429, retry_after="1"))
+        assert EventSender(api.url, api_key="k").send([GOOD]).accepted == 1
+    assert api.accepted[0].at - api.scripted[0].at >= 1
+    assert [each.headers["Authorization"] for each in (*api.scripted, *api.accepted)] == [
+        "Bearer k"
+    ] * 2
+
+
+def test_an_api_that_asks_for_more_than_the_patience_is_an_error_at_once() -> None:
+    with scripted_api() as api, pytest.raises(ServiceError, match="503"):
+        api.answers.append(answer(503, retry_after="600"))
+        EventSender(api.url, patience=5).send([GOOD])
+    assert api.accepted == []
 
 
 def test_an_api_that_stays_away_is_an_error() -> None:
