@@ -73,6 +73,7 @@ def test_an_event_arrives_as_it_was_tracked() -> None:
     rating, page = publisher.values(USER_LOGS)
     assert UUID(event_id).version == 4
     assert rating.pop("received_at")
+    assert rating.pop("key_id") == KEY.split("_")[1]
     assert rating.pop("context") == {
         "user_agent": "Backend/1 (テレビ)",
         "ip": "127.0.0.1",
