@@ -4,9 +4,10 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -18,24 +19,29 @@ import pymongo
 import pytest
 import requests
 from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from pydantic import SecretStr
+from tenacity import wait_none
 
 from cinelake.errors import BadInputError
 from cinelake.settings import PROJECT_ROOT, Settings
-from ingestion.generated_catalog import generate_catalog
+from ingestion.generated_catalog import FIRST_ID, generate_catalog, generated_movies
 from ingestion.producer import EventProducer
 from ingestion.raw_store import MOVIES, Offered, content_hash, open_raw_store
+from ingestion.tmdb import client as client_module
 from ingestion.tmdb.asking import UNDER_WAY
 from ingestion.tmdb.backup_to_kafka import _record, publish_again, publish_movies
 from ingestion.tmdb.catalog import read_movies
 from ingestion.tmdb.endpoints import APPENDED
 from ingestion.tmdb.errors import TmdbError
-from ingestion.tmdb.sandbox.catalogue import Catalogue
-from ingestion.tmdb.sandbox.server import KEY
+from ingestion.tmdb.sandbox.catalogue import Catalogue, Rendered
+from ingestion.tmdb.sandbox.server import KEY, Mood, Sandbox
 from ingestion.tmdb.sync import SyncResult, Wanted, sync
 from ingestion.topics import MOVIE, ensure_topics, topic_end_offsets
 from tests.integration.conftest import CommandLine, command_line
 
 PER_SECOND = 400
+MOVIES_SERVED = 120
 FAULTS = (
     *("--too-many", "0.05", "--server-error", "0.02", "--truncated", "0.01"),
     *("--retry-after", "0"),
@@ -135,7 +141,7 @@ class Place:
             consumer.assign([TopicPartition(MOVIE, number) for number in ends])
             for number, first in self.first_offsets.items():
                 consumer.seek(TopicPartition(MOVIE, number), first)
-            records = [record for record, _ in zip(consumer, range(left), strict=False)]
+            records = [record for _, record in zip(range(left), consumer, strict=False)]
         assert len(records) == left
         return [(int(record.key), orjson.loads(record.value)) for record in records]
 
@@ -149,38 +155,44 @@ class Place:
         assert {key: value["content_hash"] for key, value in self.messages()} == expected
 
 
-@pytest.fixture
-def make_place(stack: Settings) -> Iterator[Callable[..., Place]]:
-    """Make places whose sandbox ends with the test."""
-    with ExitStack() as stacked:
-
-        def make(catalog: Path, *options: str) -> Place:
-            sandbox = stacked.enter_context(sandbox_process(catalog, *options))
-            ensure_topics(stack)
-            settings = stack.model_copy(
-                update={
-                    "mongo_uri": f"{stack.mongo.rpartition('/')[0]}/tmdb_{uuid4().hex}",
-                    "tmdb_base_url": f"{sandbox.address}/3",
-                    "tmdb_api_key": _secret(),
-                    "tmdb_requests_per_second": PER_SECOND,
-                }
-            )
-            return Place(settings, sandbox, topic_end_offsets(stack, MOVIE))
-
-        yield make
-
-
-def _secret() -> Any:
-    from pydantic import SecretStr
-
-    return SecretStr(KEY)
+def place_of(stack: Settings, sandbox: RunningSandbox) -> Place:
+    ensure_topics(stack)
+    settings = stack.model_copy(
+        update={
+            "mongo_uri": f"{stack.mongo.rpartition('/')[0]}/tmdb_{uuid4().hex}",
+            "tmdb_base_url": f"{sandbox.address}/3",
+            "tmdb_api_key": SecretStr(KEY),
+            "tmdb_requests_per_second": PER_SECOND,
+        }
+    )
+    return Place(settings, sandbox, topic_end_offsets(stack, MOVIE))
 
 
 @pytest.fixture
-def place(make_place: Callable[..., Place], tmp_path: Path) -> Place:
-    """A place with 200 generated movies and no faults."""
-    generate_catalog(tmp_path / "movies.jsonl", 200)
-    return make_place(tmp_path / "movies.jsonl")
+def rough(stack: Settings, catalog: Path) -> Iterator[Place]:
+    """A place whose sandbox is a process of its own and has faults."""
+    with sandbox_process(catalog, *FAULTS) as sandbox:
+        yield place_of(stack, sandbox)
+
+
+@pytest.fixture
+def server() -> Iterator[Sandbox]:
+    """A sandbox in this process, without faults."""
+    movies = generated_movies(MOVIES_SERVED)
+    server = Sandbox(Catalogue(movies), Mood(ceiling=PER_SECOND))
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def place(stack: Settings, server: Sandbox, tmp_path: Path) -> Place:
+    """A place with 120 generated movies and no faults."""
+    generate_catalog(tmp_path / "movies.jsonl", MOVIES_SERVED)
+    return place_of(stack, RunningSandbox(server.address, tmp_path / "movies.jsonl"))
 
 
 @pytest.fixture(params=["generated", "real"])
@@ -200,10 +212,8 @@ def catalog(request: pytest.FixtureRequest, tmp_path: Path, real_data: Path | No
 # --- A full sync --------------------------------------------------------------------------------------------
 
 
-def test_every_movie_arrives_once_through_all_faults(
-    make_place: Callable[..., Place], catalog: Path
-) -> None:
-    place = make_place(catalog, *FAULTS)
+def test_every_movie_arrives_once_through_all_faults(rough: Place) -> None:
+    place = rough
     expected = place.sandbox.expected()
     result = place.sync("full")
     assert (result.new, result.published, result.failures) == (len(expected), len(expected), {})
@@ -215,10 +225,8 @@ def test_every_movie_arrives_once_through_all_faults(
     assert result.requests == stats["requests"]
 
 
-def test_five_kills_change_nothing_and_cost_at_most_a_page_each(
-    make_place: Callable[..., Place], catalog: Path
-) -> None:
-    place = make_place(catalog, *FAULTS)
+def test_five_kills_change_nothing_and_cost_at_most_a_page_each(rough: Place) -> None:
+    place = rough
     expected = place.sandbox.expected()
     seed = random.randrange(10**6)
     chance = random.Random(seed)
@@ -269,21 +277,38 @@ def _command(place: Place, *arguments: str) -> "subprocess.Popen[str]":
 
 def test_discover_finds_what_the_id_file_finds(place: Place) -> None:
     result = place.sync("full", source="discover")
-    assert result.new == 200
+    assert result.new == MOVIES_SERVED
     place.assert_all_there(place.sandbox.expected())
 
 
 def test_a_movie_that_cannot_be_asked_for_is_named_and_waits(
-    make_place: Callable[..., Place], tmp_path: Path
+    place: Place, server: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    generate_catalog(tmp_path / "movies.jsonl", 40)
-    place = make_place(tmp_path / "movies.jsonl", "--port", "0")
-    place.sync("full")
-    broken = make_place(tmp_path / "movies.jsonl", "--malformed", "1")
-    elsewhere = {"tmdb_base_url": broken.settings.tmdb_base_url}
-    with pytest.raises(TmdbError):
-        place.sync("ids", ids=[900_000_001], **elsewhere)
-    assert place.sync("ids", ids=[900_000_001]).resumed is False
+    monkeypatch.setattr(client_module, "_BACK_OFF", wait_none())
+    broken = (FIRST_ID + 7, frozenset(APPENDED))
+    server.catalogue._rendered[broken] = Rendered("no movie")
+    with pytest.raises(
+        TmdbError, match=rf"^1 movies could not .* {FIRST_ID + 7}: .* not that movie"
+    ):
+        place.sync("full")
+    expected = place.sandbox.expected()
+    del expected[FIRST_ID + 7]
+    place.assert_all_there(expected)
+    del server.catalogue._rendered[broken]
+    result = place.sync("full")
+    assert (result.resumed, result.new, result.unchanged, result.published) == (True, 1, 0, 1)
+    place.assert_all_there(place.sandbox.expected())
+
+
+def test_a_tmdb_that_fails_all_the_time_is_left_alone(
+    place: Place, server: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "_BACK_OFF", wait_none())
+    monkeypatch.setattr(server.catalogue, "movie", lambda *_: Rendered("no movie"))
+    with pytest.raises(TmdbError, match="could not be asked for"):
+        place.sync("full")
+    assert server.limiter.total < 2 + 8 * 3 * UNDER_WAY < 8 * MOVIES_SERVED
+    assert place.documents() == {}
 
 
 # --- Changes ------------------------------------------------------------------------------------------------
@@ -328,12 +353,12 @@ def test_a_second_run_with_nothing_new_writes_and_sends_nothing(place: Place, ed
 
 def test_an_edit_soon_after_another_is_late_but_never_lost(place: Place) -> None:
     place.sync("full")
-    edited = place.sandbox.change("edit", 200)
-    assert place.sync("changes").changed == 200
-    assert place.sandbox.change("edit", 200) == edited
+    edited = place.sandbox.change("edit", MOVIES_SERVED)
+    assert place.sync("changes").changed == MOVIES_SERVED
+    assert place.sandbox.change("edit", MOVIES_SERVED) == edited
     # The list of the day says nothing new: they were asked for less than fifteen minutes ago.
     assert place.sync("changes").changed == 0
-    assert place.sync("changes", tmdb_recheck_minutes=0).changed == 200
+    assert place.sync("changes", tmdb_recheck_minutes=0).changed == MOVIES_SERVED
     assert {each["version"] for each in place.documents().values()} == {3}
 
 
@@ -362,7 +387,7 @@ def test_a_full_sync_finds_what_vanished_without_a_trace(place: Place) -> None:
     place.sync("full")
     removed = place.sandbox.change("remove", 2, date(2020, 1, 1))
     result = place.sync("full")
-    assert (result.deleted, result.unchanged) == (2, 198)
+    assert (result.deleted, result.unchanged) == (2, MOVIES_SERVED - 2)
     assert {key for key, each in place.documents().items() if each["deleted_at"]} == removed
 
 
@@ -466,8 +491,6 @@ def test_publish_is_a_command(place: Place) -> None:
 
 
 def test_the_topic_is_compacted_and_has_four_partitions(stack: Settings) -> None:
-    from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
-
     ensure_topics(stack)
     assert sorted(topic_end_offsets(stack, MOVIE)) == [0, 1, 2, 3]
     with closing(KafkaAdminClient(bootstrap_servers=stack.kafka.split(","))) as admin:
