@@ -57,10 +57,12 @@ def ask_all(
                     return
                 done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
                 yield [future.result() for future in done]
-        finally:
-            # Whatever ended this, what has not begun is not begun.
+        except BaseException:
+            # Ctrl-C should not wait for a `Retry-After` of minutes.
+            tmdb.stop()
             for future in under_way:
                 future.cancel()
+            raise
 
 
 def _ask(tmdb: Tmdb, movie_id: int, etag: str | None) -> Asked:

@@ -79,6 +79,7 @@ class TmdbClient:
         self._sessions: list[requests.Session] = []
         self._lock = threading.Lock()
         self._sent = 0
+        self._stopped = threading.Event()
         guard_library_logs(self._secret)
 
     @property
@@ -136,6 +137,11 @@ class TmdbClient:
             raise RefusedError(f"TMDB says that {urlsplit(url).path} has not changed, unasked.")
         return answer.content
 
+    def stop(self) -> None:
+        """Give up whatever waits to be asked, or asked again; what is on its way comes to its end."""
+        self._stopped.set()
+        self._limit.stop()
+
     def close(self) -> None:
         """Close every thread's connections."""
         with self._lock:
@@ -156,10 +162,15 @@ class TmdbClient:
             retry=retry_if_exception_type(TryAgainError),
             wait=_wait,
             stop=_stop(self._attempts),
+            sleep=self._sleep,
             before_sleep=lambda state: _log_retry(path, state),
             reraise=True,
         )
         return attempts(self._once, url, path, read, params, etag, auth)
+
+    def _sleep(self, seconds: float) -> None:
+        # Woken by `stop`; the next attempt then finds the limit closed.
+        self._stopped.wait(seconds)
 
     def _once(
         self,

@@ -16,7 +16,7 @@ from cinelake.stack.lock import file_lock
 from ingestion.producer import EventProducer
 from ingestion.raw_store import Document, Offered, RawStore, open_database
 from ingestion.tmdb.asking import UNDER_WAY, WORKERS, Asked, ask_all
-from ingestion.tmdb.backup_to_kafka import publish_batches
+from ingestion.tmdb.backup_to_kafka import NotTakenError, publish_batches
 from ingestion.tmdb.client import TmdbClient
 from ingestion.tmdb.endpoints import Tmdb
 from ingestion.tmdb.errors import NotFoundError, TmdbError
@@ -139,8 +139,8 @@ class _Sync:
         self._wanted = wanted
 
     def run(self, progress: Progress, workers: int) -> SyncResult:
-        # What an earlier process stored and did not publish goes first: order is by time of fetching.
-        published = publish_batches(self._producer, self._store, self._store.unpublished_movies())
+        # What an earlier process stored and did not publish goes first.
+        published = self._publish(None)
         run = self._listed()
         result = SyncResult(resumed=run.resumed, published=published)
         total = run.waiting()
@@ -172,6 +172,8 @@ class _Sync:
         run = self._state.begin(wanted.kind, datetime.now(UTC), wanted.what)
         if run.is_listed:
             return run
+        if wanted.kind == "full":
+            self._keep_reference(run.started_at)
         today = run.started_at.date()
         if wanted.kind == "ids":
             run.enqueue(wanted.ids)
@@ -185,6 +187,11 @@ class _Sync:
             list_discover(run, self._store, self._tmdb, today)
         run.all_listed()
         return run
+
+    def _keep_reference(self, now: datetime) -> None:
+        """Keep what movies refer to: genres by id, and where images are."""
+        self._store.keep_reference("configuration", self._tmdb.configuration(), now)
+        self._store.keep_reference("genres", self._tmdb.genres(), now)
 
     def _ask(
         self, run: Run, result: SyncResult, total: int, progress: Progress, workers: int
@@ -238,8 +245,20 @@ class _Sync:
                 result.failures[asked.movie_id] = asked.error.message
         return {each.movie["id"] for each in offered} | gone
 
-    def _publish(self, ids: set[int]) -> int:
-        return publish_batches(self._producer, self._store, self._store.unpublished_movies(ids))
+    def _publish(self, ids: set[int] | None) -> int:
+        """Publish what is in the outbox, of these movies or of all; returns how many Kafka took."""
+        taken = 0
+
+        def count(movies: int) -> None:
+            nonlocal taken
+            taken += movies
+
+        try:
+            publish_batches(self._producer, self._store, self._store.unpublished_movies(ids), count)
+        except NotTakenError as error:
+            # One movie should not keep the others from coming; at the end it is offered again, and named.
+            log.warning("not published", reason=error.message)
+        return taken
 
 
 def _failed(result: SyncResult) -> TmdbError:

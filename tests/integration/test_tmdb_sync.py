@@ -27,17 +27,17 @@ from cinelake.errors import BadInputError
 from cinelake.settings import PROJECT_ROOT, Settings
 from ingestion.generated_catalog import FIRST_ID, generate_catalog, generated_movies
 from ingestion.producer import EventProducer
-from ingestion.raw_store import MOVIES, Offered, content_hash, open_raw_store
+from ingestion.raw_store import MOVIES, REFERENCE, Offered, content_hash, open_raw_store
 from ingestion.tmdb import client as client_module
 from ingestion.tmdb.asking import UNDER_WAY
-from ingestion.tmdb.backup_to_kafka import _record, publish_again, publish_movies
+from ingestion.tmdb.backup_to_kafka import NotTakenError, _record, publish_again, publish_movies
 from ingestion.tmdb.catalog import read_movies
 from ingestion.tmdb.endpoints import APPENDED
 from ingestion.tmdb.errors import TmdbError
 from ingestion.tmdb.sandbox.catalogue import Catalogue, Rendered
 from ingestion.tmdb.sandbox.server import KEY, Mood, Sandbox
 from ingestion.tmdb.sync import SyncResult, Wanted, sync
-from ingestion.topics import MOVIE, ensure_topics, topic_end_offsets
+from ingestion.topics import MAX_MESSAGE_BYTES, MOVIE, ensure_topics, topic_end_offsets
 from tests.integration.conftest import CommandLine, command_line
 
 PER_SECOND = 400
@@ -258,7 +258,9 @@ def _killed_when(place: Place, delivered: int, later: float) -> bool:
 def _at_most_a_page_more(place: Place, before: int, seed: int) -> int:
     """What was asked for again since the last kill: movies, and what every start asks for."""
     stats = place.sandbox.stats()
-    starts = stats["replies"]["configuration 200"] + stats["replies"].get("export 200", 0) - 2
+    at_start = ("configuration", "genres", "export")
+    # A full sync asks for the configuration when it starts and when it lists.
+    starts = sum(stats["replies"].get(f"{kind} 200", 0) for kind in at_start) - 4
     now = int(stats["delivered_again"]) + starts
     assert now - before <= UNDER_WAY + 2 == 20, seed
     return now
@@ -309,6 +311,29 @@ def test_a_tmdb_that_fails_all_the_time_is_left_alone(
         place.sync("full")
     assert server.limiter.total < 2 + 8 * 3 * UNDER_WAY < 8 * MOVIES_SERVED
     assert place.documents() == {}
+
+
+def test_genres_and_the_configuration_are_kept(place: Place) -> None:
+    place.sync("full")
+    with pymongo.MongoClient[dict[str, Any]](place.settings.mongo) as client:
+        found = client.get_default_database()[REFERENCE].find({})
+        kept = {each["_id"]: each["payload"] for each in found}
+    assert kept["configuration"]["images"]["secure_base_url"] == "https://image.tmdb.org/t/p/"
+    assert {"id": 18, "name": "Drama"} in kept["genres"]
+
+
+def test_one_movie_that_kafka_does_not_take_holds_up_no_other(
+    place: Place, server: Sandbox
+) -> None:
+    movie = server.catalogue._movies[FIRST_ID]
+    movie["overview"] = "x" * (MAX_MESSAGE_BYTES + 1)
+    with pytest.raises(NotTakenError, match=f"1 movies, the first one {FIRST_ID}"):
+        place.sync("full")
+    assert len(place.documents()) == MOVIES_SERVED
+    assert {key for key, _ in place.messages()} == set(place.documents()) - {FIRST_ID}
+    movie["overview"] = "short"
+    server.catalogue._changed([FIRST_ID], None)
+    assert place.sync("full").published == 1
 
 
 # --- Changes ------------------------------------------------------------------------------------------------

@@ -93,7 +93,8 @@ class _ScriptHandler(BaseHTTPRequestHandler):
             self.connection.close()
             return
         self.send_response(reply.status)
-        for name, value in ({"Content-Length": str(len(reply.body))} | dict(reply.headers)).items():
+        fixed = {"Content-Length": str(len(reply.body)), "Connection": "close"}
+        for name, value in (fixed | dict(reply.headers)).items():
             self.send_header(name, value)
         self.end_headers()
         if reply.status != 304:

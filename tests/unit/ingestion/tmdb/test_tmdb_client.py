@@ -1,9 +1,11 @@
 """The client asks again when that helps, never when it does not, and waits as long as it is told."""
 
 import gzip
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +17,7 @@ from tenacity import wait_none
 from ingestion.generated_catalog import FIRST_ID
 from ingestion.tmdb import client as client_module
 from ingestion.tmdb import errors
+from ingestion.tmdb.asking import ask_all
 from ingestion.tmdb.endpoints import APPENDED, Tmdb
 from ingestion.tmdb.id_export import latest_ids
 from ingestion.tmdb.sandbox import shapes
@@ -180,6 +183,19 @@ def test_it_does_not_sit_through_an_hour(scripted: Script, make_client: MakeClie
         make_client(server.address).get("/movie/5", as_is)
     assert caught.value.retry_after == 3600
     assert time.monotonic() - started < 5
+
+
+def test_a_stopped_sync_does_not_wait_for_retry_after(
+    make_sandbox: MakeSandbox, make_client: MakeClient
+) -> None:
+    sandbox = make_sandbox(mood=Mood(faults=FaultRates(too_many=1.0), retry_after=200))
+    tmdb = Tmdb(make_client(sandbox.address))
+    started = time.monotonic()
+    with closing(ask_all(tmdb, ((each, None) for each in range(1, 100)))) as batches:
+        stopping = threading.Timer(0.5, tmdb.stop)
+        stopping.start()
+        assert all(isinstance(asked.error, errors.StoppedError) for asked in next(batches))
+    assert time.monotonic() - started < 10
 
 
 def test_a_redirect_is_not_followed_with_the_key(scripted: Script, make_client: MakeClient) -> None:
