@@ -20,7 +20,17 @@ from ingestion.topics import MOVIE
 
 
 class NotTakenError(ServiceError):
-    """Kafka took the other movies, but not this one."""
+    """Kafka took other movies, but not this one.
+
+    Args:
+        message: Which one, and why.
+        hint: The next step.
+        taken: How many others it took.
+    """
+
+    def __init__(self, message: str, hint: str, taken: int) -> None:
+        super().__init__(message, hint)
+        self.taken = taken
 
 
 def publish_movies(
@@ -104,6 +114,7 @@ def publish_batches(
         raise NotTakenError(
             f"Kafka did not take {len(refused):,} movies, the first one {movie_id}: {error.message}",
             error.hint,
+            published,
         )
     return published
 

@@ -140,21 +140,22 @@ class _Sync:
 
     def run(self, progress: Progress, workers: int) -> SyncResult:
         # What an earlier process stored and did not publish goes first.
-        published = self._publish(None)
+        published, _ = self._publish(None)
         run = self._listed()
         result = SyncResult(resumed=run.resumed, published=published)
         total = run.waiting()
         log.info("sync", kind=run.kind, resumed=run.resumed, waiting=total)
         progress(0, total)
         self._ask(run, result, total, progress, workers)
-        result.published += publish_batches(
-            self._producer, self._store, self._store.unpublished_movies()
-        )
+        taken, not_taken = self._publish(None)
+        result.published += taken
         result.requests = self._client.sent
         if result.failures:
             raise _failed(result)
         run.finish()
         self._state.forget_checks(run.started_at - self._recheck)
+        if not_taken:
+            raise not_taken
         return result
 
     @property
@@ -208,7 +209,7 @@ class _Sync:
                 # Not some movies but TMDB itself: going on would only cost it and us time.
                 raise _failed(result)
             if len(news) >= PUBLISH_EVERY:
-                result.published += self._publish(news)
+                result.published += self._publish(news)[0]
                 news.clear()
 
     def _waiting(self, run: Run) -> Iterator[tuple[int, str | None]]:
@@ -245,20 +246,18 @@ class _Sync:
                 result.failures[asked.movie_id] = asked.error.message
         return {each.movie["id"] for each in offered} | gone
 
-    def _publish(self, ids: set[int] | None) -> int:
-        """Publish what is in the outbox, of these movies or of all; returns how many Kafka took."""
-        taken = 0
+    def _publish(self, ids: set[int] | None) -> tuple[int, NotTakenError | None]:
+        """Publish what is in the outbox, of these movies or of all.
 
-        def count(movies: int) -> None:
-            nonlocal taken
-            taken += movies
-
+        Returns:
+            How many Kafka took, and what to say of those it did not take: one such movie should not keep the others
+            from coming.
+        """
+        batches = self._store.unpublished_movies(ids)
         try:
-            publish_batches(self._producer, self._store, self._store.unpublished_movies(ids), count)
+            return publish_batches(self._producer, self._store, batches), None
         except NotTakenError as error:
-            # One movie should not keep the others from coming; at the end it is offered again, and named.
-            log.warning("not published", reason=error.message)
-        return taken
+            return error.taken, error
 
 
 def _failed(result: SyncResult) -> TmdbError:
