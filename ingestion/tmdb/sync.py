@@ -25,8 +25,9 @@ from ingestion.tmdb.listing import list_changes, list_discover, list_export
 from ingestion.tmdb.sync_state import Kind, Run, SyncState
 from ingestion.topics import ensure_topics
 
-PUBLISH_EVERY = 500
-"""Movies with news that wait for Kafka at most while a sync runs."""
+PUBLISH_EVERY = 25
+"""Movies with news that wait for Kafka at most while a sync runs. Few, so that publishing them is done before those
+under way are all answered, and no second is left unused."""
 LOCK_PATIENCE = 5.0
 _HOW_TO_GO_ON = "Run the same command again; it goes on where it stopped."
 
