@@ -4,6 +4,8 @@ Collection `movies_raw`: `_id` (TMDB id), `payload`, `content_hash`, `fetched_at
 each new content), `etag` (of the answer; null when a file brought it), `deleted_at` (when TMDB was found to know it
 no longer; null while it does), and `published_hash`, the hash that Kafka acknowledged for this content and this
 `deleted_at`. It is null while that is still to be published: an outbox.
+
+Collection `tmdb_reference`: TMDB's genres and configuration, with the same `payload`, `content_hash` and `fetched_at`.
 """
 
 import hashlib
@@ -26,6 +28,7 @@ from ingestion.batches import in_batches, no_progress
 
 BATCH = 500
 MOVIES = "movies_raw"
+REFERENCE = "tmdb_reference"
 ON_DISK = WriteConcern(w="majority", j=True)
 """Acknowledged must mean on disk: Kafka is told only what would be found again after a crash."""
 
@@ -79,14 +82,17 @@ def content_hash(movie: Movie) -> str:
 
 
 class RawStore:
-    """The collection of raw answers. Open it with `open_raw_store`.
+    """The collections of raw answers. Open it with `open_raw_store`.
 
     Args:
-        database: Holds it.
+        database: Holds them.
     """
 
     def __init__(self, database: Database[Document]) -> None:
         self._movies: MongoCollection[Document] = database[MOVIES].with_options(
+            write_concern=ON_DISK
+        )
+        self._reference: MongoCollection[Document] = database[REFERENCE].with_options(
             write_concern=ON_DISK
         )
         # The outbox is looked through at each run, and almost always finds nothing among all movies.
@@ -192,6 +198,25 @@ class RawStore:
             {"$set": {"deleted_at": deleted_at, "published_hash": None}},
         )
         return marked.modified_count
+
+    def keep_reference(self, name: str, content: Any, fetched_at: datetime) -> bool:
+        """Keep an answer that is not about one movie, for example the list of genres.
+
+        Args:
+            name: Of the answer.
+            content: As it came.
+            fetched_at: When it came.
+
+        Returns:
+            Whether it differs from what was kept before; only then is it written.
+        """
+        digest = content_hash({name: content})
+        known = self._reference.find_one({"_id": name}, {"content_hash": 1})
+        if known and known["content_hash"] == digest:
+            return False
+        document = {"payload": content, "content_hash": digest, "fetched_at": fetched_at}
+        self._reference.replace_one({"_id": name}, document, upsert=True)
+        return True
 
     # --- Reading --------------------------------------------------------------------------------------------
 

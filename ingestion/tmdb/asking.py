@@ -10,8 +10,9 @@ from ingestion.tmdb.errors import InvalidKeyError, TmdbError
 
 WORKERS = 16
 """Threads; TMDB takes 20 connections from one address."""
-UNDER_WAY = 20
-"""Movies that are asked for or answered but not yet stored: what a kill makes the next run ask again, a page."""
+UNDER_WAY = 18
+"""Movies that are asked for or answered but not yet stored: a kill makes the next run ask for them again. With the
+two requests that a run begins with they make one page of 20."""
 
 
 class Asked(NamedTuple):
@@ -56,10 +57,12 @@ def ask_all(
                     return
                 done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
                 yield [future.result() for future in done]
-        finally:
-            # Whatever ended this, what has not begun is not begun.
+        except BaseException:
+            # Ctrl-C should not wait for a `Retry-After` of minutes.
+            tmdb.stop()
             for future in under_way:
                 future.cancel()
+            raise
 
 
 def _ask(tmdb: Tmdb, movie_id: int, etag: str | None) -> Asked:

@@ -19,6 +19,20 @@ from ingestion.raw_store import RawStore, StoredMovie
 from ingestion.topics import MOVIE
 
 
+class NotTakenError(ServiceError):
+    """Kafka took other movies, but not this one.
+
+    Args:
+        message: Which one, and why.
+        hint: The next step.
+        taken: How many others it took.
+    """
+
+    def __init__(self, message: str, hint: str, taken: int) -> None:
+        super().__init__(message, hint)
+        self.taken = taken
+
+
 def publish_movies(
     settings: Settings, store: RawStore, progress: Callable[[int], None] = no_progress
 ) -> int:
@@ -33,7 +47,7 @@ def publish_movies(
         How many movies were published.
 
     Raises:
-        ServiceError: Kafka did not take a movie; the next run publishes it.
+        ServiceError: Kafka is away, or did not take a movie (`NotTakenError`); the next run publishes it.
     """
     with closing(EventProducer(settings)) as producer:
         return publish_batches(producer, store, store.unpublished_movies(), progress)
@@ -57,7 +71,7 @@ def publish_again(
         How many movies were published.
 
     Raises:
-        ServiceError: Kafka did not take a movie.
+        ServiceError: As `publish_movies`.
     """
     with closing(EventProducer(settings)) as producer:
         return publish_batches(producer, store, store.movies_since(since), progress)
@@ -81,18 +95,27 @@ def publish_batches(
         How many movies were published.
 
     Raises:
-        ServiceError: Kafka did not take a movie; those it took are marked.
+        NotTakenError: Kafka did not take a movie, for example one that is too large; all the others were offered to
+            it, and those it took are marked.
+        ServiceError: Kafka is away; those it took before are marked.
     """
     published = 0
+    refused: list[tuple[int, ServiceError]] = []
     for batch in batches:
         outcomes = producer.publish([_record(movie) for movie in batch])
         pairs = list(zip(batch, outcomes, strict=True))
-        store.mark_published([movie for movie, error in pairs if error is None])
-        for movie, error in pairs:
-            if error is not None:
-                raise ServiceError(f"Movie {movie.movie_id}: {error.message}", error.hint)
-        published += len(batch)
+        taken = [movie for movie, error in pairs if error is None]
+        store.mark_published(taken)
+        refused += [(movie.movie_id, error) for movie, error in pairs if error is not None]
+        published += len(taken)
         progress(len(batch))
+    if refused:
+        movie_id, error = refused[0]
+        raise NotTakenError(
+            f"Kafka did not take {len(refused):,} movies, the first one {movie_id}: {error.message}",
+            error.hint,
+            published,
+        )
     return published
 
 

@@ -79,6 +79,7 @@ class TmdbClient:
         self._sessions: list[requests.Session] = []
         self._lock = threading.Lock()
         self._sent = 0
+        self._stopped = threading.Event()
         guard_library_logs(self._secret)
 
     @property
@@ -136,6 +137,11 @@ class TmdbClient:
             raise RefusedError(f"TMDB says that {urlsplit(url).path} has not changed, unasked.")
         return answer.content
 
+    def stop(self) -> None:
+        """Give up whatever waits to be asked, or asked again; what is on its way comes to its end."""
+        self._stopped.set()
+        self._limit.stop()
+
     def close(self) -> None:
         """Close every thread's connections."""
         with self._lock:
@@ -156,10 +162,15 @@ class TmdbClient:
             retry=retry_if_exception_type(TryAgainError),
             wait=_wait,
             stop=_stop(self._attempts),
+            sleep=self._sleep,
             before_sleep=lambda state: _log_retry(path, state),
             reraise=True,
         )
         return attempts(self._once, url, path, read, params, etag, auth)
+
+    def _sleep(self, seconds: float) -> None:
+        # Woken by `stop`; the next attempt then finds the limit closed.
+        self._stopped.wait(seconds)
 
     def _once(
         self,
@@ -172,25 +183,30 @@ class TmdbClient:
     ) -> Answer[T]:
         headers = {"If-None-Match": etag} if etag else {}
         with self._limit.request():
+            # Over when the head of the answer is there: by then the request has certainly arrived.
             asked_at = datetime.now(UTC)
             response = self._send(url, path, params, headers, auth)
+        body = self._guarded(url, path, lambda: response.content)
         made_at = asked_at - _age(response)
         if response.status_code == 304 and etag:
             return Answer(None, etag, made_at)
         if response.status_code == 200:
-            return Answer(read(response.content), response.headers.get("ETag"), made_at)
+            return Answer(read(body), response.headers.get("ETag"), made_at)
+        raise self._refusal(response, body, path)
+
+    def _refusal(self, response: requests.Response, body: bytes, path: str) -> TmdbError:
         if response.status_code < 400:
-            raise RefusedError(
+            return RefusedError(
                 f"TMDB answers {response.status_code} to {path}.",
                 "Check TMDB_BASE_URL: it should be the address that answers itself.",
                 response.status_code,
             )
-        body = redact(response.text, self._secret).encode()
-        error = error_of(response.status_code, response.headers, body, path)
+        said = redact(body.decode(errors="replace"), self._secret).encode()
+        error = error_of(response.status_code, response.headers, said, path)
         if isinstance(error, OverLimitError) and error.retry_after is not None:
             # The limit is one for the whole address, so every thread keeps still.
             self._limit.pause(min(error.retry_after, MAX_RETRY_AFTER))
-        raise error
+        return error
 
     def _send(
         self,
@@ -202,16 +218,25 @@ class TmdbClient:
     ) -> requests.Response:
         with self._lock:
             self._sent += 1
-        try:
+
+        def get() -> requests.Response:
             return self._session().get(
                 url,
                 params=params,
                 headers=headers,
                 auth=auth,
                 timeout=_TIMEOUTS,
+                stream=True,
                 # A redirect would carry the key to wherever it points.
                 allow_redirects=False,
             )
+
+        return self._guarded(url, path, get)
+
+    def _guarded(self, url: str, path: str, action: Callable[[], T]) -> T:
+        """Do what may fail on the network, and say so in our own words."""
+        try:
+            return action()
         except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError):
             failure: TmdbError = BadAnswerError(f"TMDB's answer to {path} was cut off.")
         except requests.RequestException as error:

@@ -51,6 +51,10 @@ class Tmdb:
     def __init__(self, client: TmdbClient) -> None:
         self._client = client
 
+    def stop(self) -> None:
+        """Give up whatever waits to be asked."""
+        self._client.stop()
+
     def configuration(self) -> dict[str, Any]:
         """`/configuration`: the addresses and sizes of images, and the keys of changes.
 

@@ -54,6 +54,10 @@ class RefusedError(TmdbError):
     """TMDB refused a request for another reason; the same request would be refused again."""
 
 
+class StoppedError(TmdbError):
+    """Nobody waits for the answer any more."""
+
+
 class TryAgainError(TmdbError):
     """The same request may well succeed a little later."""
 

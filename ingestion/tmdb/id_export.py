@@ -61,6 +61,8 @@ def read_ids(content: bytes) -> list[int]:
     Raises:
         BadAnswerError: The file is cut off, is not gzip, or a line of it is no movie.
     """
+    if not content:
+        raise BadAnswerError("The file of movie ids is empty.")
     ids = set()
     try:
         with gzip.open(io.BytesIO(content)) as lines:

@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from ingestion.tmdb.errors import StoppedError
+
 PACE = 0.975
 """The bucket fills at this share of the limit, so that the places are seldom waited for."""
 BURST_SECONDS = 0.05
@@ -76,13 +78,20 @@ class RateLimit:
         # One thread at a time watches the clock; the others queue for this lock instead of all waking up.
         self._turn = threading.Lock()
         self._changed = threading.Condition()
+        self._is_over = False
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """Wait until a request may leave; the block sends it and waits for its answer."""
+        """Wait until a request may leave; the block sends it and waits for its answer.
+
+        Raises:
+            StoppedError: No request may leave any more.
+        """
         with self._turn, self._changed:
-            while (seconds := self._schedule.wait(self._clock())) != 0:
+            while not self._is_over and (seconds := self._schedule.wait(self._clock())) != 0:
                 self._changed.wait(seconds)
+            if self._is_over:
+                raise StoppedError("The sync was stopped.")
             self._schedule.leave()
         try:
             yield
@@ -96,3 +105,9 @@ class RateLimit:
         with self._changed:
             self._schedule.close(self._clock() + seconds)
             self._changed.notify()
+
+    def stop(self) -> None:
+        """Let nothing leave any more, and those that wait know at once."""
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()

@@ -16,7 +16,7 @@ from cinelake.stack.lock import file_lock
 from ingestion.producer import EventProducer
 from ingestion.raw_store import Document, Offered, RawStore, open_database
 from ingestion.tmdb.asking import UNDER_WAY, WORKERS, Asked, ask_all
-from ingestion.tmdb.backup_to_kafka import publish_batches
+from ingestion.tmdb.backup_to_kafka import NotTakenError, publish_batches
 from ingestion.tmdb.client import TmdbClient
 from ingestion.tmdb.endpoints import Tmdb
 from ingestion.tmdb.errors import NotFoundError, TmdbError
@@ -25,8 +25,9 @@ from ingestion.tmdb.listing import list_changes, list_discover, list_export
 from ingestion.tmdb.sync_state import Kind, Run, SyncState
 from ingestion.topics import ensure_topics
 
-PUBLISH_EVERY = 500
-"""Movies with news that wait for Kafka at most while a sync runs."""
+PUBLISH_EVERY = 25
+"""Movies with news that wait for Kafka at most while a sync runs. Few, so that publishing them is done before those
+under way are all answered, and no second is left unused."""
 LOCK_PATIENCE = 5.0
 _HOW_TO_GO_ON = "Run the same command again; it goes on where it stopped."
 
@@ -139,22 +140,23 @@ class _Sync:
         self._wanted = wanted
 
     def run(self, progress: Progress, workers: int) -> SyncResult:
-        # What an earlier process stored and did not publish goes first: order is by time of fetching.
-        published = publish_batches(self._producer, self._store, self._store.unpublished_movies())
+        # What an earlier process stored and did not publish goes first.
+        published, _ = self._publish(None)
         run = self._listed()
         result = SyncResult(resumed=run.resumed, published=published)
         total = run.waiting()
         log.info("sync", kind=run.kind, resumed=run.resumed, waiting=total)
         progress(0, total)
         self._ask(run, result, total, progress, workers)
-        result.published += publish_batches(
-            self._producer, self._store, self._store.unpublished_movies()
-        )
+        taken, not_taken = self._publish(None)
+        result.published += taken
         result.requests = self._client.sent
         if result.failures:
             raise _failed(result)
         run.finish()
         self._state.forget_checks(run.started_at - self._recheck)
+        if not_taken:
+            raise not_taken
         return result
 
     @property
@@ -172,6 +174,8 @@ class _Sync:
         run = self._state.begin(wanted.kind, datetime.now(UTC), wanted.what)
         if run.is_listed:
             return run
+        if wanted.kind == "full":
+            self._keep_reference(run.started_at)
         today = run.started_at.date()
         if wanted.kind == "ids":
             run.enqueue(wanted.ids)
@@ -185,6 +189,11 @@ class _Sync:
             list_discover(run, self._store, self._tmdb, today)
         run.all_listed()
         return run
+
+    def _keep_reference(self, now: datetime) -> None:
+        """Keep what movies refer to: genres by id, and where images are."""
+        self._store.keep_reference("configuration", self._tmdb.configuration(), now)
+        self._store.keep_reference("genres", self._tmdb.genres(), now)
 
     def _ask(
         self, run: Run, result: SyncResult, total: int, progress: Progress, workers: int
@@ -201,7 +210,7 @@ class _Sync:
                 # Not some movies but TMDB itself: going on would only cost it and us time.
                 raise _failed(result)
             if len(news) >= PUBLISH_EVERY:
-                result.published += self._publish(news)
+                result.published += self._publish(news)[0]
                 news.clear()
 
     def _waiting(self, run: Run) -> Iterator[tuple[int, str | None]]:
@@ -238,8 +247,18 @@ class _Sync:
                 result.failures[asked.movie_id] = asked.error.message
         return {each.movie["id"] for each in offered} | gone
 
-    def _publish(self, ids: set[int]) -> int:
-        return publish_batches(self._producer, self._store, self._store.unpublished_movies(ids))
+    def _publish(self, ids: set[int] | None) -> tuple[int, NotTakenError | None]:
+        """Publish what is in the outbox, of these movies or of all.
+
+        Returns:
+            How many Kafka took, and what to say of those it did not take: one such movie should not keep the others
+            from coming.
+        """
+        batches = self._store.unpublished_movies(ids)
+        try:
+            return publish_batches(self._producer, self._store, batches), None
+        except NotTakenError as error:
+            return error.taken, error
 
 
 def _failed(result: SyncResult) -> TmdbError:

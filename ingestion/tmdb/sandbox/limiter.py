@@ -27,11 +27,13 @@ class Limiter:
         """The most requests that came within any one second."""
         self.over = 0
         """How many were too many."""
+        self._first = self._last = 0.0
 
     def admit(self) -> bool:
         """Count a request; returns whether it is within the ceiling."""
         with self._lock:
             now = self._clock()
+            self._first, self._last = (self._first if self.total else now), now
             self.total += 1
             self._arrived.append(now)
             while self._arrived[0] <= now - WINDOW:
@@ -41,3 +43,8 @@ class Limiter:
             is_over = in_window > self.ceiling
             self.over += is_over
             return not is_over
+
+    @property
+    def seconds(self) -> float:
+        """Between the first request and the last."""
+        return self._last - self._first

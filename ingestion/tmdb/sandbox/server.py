@@ -94,6 +94,7 @@ class Sandbox(ThreadingHTTPServer):
             return {
                 "movies": len(self.catalogue),
                 "requests": self.limiter.total,
+                "seconds": round(self.limiter.seconds, 3),
                 "replies": dict(sorted(self.replies.items())),
                 "faults": dict(self.faults.drawn),
                 "ceiling": self.limiter.ceiling,

@@ -1,0 +1,523 @@
+"""TMDB to MongoDB to Kafka: everything arrives once, through faults and kills, and nothing is asked for in vain."""
+
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import orjson
+import pymongo
+import pytest
+import requests
+from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from pydantic import SecretStr
+from tenacity import wait_none
+
+from cinelake.errors import BadInputError
+from cinelake.settings import PROJECT_ROOT, Settings
+from ingestion.generated_catalog import FIRST_ID, generate_catalog, generated_movies
+from ingestion.producer import EventProducer
+from ingestion.raw_store import MOVIES, REFERENCE, Offered, content_hash, open_raw_store
+from ingestion.tmdb import client as client_module
+from ingestion.tmdb.asking import UNDER_WAY
+from ingestion.tmdb.backup_to_kafka import NotTakenError, _record, publish_again, publish_movies
+from ingestion.tmdb.catalog import read_movies
+from ingestion.tmdb.endpoints import APPENDED
+from ingestion.tmdb.errors import TmdbError
+from ingestion.tmdb.sandbox.catalogue import Catalogue, Rendered
+from ingestion.tmdb.sandbox.server import KEY, Mood, Sandbox
+from ingestion.tmdb.sync import SyncResult, Wanted, sync
+from ingestion.topics import MAX_MESSAGE_BYTES, MOVIE, ensure_topics, topic_end_offsets
+from tests.integration.conftest import CommandLine, command_line
+
+PER_SECOND = 400
+MOVIES_SERVED = 120
+FAULTS = (
+    *("--too-many", "0.05", "--server-error", "0.02", "--truncated", "0.01"),
+    *("--retry-after", "0"),
+)
+"""Of every hundred requests 5 meet a 429, 2 a 5xx, 1 a cut-off answer. Waiting out `Retry-After` is tested apart."""
+
+
+@dataclass(frozen=True)
+class RunningSandbox:
+    """A sandbox in a process of its own.
+
+    Args:
+        address: Scheme, host and port.
+        catalog: The file it serves.
+    """
+
+    address: str
+    catalog: Path
+
+    def stats(self) -> dict[str, Any]:
+        answer: dict[str, Any] = requests.get(f"{self.address}/sandbox/stats", timeout=10).json()
+        return answer
+
+    def change(self, what: str, count: int, day: date | None = None) -> set[int]:
+        params = {"count": str(count)} | ({"day": day.isoformat()} if day else {})
+        answer = requests.post(f"{self.address}/sandbox/{what}", params=params, timeout=10)
+        return set(answer.json()["ids"])
+
+    def expected(self) -> dict[int, str]:
+        """The hash of each movie's answer, made from the file without the client and the store."""
+        movies = list(read_movies(self.catalog))
+        catalogue = Catalogue(movies)
+        answers = {m["id"]: catalogue.movie(m["id"], frozenset(APPENDED)) for m in movies}
+        return {key: content_hash(orjson.loads(a.body)) for key, a in answers.items() if a}
+
+
+@contextmanager
+def sandbox_process(catalog: Path, *options: str) -> Iterator[RunningSandbox]:
+    command = [str(Path(sys.executable).with_name("cinelake")), "tmdb", "sandbox"]
+    process = subprocess.Popen(
+        [*command, "--catalog", str(catalog), "--ceiling", str(PER_SECOND), *options],
+        env=command_line(catalog.parent).environment | {"PYTHONPATH": str(PROJECT_ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout
+        base = process.stdout.readline().strip().partition("=")[2]
+        yield RunningSandbox(base.removesuffix("/3"), catalog)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
+@dataclass(frozen=True)
+class Place:
+    """A database of the test's own, a sandbox, and the part of the topic that the test fills.
+
+    Args:
+        settings: Pointing at both.
+        sandbox: In the place of TMDB.
+        first_offsets: Where the topic ended before.
+    """
+
+    settings: Settings
+    sandbox: RunningSandbox
+    first_offsets: dict[int, int]
+
+    def sync(self, kind: Any, **changes: Any) -> SyncResult:
+        wanted = {name: changes.pop(name) for name in ("ids", "source") if name in changes}
+        return sync(self.settings.model_copy(update=changes), Wanted(kind, **wanted))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For the command line in a process of its own."""
+        return command_line(self.settings.home).environment | {
+            "PYTHONPATH": str(PROJECT_ROOT),
+            "MONGO_URI": self.settings.mongo,
+            "TMDB_BASE_URL": self.settings.tmdb_base_url,
+            "TMDB_API_KEY": KEY,
+            "CINELAKE_TMDB_REQUESTS_PER_SECOND": str(PER_SECOND),
+        }
+
+    def documents(self) -> dict[int, dict[str, Any]]:
+        with pymongo.MongoClient[dict[str, Any]](self.settings.mongo, tz_aware=True) as client:
+            found = client.get_default_database()[MOVIES].find({}, {"payload": 0})
+            return {each["_id"]: each for each in found}
+
+    def messages(self) -> list[tuple[int, dict[str, Any]]]:
+        """Key and value of each message that the topic got since the test began, in order within a key."""
+        ends = topic_end_offsets(self.settings, MOVIE)
+        left = sum(end - self.first_offsets[number] for number, end in ends.items())
+        servers = self.settings.kafka.split(",")
+        with closing(
+            KafkaConsumer(bootstrap_servers=servers, consumer_timeout_ms=20_000)
+        ) as consumer:
+            consumer.assign([TopicPartition(MOVIE, number) for number in ends])
+            for number, first in self.first_offsets.items():
+                consumer.seek(TopicPartition(MOVIE, number), first)
+            records = [record for _, record in zip(range(left), consumer, strict=False)]
+        assert len(records) == left
+        return [(int(record.key), orjson.loads(record.value)) for record in records]
+
+    def assert_all_there(self, expected: dict[int, str]) -> None:
+        """Each movie is one document of one version, and its hash is acknowledged and in the topic."""
+        documents = self.documents()
+        assert {key: each["content_hash"] for key, each in documents.items()} == expected
+        assert {each["published_hash"] for each in documents.values()} == set(expected.values())
+        assert all(each["published_hash"] == each["content_hash"] for each in documents.values())
+        assert {each["version"] for each in documents.values()} == {1}
+        assert {key: value["content_hash"] for key, value in self.messages()} == expected
+
+
+def place_of(stack: Settings, sandbox: RunningSandbox) -> Place:
+    ensure_topics(stack)
+    settings = stack.model_copy(
+        update={
+            "mongo_uri": f"{stack.mongo.rpartition('/')[0]}/tmdb_{uuid4().hex}",
+            "tmdb_base_url": f"{sandbox.address}/3",
+            "tmdb_api_key": SecretStr(KEY),
+            "tmdb_requests_per_second": PER_SECOND,
+        }
+    )
+    return Place(settings, sandbox, topic_end_offsets(stack, MOVIE))
+
+
+@pytest.fixture
+def rough(stack: Settings, catalog: Path) -> Iterator[Place]:
+    """A place whose sandbox is a process of its own and has faults."""
+    with sandbox_process(catalog, *FAULTS) as sandbox:
+        yield place_of(stack, sandbox)
+
+
+@pytest.fixture
+def server() -> Iterator[Sandbox]:
+    """A sandbox in this process, without faults."""
+    movies = generated_movies(MOVIES_SERVED)
+    server = Sandbox(Catalogue(movies), Mood(ceiling=PER_SECOND))
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def place(stack: Settings, server: Sandbox, tmp_path: Path) -> Place:
+    """A place with 120 generated movies and no faults."""
+    generate_catalog(tmp_path / "movies.jsonl", MOVIES_SERVED)
+    return place_of(stack, RunningSandbox(server.address, tmp_path / "movies.jsonl"))
+
+
+@pytest.fixture(params=["generated", "real"])
+def catalog(request: pytest.FixtureRequest, tmp_path: Path, real_data: Path | None) -> Path:
+    """A file of movies: 600 generated ones, or all 4,803 of TMDB 5000."""
+    if request.param == "generated":
+        generate_catalog(tmp_path / "movies.jsonl", 600)
+        return tmp_path / "movies.jsonl"
+    if real_data is None:
+        pytest.skip("CINELAKE_DATA names no folder with the real data sets")
+    # The sandbox's home is the folder of its file: not that of the data.
+    link = tmp_path / "tmdb_5000_movies.csv"
+    link.symlink_to(real_data / "tmdb" / "tmdb_5000_movies.csv")
+    return link
+
+
+# --- A full sync --------------------------------------------------------------------------------------------
+
+
+def test_every_movie_arrives_once_through_all_faults(rough: Place) -> None:
+    place = rough
+    expected = place.sandbox.expected()
+    result = place.sync("full")
+    assert (result.new, result.published, result.failures) == (len(expected), len(expected), {})
+    place.assert_all_there(expected)
+    stats = place.sandbox.stats()
+    assert {"too_many", "server_error", "truncated"} <= set(stats["faults"])
+    assert (stats["delivered"], stats["delivered_again"]) == (len(expected), 0)
+    assert (stats["over_ceiling"], stats["peak_per_second"] <= PER_SECOND) == (0, True)
+    assert result.requests == stats["requests"]
+
+
+def test_five_kills_change_nothing_and_cost_at_most_a_page_each(rough: Place) -> None:
+    place = rough
+    expected = place.sandbox.expected()
+    seed = random.randrange(10**6)
+    chance = random.Random(seed)
+    # Five moments anywhere between the first movie and the last, in the order in which they come.
+    moments = sorted(chance.randrange(1, len(expected)) for _ in range(5))
+    asked_again = 0
+    for moment in moments:
+        killed = _killed_when(place, moment, chance.random() * 0.1)
+        assert killed, f"the sync ended before it was killed (seed {seed})"
+        asked_again = _at_most_a_page_more(place, asked_again, seed)
+    done = _command(place, "sync", "--full").communicate(timeout=300)
+    assert "went on with an unfinished sync" in done[0], (seed, done)
+    _at_most_a_page_more(place, asked_again, seed)
+    place.assert_all_there(expected)
+    stats = place.sandbox.stats()
+    assert (stats["over_ceiling"], stats["peak_per_second"] <= PER_SECOND) == (0, True), seed
+
+
+def _killed_when(place: Place, delivered: int, later: float) -> bool:
+    process = _command(place, "sync", "--full")
+    while place.sandbox.stats()["delivered"] < delivered and process.poll() is None:
+        time.sleep(0.01)
+    time.sleep(later)
+    process.kill()
+    process.communicate()
+    return process.returncode == -signal.SIGKILL
+
+
+def _at_most_a_page_more(place: Place, before: int, seed: int) -> int:
+    """What was asked for again since the last kill: movies, and what every start asks for."""
+    stats = place.sandbox.stats()
+    at_start = ("configuration", "genres", "export")
+    # A full sync asks for the configuration when it starts and when it lists.
+    starts = sum(stats["replies"].get(f"{kind} 200", 0) for kind in at_start) - 4
+    now = int(stats["delivered_again"]) + starts
+    assert now - before <= UNDER_WAY + 2 == 20, seed
+    return now
+
+
+def _command(place: Place, *arguments: str) -> "subprocess.Popen[str]":
+    cinelake = str(Path(sys.executable).with_name("cinelake"))
+    return subprocess.Popen(
+        [cinelake, "tmdb", *arguments],
+        env=place.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_discover_finds_what_the_id_file_finds(place: Place) -> None:
+    result = place.sync("full", source="discover")
+    assert result.new == MOVIES_SERVED
+    place.assert_all_there(place.sandbox.expected())
+
+
+def test_a_movie_that_cannot_be_asked_for_is_named_and_waits(
+    place: Place, server: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "_BACK_OFF", wait_none())
+    broken = (FIRST_ID + 7, frozenset(APPENDED))
+    server.catalogue._rendered[broken] = Rendered("no movie")
+    with pytest.raises(
+        TmdbError, match=rf"^1 movies could not .* {FIRST_ID + 7}: .* not that movie"
+    ):
+        place.sync("full")
+    expected = place.sandbox.expected()
+    del expected[FIRST_ID + 7]
+    place.assert_all_there(expected)
+    del server.catalogue._rendered[broken]
+    result = place.sync("full")
+    assert (result.resumed, result.new, result.unchanged, result.published) == (True, 1, 0, 1)
+    place.assert_all_there(place.sandbox.expected())
+
+
+def test_a_tmdb_that_fails_all_the_time_is_left_alone(
+    place: Place, server: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "_BACK_OFF", wait_none())
+    monkeypatch.setattr(server.catalogue, "movie", lambda *_: Rendered("no movie"))
+    with pytest.raises(TmdbError, match="could not be asked for"):
+        place.sync("full")
+    assert server.limiter.total < 2 + 8 * 3 * UNDER_WAY < 8 * MOVIES_SERVED
+    assert place.documents() == {}
+
+
+def test_genres_and_the_configuration_are_kept(place: Place) -> None:
+    place.sync("full")
+    with pymongo.MongoClient[dict[str, Any]](place.settings.mongo) as client:
+        found = client.get_default_database()[REFERENCE].find({})
+        kept = {each["_id"]: each["payload"] for each in found}
+    assert kept["configuration"]["images"]["secure_base_url"] == "https://image.tmdb.org/t/p/"
+    assert {"id": 18, "name": "Drama"} in kept["genres"]
+
+
+def test_one_movie_that_kafka_does_not_take_holds_up_no_other(
+    place: Place, server: Sandbox
+) -> None:
+    movie = server.catalogue._movies[FIRST_ID]
+    movie["overview"] = "x" * (MAX_MESSAGE_BYTES + 1)
+    with pytest.raises(NotTakenError, match=f"1 movies, the first one {FIRST_ID}"):
+        place.sync("full")
+    assert len(place.documents()) == MOVIES_SERVED
+    assert {key for key, _ in place.messages()} == set(place.documents()) - {FIRST_ID}
+    movie["overview"] = "short"
+    server.catalogue._changed([FIRST_ID], None)
+    assert place.sync("full").published == 1
+
+
+# --- Changes ------------------------------------------------------------------------------------------------
+
+
+def test_changes_want_a_full_sync_first(place: Place) -> None:
+    with pytest.raises(BadInputError, match="no full sync yet"):
+        place.sync("changes")
+
+
+def test_fifty_edits_are_fifty_versions_and_fifty_messages(place: Place) -> None:
+    place.sync("full")
+    before, sent = place.documents(), len(place.messages())
+    edited = place.sandbox.change("edit", 50)
+    result = place.sync("changes")
+    assert (result.new, result.changed, result.published) == (0, 50, 50)
+    after = place.documents()
+    assert {key for key in after if after[key]["version"] == 2} == edited
+    assert {key for key in after if after[key] != before[key]} == edited
+    news = place.messages()
+    assert len(news) == sent + 50
+    assert {
+        key for key, value in news if value["content_hash"] != before[key]["content_hash"]
+    } == edited
+
+
+@pytest.mark.parametrize("edits", [0, 50])
+def test_a_second_run_with_nothing_new_writes_and_sends_nothing(place: Place, edits: int) -> None:
+    place.sync("full")
+    if edits:
+        place.sandbox.change("edit", edits)
+    place.sync("changes")
+    before, sent = place.documents(), len(place.messages())
+    requests_before = place.sandbox.stats()["requests"]
+    result = place.sync("changes")
+    assert (result.new, result.changed, result.deleted, result.published) == (0, 0, 0, 0)
+    assert place.sandbox.stats()["requests"] - requests_before < 10
+    assert result.requests < 10
+    assert place.documents() == before
+    assert len(place.messages()) == sent
+
+
+def test_an_edit_soon_after_another_is_late_but_never_lost(place: Place) -> None:
+    place.sync("full")
+    edited = place.sandbox.change("edit", MOVIES_SERVED)
+    assert place.sync("changes").changed == MOVIES_SERVED
+    assert place.sandbox.change("edit", MOVIES_SERVED) == edited
+    # The list of the day says nothing new: they were asked for less than fifteen minutes ago.
+    assert place.sync("changes").changed == 0
+    assert place.sync("changes", tmdb_recheck_minutes=0).changed == MOVIES_SERVED
+    assert {each["version"] for each in place.documents().values()} == {3}
+
+
+def test_a_vanished_movie_is_marked_published_and_kept(place: Place) -> None:
+    place.sync("full")
+    before = place.documents()
+    removed = place.sandbox.change("remove", 3)
+    result = place.sync("changes")
+    assert (result.deleted, result.published, result.changed) == (3, 3, 0)
+    after = place.documents()
+    assert {key for key in after if after[key]["deleted_at"]} == removed
+    assert {key: each["content_hash"] for key, each in after.items()} == {
+        key: each["content_hash"] for key, each in before.items()
+    }
+    latest = dict(place.messages())
+    assert {key for key, value in latest.items() if value["deleted_at"]} == removed
+    for key in removed:
+        assert set(latest[key]) == {"fetched_at", "content_hash", "deleted_at", "movie"}
+        assert datetime.fromisoformat(latest[key]["deleted_at"]) == after[key]["deleted_at"]
+        assert latest[key]["movie"]["id"] == key
+    assert place.sync("changes", tmdb_recheck_minutes=0).deleted == 0
+
+
+def test_a_full_sync_finds_what_vanished_without_a_trace(place: Place) -> None:
+    """Of edits of more than a window ago the list of changes would know; of a removed entry it may not."""
+    place.sync("full")
+    removed = place.sandbox.change("remove", 2, date(2020, 1, 1))
+    result = place.sync("full")
+    assert (result.deleted, result.unchanged) == (2, MOVIES_SERVED - 2)
+    assert {key for key, each in place.documents().items() if each["deleted_at"]} == removed
+
+
+def test_a_movie_that_comes_back_is_no_longer_deleted(place: Place) -> None:
+    place.sync("full")
+    (movie_id, *_), now = place.documents(), datetime.now(UTC)
+    with open_raw_store(place.settings) as store:
+        assert store.mark_deleted([movie_id], now) == 1
+        publish_movies(place.settings, store)
+    assert dict(place.messages())[movie_id]["deleted_at"]
+    result = place.sync("ids", ids=[movie_id])
+    assert (result.changed, result.published) == (1, 1)
+    assert dict(place.messages())[movie_id]["deleted_at"] is None
+
+
+def test_a_gap_of_weeks_is_walked_in_windows(place: Place) -> None:
+    place.sync("full")
+    now = datetime.now(UTC)
+    with pymongo.MongoClient[dict[str, Any]](place.settings.mongo) as client:
+        client.get_default_database()["tmdb_sync"].update_one(
+            {"_id": "changes_since"}, {"$set": {"moment": now - timedelta(days=50)}}
+        )
+    edited = set()
+    for days in (49, 36, 28, 14, 13, 1, 0):
+        edited |= place.sandbox.change("edit", 4, (now - timedelta(days=days)).date())
+    older = place.sandbox.change("edit", 4, (now - timedelta(days=60)).date()) - edited
+    assert place.sync("changes").changed == len(edited)
+    versions = {key: each["version"] for key, each in place.documents().items()}
+    assert {key for key, version in versions.items() if version == 2} == edited
+    assert all(versions[key] == 1 for key in older)
+    assert place.sandbox.stats()["replies"]["changes 200"] == 4
+
+
+# --- The outbox ---------------------------------------------------------------------------------------------
+
+
+def _movie(number: int, title: str) -> dict[str, Any]:
+    return {"id": number, "title": title}
+
+
+def test_what_was_stored_before_a_crash_is_published_after_it(place: Place) -> None:
+    with open_raw_store(place.settings) as store:
+        store.upsert_batch([Offered(_movie(1, "a"), datetime.now(UTC))])
+    assert place.messages() == []
+    place.sync("ids", ids=[900_000_001])
+    assert [key for key, _ in place.messages()] == [1, 900_000_001]
+
+
+def test_what_was_published_before_a_crash_is_sent_again_and_then_no_more(place: Place) -> None:
+    with (
+        open_raw_store(place.settings) as store,
+        closing(EventProducer(place.settings)) as producer,
+    ):
+        store.upsert_batch([Offered(_movie(1, "a"), datetime.now(UTC))])
+        (batch,) = store.unpublished_movies()
+        assert producer.publish([_record(batch[0])]) == [None]
+        assert publish_movies(place.settings, store) == 1
+        assert publish_movies(place.settings, store) == 0
+    values = [value for _, value in place.messages()]
+    assert len(values) == 2
+    assert values[0] == values[1]
+
+
+@pytest.mark.parametrize("news", ["edit", "deletion"])
+def test_news_that_comes_while_an_older_state_is_published_is_published_too(
+    place: Place, news: str
+) -> None:
+    now = datetime.now(UTC)
+    with open_raw_store(place.settings) as store:
+        store.upsert_batch([Offered(_movie(1, "a"), now)])
+        (batch,) = store.unpublished_movies()
+        if news == "edit":
+            store.upsert_batch([Offered(_movie(1, "b"), now)])
+        else:
+            store.mark_deleted([1], now)
+        store.mark_published(batch)
+        assert publish_movies(place.settings, store) == 1
+    ((_, value),) = place.messages()
+    assert (value["movie"]["title"], value["deleted_at"] is not None) in (
+        {("b", False)} if news == "edit" else {("a", True)}
+    )
+
+
+def test_all_or_the_latest_can_be_published_again(place: Place) -> None:
+    early, late = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
+    with open_raw_store(place.settings) as store:
+        store.upsert_batch([Offered(_movie(1, "a"), early), Offered(_movie(2, "b"), late)])
+        store.upsert_batch([Offered(_movie(3, "c"), early)])
+        store.mark_deleted([3], late)
+        assert publish_movies(place.settings, store) == 3
+        assert publish_again(place.settings, store) == 3
+        assert publish_again(place.settings, store, late) == 2
+    assert sorted(key for key, _ in place.messages()) == [1, 1, 2, 2, 2, 3, 3, 3]
+
+
+def test_publish_is_a_command(place: Place) -> None:
+    place.sync("ids", ids=[900_000_001, 900_000_002])
+    for arguments, count in (((), 0), (("--all",), 2), (("--since", "2999-01-01"), 0)):
+        done = CommandLine(place.environment).run("tmdb", "publish", *arguments)
+        assert done.stdout.strip() == f"{count} published"
+
+
+def test_the_topic_is_compacted_and_has_four_partitions(stack: Settings) -> None:
+    ensure_topics(stack)
+    assert sorted(topic_end_offsets(stack, MOVIE)) == [0, 1, 2, 3]
+    with closing(KafkaAdminClient(bootstrap_servers=stack.kafka.split(","))) as admin:
+        found = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, MOVIE)])
+    assert "compact" in str(found)

@@ -1,0 +1,94 @@
+"""What TMDB answers passes through unchanged; what is no such answer is refused, and never breaks the reading."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingestion.tmdb.endpoints import (
+    read_configuration,
+    read_genres,
+    read_movie,
+    read_page,
+)
+from ingestion.tmdb.errors import BadAnswerError
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(), inner, max_size=5),
+    max_leaves=20,
+)
+
+
+@pytest.fixture
+def raw(real_data: Path | None) -> Any:
+    if real_data is None:
+        pytest.skip("CINELAKE_DATA names no folder with the real data sets")
+    return lambda name: orjson.loads((real_data / "tmdb" / name).read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("file", "movie_id"),
+    [
+        ("movie.json", 550),
+        ("movie-details-append-response.json", 550),
+        ("movie-blank-homepage-release-date.json", 9443),
+    ],
+)
+def test_a_movie_of_tmdb_passes_unchanged(raw: Any, file: str, movie_id: int) -> None:
+    assert read_movie(raw(file), movie_id) == raw(file)
+
+
+def test_the_configuration_of_tmdb_passes_unchanged(raw: Any) -> None:
+    assert read_configuration(raw("api-configuration.json")) == raw("api-configuration.json")
+
+
+def test_a_page_of_changes_of_tmdb_passes_unchanged(raw: Any) -> None:
+    answer = raw("changed-id-collection.json")
+    assert read_page(answer)._asdict() == answer
+    # One entry says nothing about adults.
+    assert [entry.get("adult") for entry in read_page(answer).results] == [False, True, None]
+
+
+def test_another_movie_than_was_asked_for_is_refused() -> None:
+    with pytest.raises(BadAnswerError, match="/movie/551 is not that movie"):
+        read_movie({"id": 550, "title": "Fight Club"}, 551)
+
+
+@pytest.mark.parametrize(
+    "answer", [None, [], {"id": True, "title": "x"}, {"id": 550}, {"id": 550, "title": None}]
+)
+def test_half_a_movie_is_refused(answer: Any) -> None:
+    with pytest.raises(BadAnswerError):
+        read_movie(answer, 550)
+
+
+def test_a_number_that_no_store_holds_is_refused() -> None:
+    with pytest.raises(BadAnswerError, match="cannot be stored"):
+        read_movie({"id": 550, "title": "x", "budget": 2**64 - 1}, 550)
+
+
+@given(JSON)
+def test_any_json_is_read_or_refused(answer: Any) -> None:
+    for read in (read_configuration, read_genres, read_page, lambda a: read_movie(a, 1)):
+        try:
+            read(answer)
+        except BadAnswerError:
+            continue
+
+
+@given(
+    st.fixed_dictionaries(
+        {"page": JSON, "total_pages": JSON, "total_results": JSON, "results": st.lists(JSON)}
+    )
+)
+def test_a_page_that_is_read_has_ids_and_numbers(answer: Any) -> None:
+    try:
+        page = read_page(answer)
+    except BadAnswerError:
+        return
+    assert all(type(entry["id"]) is int and entry["id"] > 0 for entry in page.results)
+    assert min(page.page, page.total_pages, page.total_results) >= 0
