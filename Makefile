@@ -1,6 +1,6 @@
 # Two commands: `make demo` shows the whole lakehouse, `make test` proves it.
 .DEFAULT_GOAL := help
-.PHONY: help install preflight demo test check format up down clean bench-refresh
+.PHONY: help install preflight demo test check format up down clean bench-refresh bench-api bench-tmdb
 SHELL := /bin/bash
 
 # A folder with the real data sets (tmdb/, ml-latest-small/). Empty: the demo generates its data.
@@ -60,3 +60,9 @@ format: install ## Format Python and SQL
 
 bench-refresh: install ## Seconds and memory of a refresh in a home of its own (DATA=folder for real data)
 	@$(BIN)/python -m benchmarks.refresh $(DATA)
+
+bench-api: install ## The events API against a bare producer and a bare Flask route
+	@$(BIN)/python -m benchmarks.api
+
+bench-tmdb: install ## The TMDB sync against the ceiling of requests a second
+	@$(BIN)/python -m benchmarks.tmdb.throughput
