@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from cinelake import __version__
-from cinelake.commands import demo, sending, stack, stages
+from cinelake.commands import demo, files, sending, stack, stages
 from cinelake.console import err, out, report_error
 from cinelake.errors import CinelakeError
 from cinelake.log import configure_logging
@@ -23,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 replay_app = typer.Typer(help="Send recorded behaviour through the API.", no_args_is_help=True)
+import_app = typer.Typer(help="Bring files in through the API.", no_args_is_help=True)
 catalog_app = typer.Typer(help="The movie catalogue.", no_args_is_help=True)
 
 for command in (stack.up, stack.down, stack.status, stack.serve):
@@ -32,9 +33,12 @@ app.command(rich_help_panel="Local stack", context_settings={"ignore_unknown_opt
 )
 app.command(rich_help_panel="Data in")(sending.simulate)
 app.add_typer(replay_app, name="replay", rich_help_panel="Data in")
+app.add_typer(import_app, name="import", rich_help_panel="Data in")
 app.add_typer(catalog_app, name="catalog", rich_help_panel="Data in")
 replay_app.command("movielens")(sending.replay_movielens)
+import_app.command("events")(files.import_events)
 catalog_app.command("load")(sending.catalog_load)
+app.command(rich_help_panel="Data out")(files.export)
 for command in (
     stages.bronze,
     stages.silver,
