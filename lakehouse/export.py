@@ -18,7 +18,7 @@ from deltalake import QueryBuilder
 from deltalake.exceptions import DeltaError
 from psycopg import errors, sql
 
-from cinelake.errors import BadInputError, ServiceError
+from cinelake.errors import BadInputError, ServiceError, SettingError
 from cinelake.settings import Settings
 from cinelake.stack.postgres import analyst_uri
 from ingestion.batches import no_progress
@@ -117,7 +117,7 @@ def _unknown(settings: Settings, full_name: str) -> BadInputError:
                 " and relkind in ('r', 'p', 'v', 'm') order by relname"
             )
             known += [f"gold.{name}" for (name,) in rows]
-    except ServiceError:
+    except (ServiceError, SettingError):
         known.append("those of gold, which cannot be listed while PostgreSQL is away")
     return BadInputError(f"There is no table {full_name!r}.", f"Known are {', '.join(known)}.")
 

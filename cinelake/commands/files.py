@@ -1,5 +1,6 @@
 """Commands that bring files in and out."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
@@ -93,12 +94,17 @@ def export(
         raise BadInputError("Parquet is not for the screen.", "Name a file with --to.")
     target = whole_file(to) if to else nullcontext(sys.stdout.buffer)
     is_gzipped = to is not None and to.suffix.lower() == ".gz"
-    with (
-        progress_bar(f"rows of {table}", None) as done,
-        target as file,
-        tables.packed(file, is_gzipped) as unpacked,
-    ):
-        rows = tables.export(get_settings(), table, chosen, unpacked, where, done)
+    try:
+        with (
+            progress_bar(f"rows of {table}", None) as done,
+            target as file,
+            tables.packed(file, is_gzipped) as unpacked,
+        ):
+            rows = tables.export(get_settings(), table, chosen, unpacked, where, done)
+    except BrokenPipeError:
+        # Whoever reads has seen enough. Python would complain when it flushes standard output at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return
     err.print(f"{rows:,} rows of {table} to {to or 'standard output'}", highlight=False)
 
 
