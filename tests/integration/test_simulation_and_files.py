@@ -308,7 +308,7 @@ def test_events_of_a_file_arrive_and_refused_rows_are_written_down(
     ]
     lines += [
         "rating,2026-02-01T10:00:00Z,late,862,11,",
-        'comment,2026-02-01T10:00:00Z,late,862,,"{""comment_id"": ""c"", ""text"": ""two\nlines""}"',
+        'comment,2026-02-01T10:00:00Z,late,862,,"{""comment_id"": ""c"",\n""text"": ""x""}"',
         "rating,yesterday",
     ]
     path.write_bytes(gzip.compress("\n".join(lines).encode()))

@@ -1,9 +1,16 @@
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
+import orjson
 import pytest
+from flask import Flask, request
 from recording_publisher import RecordingPublisher, serving
+from typer.testing import CliRunner
 
+from cinelake.cli import app
+from cinelake.errors import LedgerMismatchError
+from cinelake.settings import get_settings
 from ingestion.api.app import create_app
 from ingestion.simulate import SimulationTruth, send_simulation, simulate
 from ingestion.topics import USER_LOGS
@@ -57,3 +64,48 @@ def test_a_rate_is_kept(api: str, events: int, rate: float, seconds: float) -> N
     # What is due later is not even asked for before; the last piece is due after `seconds`.
     assert time.monotonic() - begun >= seconds
     assert times[0] < 1
+
+
+@pytest.fixture
+def command() -> Iterator[CliRunner]:
+    """The command line, with settings of the test's own."""
+    get_settings.cache_clear()
+    yield CliRunner()
+    get_settings.cache_clear()
+
+
+def test_the_command_sends_so_many_events_and_writes_their_truth(
+    command: CliRunner, api: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CINELAKE_API_PORT", api.rpartition(":")[2])
+    path = tmp_path / "truth.json"
+    arguments = ["simulate", "--users", "10", "--days", "5", "--events", "300", "--bad-rate", "0.1"]
+    done = command.invoke(app, [*arguments, "--truth", str(path)], catch_exceptions=False)
+    assert done.exit_code == 0
+    truth = orjson.loads(path.read_bytes())
+    assert truth["counts"]["sent"] == 300
+    assert truth["arguments"]["events"] == 300
+    shown = f"{truth['counts']['accepted']:,} accepted, {truth['counts']['refused']:,} rejected"
+    assert shown in done.stdout
+    few = command.invoke(app, ["simulate", "--users", "1", "--days", "1", "--events", "99999"])
+    assert "no more than that" in few.stdout
+
+
+def test_an_api_that_takes_bad_events_ends_the_command_with_exit_code_4(
+    command: CliRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lax = Flask("lax")
+
+    @lax.post("/v1/events")
+    def post() -> tuple[dict[str, object], int]:
+        events = request.get_json()["events"]
+        return {"accepted": len(events), "rejected": 0, "errors": []}, 202
+
+    path = tmp_path / "truth.json"
+    with serving(lax) as url:
+        monkeypatch.setenv("CINELAKE_API_PORT", url.rpartition(":")[2])
+        arguments = ["simulate", "--users", "10", "--days", "3", "--bad-rate", "0.3"]
+        done = command.invoke(app, [*arguments, "--truth", str(path)])
+    assert isinstance(done.exception, LedgerMismatchError)
+    assert done.exception.exit_code == 4
+    assert not path.exists()
