@@ -33,6 +33,12 @@ from tests.integration.conftest import CommandLine, command_line
 
 USERS, DAYS, SEED, EVENTS = 30, 14, 12, 3_000
 RATES = {"bad_rate": 0.06, "late_rate": 0.06, "duplicate_rate": 0.06}
+ARGUMENTS = (
+    *("--users", str(USERS), "--days", str(DAYS), "--seed", str(SEED)),
+    *("--start", "2026-01-05", "--events", str(EVENTS)),
+    *("--bad-rate", "0.06", "--late-rate", "0.06", "--duplicate-rate", "0.06"),
+)
+FILE_RATINGS = 50
 
 
 @pytest.fixture(scope="module")
@@ -47,22 +53,12 @@ def lakehouse(home: Path) -> Iterator[CommandLine]:
     cinelake = command_line(home)
     try:
         cinelake.run("up")
-        sent = cinelake.run(
-            "simulate",
-            *("--users", str(USERS), "--days", str(DAYS), "--seed", str(SEED)),
-            *("--start", "2026-01-05", "--events", str(EVENTS)),
-            *(part for name, rate in RATES.items() for part in _option(name, rate)),
-            *("--truth", str(home / "truth.json")),
-        )
+        sent = cinelake.run("simulate", *ARGUMENTS, "--truth", str(home / "truth.json"))
         (home / "simulate.txt").write_text(sent.stdout)
         cinelake.run("refresh")
         yield cinelake
     finally:
         cinelake.run("down")
-
-
-def _option(name: str, rate: float) -> tuple[str, str]:
-    return f"--{name.replace('_', '-')}", str(rate)
 
 
 @pytest.fixture(scope="module")
@@ -298,13 +294,14 @@ def test_a_reader_that_has_seen_enough_is_no_error(lakehouse: CommandLine) -> No
         assert "Exception ignored" not in done.stderr
 
 
-def test_events_of_a_file_arrive_and_refused_rows_are_written_down(
-    lakehouse: CommandLine, lake: Settings, tmp_path: Path
+def test_rows_of_a_file_are_accepted_or_written_down_whenever_it_is_sent(
+    lakehouse: CommandLine, tmp_path: Path
 ) -> None:
     path, rejects = tmp_path / "events.csv.gz", tmp_path / "rejects.jsonl"
     lines = ["event_type,occurred_at,user_id,movie_id,properties.rating,properties"]
     lines += [
-        f'rating,2026-02-01T10:00:{n:02}Z,"file, {n}",862,{n % 20 / 2 + 0.5},' for n in range(50)
+        f'rating,2026-02-01T10:00:{n:02}Z,"file, {n}",862,{_rating_of(n)},'
+        for n in range(FILE_RATINGS)
     ]
     lines += [
         "rating,2026-02-01T10:00:00Z,late,862,11,",
@@ -312,7 +309,6 @@ def test_events_of_a_file_arrive_and_refused_rows_are_written_down(
         "rating,yesterday",
     ]
     path.write_bytes(gzip.compress("\n".join(lines).encode()))
-    before = lakehouse.status()["ledger"]
     for _ in range(2):
         done = lakehouse.run("import", "events", str(path), "--rejects", str(rejects))
         assert "53 offered = 51 accepted + 2 refused" in done.stdout
@@ -321,17 +317,10 @@ def test_events_of_a_file_arrive_and_refused_rows_are_written_down(
             (52, "properties.rating: should be less than or equal to 10"),
             (55, "the row has 2 fields where the header has 6"),
         ]
-    lakehouse.run("bronze")
-    lakehouse.run("silver")
-    after = lakehouse.status()["ledger"]
-    assert after["silver"] == before["silver"] + 51
-    assert after["duplicates"] == before["duplicates"] + 51
-    ratings = changes.query(
-        lake, "silver.ratings", "select user_id, rating from t where user_id like 'file, %'"
-    )
-    assert {(row["user_id"], row["rating"]) for row in ratings.to_pylist()} == {
-        (f"file, {n}", n % 20 / 2 + 0.5) for n in range(50)
-    }
+
+
+def _rating_of(number: int) -> float:
+    return number % 20 / 2 + 0.5
 
 
 def test_a_file_that_is_none_ends_with_exit_code_2(lakehouse: CommandLine, tmp_path: Path) -> None:
@@ -345,47 +334,58 @@ def test_a_file_that_is_none_ends_with_exit_code_2(lakehouse: CommandLine, tmp_p
         assert "Traceback" not in done.stderr
 
 
-def test_movielens_tags_become_comments(
-    lakehouse: CommandLine, lake: Settings, real_data: Path | None
+@pytest.fixture(scope="module")
+def known_tags(real_data: Path | None) -> pd.DataFrame:
+    """MovieLens tags whose movie has a TMDB id, straight from the files; none where there are no files."""
+    if real_data is None:
+        return pd.DataFrame({"tag": []})
+    folder = real_data / "ml-latest-small"
+    tags = pd.read_csv(folder / "tags.csv", dtype={"tag": str}, keep_default_na=False)
+    return tags.merge(pd.read_csv(folder / "links.csv").dropna(subset=["tmdbId"]), on="movieId")
+
+
+def test_movielens_tags_are_accepted_as_comments(
+    lakehouse: CommandLine, real_data: Path | None, known_tags: pd.DataFrame
 ) -> None:
     if real_data is None:
         pytest.skip("CINELAKE_DATA names no folder with the real data sets")
-    tags = pd.read_csv(
-        real_data / "ml-latest-small" / "tags.csv", dtype={"tag": str}, keep_default_na=False
-    )
-    links = pd.read_csv(real_data / "ml-latest-small" / "links.csv").dropna(subset=["tmdbId"])
-    known = tags.merge(links, on="movieId")
-    done = lakehouse.run("import", "events", str(real_data / "ml-latest-small" / "tags.csv"))
-    counts = f"{len(tags):,} offered = {len(known):,} accepted + {len(tags) - len(known)} refused"
-    assert counts in done.stdout
-    lakehouse.run("bronze")
-    lakehouse.run("silver")
-    found = changes.query(
-        lake,
-        "silver.events",
-        "select properties from t where event_type = 'comment' and user_id not like 'user-%' and user_id <> 'late'",
-    )
-    texts = Counter(json.loads(row["properties"])["text"] for row in found.to_pylist())
-    assert texts == Counter(known["tag"])
+    path = real_data / "ml-latest-small" / "tags.csv"
+    offered = len(pd.read_csv(path))
+    done = lakehouse.run("import", "events", str(path))
+    refused = offered - len(known_tags)
+    assert f"{offered:,} offered = {len(known_tags):,} accepted + {refused} refused" in done.stdout
 
 
-def test_sending_it_again_adds_nothing_but_evidence(
+def test_simulating_it_again_sends_the_same(
     lakehouse: CommandLine, home: Path, truth: dict[str, Any]
 ) -> None:
-    before = lakehouse.status()["ledger"]
-    again = home / "again.json"
-    lakehouse.run(
-        "simulate",
-        *("--users", str(USERS), "--days", str(DAYS), "--seed", str(SEED)),
-        *("--start", "2026-01-05", "--events", str(EVENTS)),
-        *(part for name, rate in RATES.items() for part in _option(name, rate)),
-        *("--truth", str(again)),
-    )
-    assert json.loads(again.read_text()) == truth
+    lakehouse.run("simulate", *ARGUMENTS, "--truth", str(home / "again.json"))
+    assert json.loads((home / "again.json").read_text()) == truth
+
+
+def test_silver_then_has_each_event_once(
+    lakehouse: CommandLine, lake: Settings, truth: dict[str, Any], known_tags: pd.DataFrame
+) -> None:
+    """Runs last in this file: takes in what the tests before it have sent."""
     lakehouse.run("bronze")
     lakehouse.run("silver")
     counts = truth["counts"]
-    after = lakehouse.status()["ledger"]
-    assert after["bronze"] == before["bronze"] + counts["accepted"]
-    assert after["silver"] == before["silver"]
-    assert after["quarantined"] == before["quarantined"] + counts["quarantined"]
+    of_file = FILE_RATINGS + 1
+    ledger = lakehouse.status()["ledger"]
+    assert ledger["bronze"] == 2 * counts["accepted"] + 2 * of_file + len(known_tags)
+    assert ledger["silver"] == counts["distinct"] + of_file + len(known_tags)
+    assert ledger["duplicates"] == counts["distinct"] + 2 * counts["duplicates"] + of_file
+    assert ledger["quarantined"] == 2 * counts["quarantined"]
+    ratings = changes.query(
+        lake, "silver.ratings", "select user_id, rating from t where user_id like 'file, %'"
+    )
+    assert {(row["user_id"], row["rating"]) for row in ratings.to_pylist()} == {
+        (f"file, {n}", _rating_of(n)) for n in range(FILE_RATINGS)
+    }
+    tags = changes.query(
+        lake,
+        "silver.events",
+        "select properties from t where event_type = 'comment' and properties like '%movielens-tag-%'",
+    )
+    texts = Counter(json.loads(row["properties"])["text"] for row in tags.to_pylist())
+    assert texts == Counter(known_tags["tag"])
