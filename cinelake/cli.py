@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from cinelake import __version__
-from cinelake.commands import backup, demo, keys, sending, stack, stages, tmdb
+from cinelake.commands import backup, demo, files, keys, sending, stack, stages, tmdb
 from cinelake.console import err, out, report_error
 from cinelake.errors import CinelakeError
 from cinelake.log import configure_logging
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 replay_app = typer.Typer(help="Send recorded behaviour through the API.", no_args_is_help=True)
 keys_app = typer.Typer(help="The keys that may send events to the API.", no_args_is_help=True)
+import_app = typer.Typer(help="Bring files in through the API.", no_args_is_help=True)
 catalog_app = typer.Typer(help="The movie catalogue.", no_args_is_help=True)
 
 for command in (stack.up, stack.down, stack.status, stack.serve):
@@ -38,10 +39,13 @@ keys_app.command("revoke")(keys.revoke)
 app.add_typer(backup.backup_app, name="backup", rich_help_panel="Data in")
 app.command(rich_help_panel="Data in")(sending.simulate)
 app.add_typer(replay_app, name="replay", rich_help_panel="Data in")
+app.add_typer(import_app, name="import", rich_help_panel="Data in")
 app.add_typer(catalog_app, name="catalog", rich_help_panel="Data in")
 app.add_typer(tmdb.tmdb_app, name="tmdb", rich_help_panel="Data in")
 replay_app.command("movielens")(sending.replay_movielens)
+import_app.command("events")(files.import_events)
 catalog_app.command("load")(sending.catalog_load)
+app.command(rich_help_panel="Data out")(files.export)
 for command in (
     stages.bronze,
     stages.silver,

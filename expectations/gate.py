@@ -262,7 +262,9 @@ def _observed(result: ExpectationValidationResult) -> str:
         return f"could not be checked: {message}"
     found = result.result
     if "unexpected_count" in found:
-        return f"{found['unexpected_count']:,} of {found['element_count']:,} rows break it"
+        # Of a table without rows PostgreSQL's sums are null.
+        broken, rows = (found[name] or 0 for name in ("unexpected_count", "element_count"))
+        return f"{broken:,} of {rows:,} rows break it"
     missing = found.get("details", {}).get("mismatched", {}).get("missing")
     if missing:
         return f"{', '.join(missing)} missing"

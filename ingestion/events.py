@@ -443,6 +443,7 @@ _REASONS = {
     "extra_forbidden": "is not a field of this event",
     "missing": "is required",
     "model_type": "should be a JSON object",
+    "uuid_type": "should be a string",
 }
 _SET_BY_SERVER = {"received_at", "key_id", "context.ip", "context.user_agent"}
 

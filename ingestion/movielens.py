@@ -1,24 +1,29 @@
-"""Replaying MovieLens: each line of `ratings.csv` becomes a `rating` event, sent through the API.
+"""MovieLens: each line of `ratings.csv` becomes a `rating` event, each line of `tags.csv` a `comment`.
 
 MovieLens: F. Maxwell Harper and Joseph A. Konstan, "The MovieLens Datasets: History and Context", ACM TiiS 5(4),
 2015. Ratings of half a star to five stars are doubled, to be on TMDB's scale to 10.
 """
 
-import csv
 import uuid
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from zlib import crc32
+from typing import Any
+
+import pandas as pd
 
 from cinelake.errors import BadInputError
+from ingestion.batch_files.importing import Event, Mapping, Outcome, import_rows
+from ingestion.batch_files.rows import Refusal, Row, columns_of, count_rows, read_rows
 from ingestion.batches import no_progress
-from ingestion.client import MAX_BATCH, WORKERS, Batch, Event, EventSender
-from ingestion.events import NAMESPACE, iso_utc
+from ingestion.events import NAMESPACE
+from ingestion.sender import EventSender
 
 NO_TMDB_ID = "the movie has no TMDB id in links.csv"
+RATING_COLUMNS = ("userId", "movieId", "rating", "timestamp")
+TAG_COLUMNS = ("userId", "movieId", "tag", "timestamp")
+_LINK_COLUMNS = ("movieId", "tmdbId")
+_ISO = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
 @dataclass(frozen=True)
@@ -51,30 +56,34 @@ def replay(
         progress: Called with the number of lines just finished, refused ones included.
 
     Raises:
-        BadInputError: A file, a column or a value is missing or malformed.
+        BadInputError: A file or a column is missing or malformed.
         ServiceError: The API stayed away.
     """
-    tmdb_ids = read_links(folder / "links.csv")
-    refused: Counter[str] = Counter()
-
-    def refuse(reason: str) -> None:
-        refused[reason] += 1
-        progress(1)
-
     ratings = folder / "ratings.csv"
-    totals = sender.send_all(_batches(read_ratings(ratings, tmdb_ids, refuse)), WORKERS, progress)
-    offered = totals.sent + refused.total()
-    return ReplayResult(
-        offered=offered,
-        accepted=totals.accepted,
-        refused=totals.rejected + refused.total(),
-        refused_reasons=dict(refused + totals.reasons),
-    )
+    require_columns(ratings, RATING_COLUMNS)
+    mapping = ratings_mapping(read_links(folder / "links.csv"))
+    result = import_rows(sender, read_rows(ratings), mapping, progress)
+    return ReplayResult(result.rows, result.accepted, result.refused, dict(result.reasons))
 
 
 def count_ratings(folder: Path) -> int:
     """How many ratings a MovieLens folder holds, for a progress bar."""
-    return sum(1 for _ in _rows(folder / "ratings.csv", ("userId",)))
+    return count_rows(folder / "ratings.csv")
+
+
+def require_columns(path: Path, columns: Sequence[str]) -> None:
+    """Refuse a file that lacks a column.
+
+    Raises:
+        BadInputError: It does, or cannot be read; the message names both.
+    """
+    there = columns_of(path)
+    missing = [column for column in columns if column not in there]
+    if missing:
+        raise BadInputError(
+            f"{path} lacks the column {', '.join(missing)}.",
+            "Use the files as GroupLens ships them.",
+        )
 
 
 def read_links(path: Path) -> dict[str, int]:
@@ -83,93 +92,92 @@ def read_links(path: Path) -> dict[str, int]:
     Raises:
         BadInputError: The file, a column or a value is missing or malformed.
     """
+    require_columns(path, _LINK_COLUMNS)
     links = {}
-    for line, (movie, tmdb_id) in _rows(path, ("movieId", "tmdbId")):
+    for row in read_rows(path):
+        if isinstance(row, Refusal):
+            raise BadInputError(f"{path}, line {row.line}: {row.reason}.")
+        tmdb_id = _text(row.fields.get("tmdbId"))
         if tmdb_id:
             try:
-                links[movie] = int(tmdb_id)
+                links[_text(row.fields.get("movieId"))] = int(tmdb_id)
             except ValueError:
-                raise _bad_value(path, line, "tmdbId", tmdb_id) from None
+                raise BadInputError(
+                    f"{path}, line {row.line} has a tmdbId that is no number: {tmdb_id[:60]!r}."
+                ) from None
     return links
 
 
-def read_ratings(
-    path: Path, tmdb_ids: dict[str, int], refuse: Callable[[str], None]
-) -> Iterator[Event]:
-    """The ratings as events, in the order of the file.
+def ratings_mapping(tmdb_ids: dict[str, int]) -> Mapping:
+    """How rows of `ratings.csv` become events.
 
     Args:
-        path: `ratings.csv`.
         tmdb_ids: TMDB id by MovieLens id.
-        refuse: Called with the reason for each line that cannot be an event.
-
-    Raises:
-        BadInputError: The file, a column or a value is missing or malformed.
     """
-    columns = ("userId", "movieId", "rating", "timestamp")
-    for line, (user, movie, rating, timestamp) in _rows(path, columns):
-        if movie not in tmdb_ids:
-            refuse(NO_TMDB_ID)
-            continue
-        try:
-            value = float(rating) * 2
-        except ValueError:
-            raise _bad_value(path, line, "rating", rating) from None
-        try:
-            occurred_at = iso_utc(datetime.fromtimestamp(int(timestamp), UTC))
-        except (ValueError, OverflowError, OSError):
-            raise _bad_value(path, line, "timestamp", timestamp) from None
-        # Named by MovieLens's own movie id: two of its movies may be one at TMDB, and both ratings count.
-        name = f"movielens:{user}:{movie}:{rating}:{timestamp}"
-        yield {
-            "event_id": str(uuid.uuid5(NAMESPACE, name)),
-            "event_type": "rating",
-            "schema_version": 1,
-            "occurred_at": occurred_at,
-            "user_id": user,
-            "movie_id": tmdb_ids[movie],
-            "properties": {"rating": value},
-        }
+
+    def mapping(rows: Sequence[Row]) -> list[Outcome]:
+        frame = _frame(rows, RATING_COLUMNS, tmdb_ids)
+        frame["value"] = pd.to_numeric(frame["rating"], errors="coerce") * 2
+        return [_rating(line) for line in frame.itertuples(index=False)]
+
+    return mapping
 
 
-def _batches(events: Iterator[Event]) -> Iterator[Batch]:
-    """Full batches in which each user's events keep the order of the file, because a user has one lane."""
-    open_batches: dict[int, list[Event]] = defaultdict(list)
-    for event in events:
-        lane = crc32(event["user_id"].encode()) % WORKERS
-        open_batches[lane].append(event)
-        if len(open_batches[lane]) == MAX_BATCH:
-            yield Batch(open_batches.pop(lane), lane=lane)
-    for lane, batch in open_batches.items():
-        yield Batch(batch, lane=lane)
+def tags_mapping(tmdb_ids: dict[str, int]) -> Mapping:
+    """How rows of `tags.csv` become events: a tag is the text of a comment on its movie.
+
+    Args:
+        tmdb_ids: TMDB id by MovieLens id.
+    """
+
+    def mapping(rows: Sequence[Row]) -> list[Outcome]:
+        frame = _frame(rows, TAG_COLUMNS, tmdb_ids)
+        return [_comment(line) for line in frame.itertuples(index=False)]
+
+    return mapping
 
 
-def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, tuple[str, ...]]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = next(reader, [])
-            missing = [column for column in columns if column not in header]
-            if missing:
-                raise BadInputError(
-                    f"{path} lacks the column {', '.join(missing)}.",
-                    "Use ratings.csv and links.csv as GroupLens ships them.",
-                )
-            places = [header.index(column) for column in columns]
-            for row in reader:
-                if len(row) != len(header):
-                    raise BadInputError(
-                        f"{path}, line {reader.line_num} has not as many fields as the header."
-                    )
-                yield reader.line_num, tuple(row[place] for place in places)
-    except OSError as error:
-        raise BadInputError(
-            f"{path} cannot be read: {error.strerror}",
-            "Name a folder that holds ratings.csv and links.csv, as GroupLens ships them.",
-        ) from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise BadInputError(f"{path} is not CSV in UTF-8: {error}") from error
+def _frame(rows: Sequence[Row], columns: Sequence[str], tmdb_ids: dict[str, int]) -> pd.DataFrame:
+    """The rows as text, with `tmdb_id` (0 where the movie has none) and `occurred_at` (empty where it is no time)."""
+    texts = [[_text(row.fields.get(column)) for column in columns] for row in rows]
+    frame = pd.DataFrame(texts, columns=list(columns), dtype=object)
+    frame["tmdb_id"] = [tmdb_ids.get(movie, 0) for movie in frame["movieId"]]
+    seconds = pd.to_numeric(frame["timestamp"], errors="coerce")
+    moments = pd.to_datetime(seconds, unit="s", utc=True, errors="coerce")
+    frame["occurred_at"] = moments.dt.strftime(_ISO).fillna("")
+    return frame
 
 
-def _bad_value(path: Path, line: int, column: str, value: str) -> BadInputError:
-    return BadInputError(f"{path}, line {line} has a {column} that is no number: {value[:60]!r}.")
+def _rating(line: Any) -> Outcome:
+    if pd.isna(line.value):
+        return "rating: is no number"
+    # Named by MovieLens's own movie id: two of its movies may be one at TMDB, and both ratings count.
+    name = f"movielens:{line.userId}:{line.movieId}:{line.rating}:{line.timestamp}"
+    return _event(line, "rating", name, {"rating": line.value})
+
+
+def _comment(line: Any) -> Outcome:
+    name = f"movielens-tag:{line.userId}:{line.movieId}:{line.tag}:{line.timestamp}"
+    comment = f"movielens-tag-{uuid.uuid5(NAMESPACE, f'comment:{name}')}"
+    return _event(line, "comment", name, {"comment_id": comment, "text": line.tag})
+
+
+def _event(line: Any, event_type: str, name: str, properties: Event) -> Outcome:
+    if not line.tmdb_id:
+        return NO_TMDB_ID
+    if not line.occurred_at:
+        return "timestamp: is no number of seconds since 1970"
+    return {
+        "event_id": str(uuid.uuid5(NAMESPACE, name)),
+        "event_type": event_type,
+        "schema_version": 1,
+        "occurred_at": line.occurred_at,
+        "user_id": line.userId,
+        "movie_id": line.tmdb_id,
+        "properties": properties,
+    }
+
+
+def _text(value: object) -> str:
+    """A value of any kind of file as CSV has it; nothing is an empty text."""
+    return "" if value is None else str(value)

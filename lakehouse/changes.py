@@ -82,7 +82,7 @@ def read_changes(
         if delta is None:
             raise ServiceError(f"{full_name} does not exist.", "Run `cinelake refresh`.")
         reader = delta.load_cdf(starting_version=after + 1, ending_version=upto, columns=wanted)
-        return _without_views(pa.RecordBatchReader.from_stream(reader))
+        return without_views(pa.RecordBatchReader.from_stream(reader))
     except (OSError, ValueError, DeltaError) as error:
         raise ServiceError(
             f"The changes of {full_name} from version {after + 1} to {upto} cannot be read: {error}",
@@ -90,7 +90,7 @@ def read_changes(
         ) from error
 
 
-def _without_views(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
+def without_views(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
     """The same batches with plain text and binary columns: Arrow's functions do not know its view types yet."""
     plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
     fields = [field.with_type(plain.get(field.type, field.type)) for field in reader.schema]

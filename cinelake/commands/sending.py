@@ -2,15 +2,17 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cinelake.console import out, progress_bar
+from cinelake.errors import LedgerMismatchError
 from cinelake.settings import get_settings
 
 if TYPE_CHECKING:
     from ingestion.client import SendTotals
+    from ingestion.simulate import SimulationTruth
 
 
 def simulate(
@@ -20,18 +22,37 @@ def simulate(
     start: Annotated[
         datetime, typer.Option(formats=["%Y-%m-%d"], help="First day, UTC.")
     ] = datetime(2026, 1, 5),
-    bad_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of malformed events.")] = 0.0,
-    late_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of late events.")] = 0.0,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Events a second; without it, as fast as possible."),
+    ] = None,
+    events: Annotated[
+        int | None,
+        typer.Option(min=1, help="Stop after this many events, bad and repeated included."),
+    ] = None,
+    bad_rate: Annotated[
+        float, typer.Option(min=0, max=1, help="Malformed events, for each good one.")
+    ] = 0.0,
+    late_rate: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of events sent one to three days late.")
+    ] = 0.0,
     duplicate_rate: Annotated[
         float, typer.Option(min=0, max=1, help="Share of events sent twice.")
     ] = 0.0,
+    truth_file: Annotated[
+        Path | None,
+        typer.Option("--truth", help="Write what every later stage must find, as JSON."),
+    ] = None,
 ) -> None:
-    """Send the events of simulated visitors to the API."""
+    """Send the events of simulated visitors to the API; the same arguments send the same events."""
+    from itertools import islice
+
     from ingestion.sender import local_sender
-    from ingestion.simulate import send_simulation
+    from ingestion.simulate import SimulationTruth, send_simulation
     from ingestion.simulate import simulate as simulated
 
-    events = simulated(
+    truth = SimulationTruth()
+    stream = simulated(
         users,
         days,
         seed,
@@ -39,10 +60,26 @@ def simulate(
         bad_rate=bad_rate,
         late_rate=late_rate,
         duplicate_rate=duplicate_rate,
+        truth=truth,
     )
-    with progress_bar("simulated events", None) as done:
-        totals = send_simulation(local_sender(get_settings()), events, done)
+    with progress_bar("simulated events", events) as done:
+        totals = send_simulation(local_sender(get_settings()), islice(stream, events), done, rate)
     _show_totals(totals)
+    if events is not None and totals.sent < events:
+        out.print("The visitors did no more than that; simulate more --users or --days.")
+    _require_truth(totals, truth)
+    if truth_file is not None:
+        arguments = {
+            "users": users,
+            "days": days,
+            "seed": seed,
+            "start": f"{start:%Y-%m-%d}",
+            "events": events,
+            "bad_rate": bad_rate,
+            "late_rate": late_rate,
+            "duplicate_rate": duplicate_rate,
+        }
+        _write_truth(truth_file, arguments, truth)
 
 
 def replay_movielens(
@@ -83,3 +120,24 @@ def _show_totals(totals: "SendTotals") -> None:
     out.print(f"{totals.sent:,} sent, {totals.accepted:,} accepted, {totals.rejected:,} rejected")
     for reason, count in totals.reasons.items():
         out.print(f"  {count:,} rejected: {reason}")
+
+
+def _require_truth(totals: "SendTotals", truth: "SimulationTruth") -> None:
+    """Stop here unless the API answered as it must."""
+    if (totals.accepted, totals.rejected) != (truth.accepted, truth.refused):
+        raise LedgerMismatchError(
+            f"The API accepted {totals.accepted:,} and rejected {totals.rejected:,} simulated events;"
+            f" it should have been {truth.accepted:,} and {truth.refused:,}.",
+            "Compare the reasons above with ingestion/simulate/faults.py.",
+        )
+
+
+def _write_truth(path: Path, arguments: dict[str, Any], truth: "SimulationTruth") -> None:
+    import orjson
+
+    from cinelake.whole_file import whole_file
+
+    report = {"arguments": arguments, **truth.report()}
+    with whole_file(path) as file:
+        file.write(orjson.dumps(report, option=orjson.OPT_APPEND_NEWLINE))
+    out.print(f"truth: {path}", highlight=False, soft_wrap=True)

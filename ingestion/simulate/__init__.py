@@ -5,9 +5,9 @@ from ingestion.simulate.stream import (
     DEFAULT_SEED,
     DEFAULT_START,
     SimulatedEvent,
-    SimulationTruth,
     simulate,
 )
+from ingestion.simulate.truth import SimulationTruth
 from ingestion.simulate.visitors import Movie, movie_from
 
 __all__ = [

@@ -53,10 +53,50 @@ DEVICES = (
         "1536x864",
         None,
     ),
+    Device(
+        f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {_CHROME} Safari/537.36 OPR/112.0.0.0",
+        "1440x900",
+        None,
+    ),
+    Device(
+        "Mozilla/5.0 (Linux; Android 13; SAMSUNG SM-S911B) AppleWebKit/537.36 (KHTML, like Gecko)"
+        " SamsungBrowser/25.0 Chrome/121.0.0.0 Mobile Safari/537.36",
+        "360x780",
+        "3.4.1",
+    ),
+    Device(
+        "Mozilla/5.0 (Android 14; Mobile; rv:127.0) Gecko/127.0 Firefox/127.0",
+        "384x832",
+        None,
+    ),
+    Device(
+        f"Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) {_CHROME} Safari/537.36",
+        "1366x768",
+        None,
+    ),
+    Device(
+        f"Mozilla/5.0 (Linux; Android 12; BRAVIA 4K VH2 Build/STT2.221215.001) {_CHROME} Safari/537.36",
+        "3840x2160",
+        "2.8.1",
+    ),
+    Device(
+        "Mozilla/5.0 (Web0S; Linux/SmartTV) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/94.0.4606.128"
+        " Safari/537.36 WebAppManager",
+        "1920x1080",
+        "2.7.5",
+    ),
 )
 
-# (locale, country, time zone)
-PLACES = (
+
+class Place(NamedTuple):
+    """Where a visitor lives."""
+
+    locale: str
+    country: str
+    timezone: str
+
+
+_PLACES = (
     ("en-US", "US", "America/New_York"),
     ("en-GB", "GB", "Europe/London"),
     ("de-DE", "DE", "Europe/Berlin"),
@@ -65,7 +105,12 @@ PLACES = (
     ("ja-JP", "JP", "Asia/Tokyo"),
     ("hi-IN", "IN", "Asia/Kolkata"),
     ("tr-TR", "TR", "Europe/Istanbul"),
+    ("en-US", "US", "America/Los_Angeles"),
+    ("en-AU", "AU", "Australia/Sydney"),
+    ("ko-KR", "KR", "Asia/Seoul"),
+    ("es-MX", "MX", "America/Mexico_City"),
 )
+PLACES = tuple(Place(*place) for place in _PLACES)
 NAMES = (
     "Ada",
     "Björn",
@@ -103,23 +148,35 @@ REPLIES = ("Agreed!", "Not at all.", "Spoiler, please…", "同感です")
 
 ANONYMOUS_SHARE = 0.25
 """Of all visitors, those who never sign in."""
+CONVERT_SHARE = 0.2
+"""Of all visitors, those who come as nobody and sign in one day."""
 NAMES_SESSIONS_SHARE = 0.6
 """Of all visitors, those whose client names its sessions; the others are cut by inactivity."""
+FORGETS_SESSION = 0.01
+"""Of the events of a client that names its sessions, those whose session id is missing all the same."""
 UNKNOWN_MOVIE_SHARE = 0.02
 """Of all movies seen, those that no catalogue holds."""
 FAVOURITE_SHARE = 0.7
 """Of all movies seen, those of a favourite genre."""
+POPULARITY = 1.7
+"""Above 1, the first movies of a catalogue are seen more often than the last."""
 
+SIGN_IN = 0.35
 SEARCH = 0.3
 PLAY = 0.55
-KEEP_WATCHING = 0.8
+TAKE_UP_AGAIN = 0.25
+KEEP_WATCHING = 0.85
+BUFFERED_PROGRESS = 0.04
+"""Of all progress reports, those that a client holds back, so that younger ones overtake them."""
 RATE = 0.5
+RATE_AGAIN = 0.04
 REMOVE_RATING = 0.04
 REACT = 0.25
 WATCHLIST = 0.2
-WATCHLIST_REMOVE = 0.05
+WATCHLIST_REMOVE = 0.08
 COMMENT = 0.12
-COMMENT_EDIT = 0.15
-COMMENT_DELETE = 0.07
+ANSWER = 0.4
+COMMENT_EDIT = 0.03
+COMMENT_DELETE = 0.015
 VOTE = 0.25
 CHANGE_PROFILE = 0.03

@@ -1,11 +1,8 @@
 """The stream that all simulated visitors send together, in the order in which it is sent."""
 
 import heapq
-import random
 import uuid
-from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, NamedTuple
@@ -14,15 +11,21 @@ from cinelake.errors import BadInputError
 from ingestion.chance import chance_of
 from ingestion.events import NAMESPACE, iso_utc
 from ingestion.generated_catalog import generated_movies
-from ingestion.simulate.faults import broken
-from ingestion.simulate.visitors import Movie, Visitor, make_visitors, movie_from
-from ingestion.simulate.visits import Step, Visit, is_unknown
+from ingestion.simulate.faults import Fault, broken
+from ingestion.simulate.rhythm import visit_times
+from ingestion.simulate.truth import SimulationTruth
+from ingestion.simulate.visitors import Movie, make_visitors, movie_from
+from ingestion.simulate.visits import KnownComment, Step, Visit
 
 DEFAULT_START = datetime(2026, 1, 1, tzinfo=UTC)
 DEFAULT_SEED = 2026
+_BEHAVIOUR = 2
+"""Raised whenever the same arguments would make other events than before: then their ids must be others as well."""
 _ONE_DAY = timedelta(days=1)
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 _REMEMBERED_COMMENTS = 500
 _LATE_HOURS = (25, 72)
+_LONGEST_DELAY = timedelta(hours=_LATE_HOURS[1])
 _DUPLICATE_MINUTES = (0, 180)
 
 
@@ -33,57 +36,11 @@ class SimulatedEvent(NamedTuple):
     event: dict[str, Any]
 
 
-@dataclass
-class SimulationTruth:
-    """What a simulation has sent so far: what every later stage must find again.
+class _Sent(NamedTuple):
+    """An event that waits to be sent, and why; it is counted when it is sent, and not before."""
 
-    Args:
-        sent: Events in all: `distinct + bad + duplicates`.
-        distinct: Good events, each counted once.
-        bad: Events that must be refused.
-        duplicates: Good events sent once more.
-        late: Good events sent more than a day after events that happened after them.
-        unknown_movies: Good events about a movie that no catalogue holds.
-        ratings: Pairs of user and movie that were ever rated.
-        by_type: Good events by type, each counted once.
-        users: Users with at least one good event.
-    """
-
-    sent: int = 0
-    distinct: int = 0
-    bad: int = 0
-    duplicates: int = 0
-    late: int = 0
-    unknown_movies: int = 0
-    by_type: Counter[str] = field(default_factory=Counter)
-    user_ids: set[str] = field(default_factory=set, repr=False)
-    rated: set[tuple[str, int]] = field(default_factory=set, repr=False)
-
-    @property
-    def ratings(self) -> int:
-        """Pairs of user and movie that were ever rated."""
-        return len(self.rated)
-
-    @property
-    def users(self) -> int:
-        """Users with at least one good event."""
-        return len(self.user_ids)
-
-    def add_good(self, event: dict[str, Any]) -> None:
-        """Count a good event that was not sent before."""
-        self.distinct += 1
-        self.by_type[event["event_type"]] += 1
-        self.unknown_movies += is_unknown(event.get("movie_id", 0))
-        if "user_id" in event:
-            self.user_ids.add(event["user_id"])
-        if event["event_type"] == "rating":
-            self.rated.add((event["user_id"], event["movie_id"]))
-
-
-class _Kind(NamedTuple):
-    """Why an event is in the stream; it is counted when it is sent, and not before."""
-
-    is_bad: bool = False
+    event: SimulatedEvent
+    fault: Fault | None = None
     is_duplicate: bool = False
     is_late: bool = False
 
@@ -109,12 +66,14 @@ def simulate(
         start: The first moment of the first day; all days must be over.
         movies: The catalogue they watch. Default: the generated one.
         bad_rate: Bad events for each good one, 0 to 1.
-        late_rate: Share of the good events that are sent one to three days late.
+        late_rate: Share of the good events that are sent one to three days late: after events of days that
+            followed, as far as such days are simulated.
         duplicate_rate: Share of the good events that are sent twice.
-        truth: Counts what is sent, as it is sent.
+        truth: Counts what is sent, as it is sent: who takes the first few events alone finds those alone.
 
     Returns:
-        The events in the order to send them.
+        The events in the order to send them. Good ones are in the order in which they occurred, but for late ones
+        and for progress reports that a client held back.
 
     Raises:
         BadInputError: An argument is out of range, or the days are not over yet.
@@ -125,9 +84,9 @@ def simulate(
     # The ids must differ whenever the events may.
     catalogue = _name_of(movies)
     rates = (bad_rate, late_rate, duplicate_rate)
-    run = f"simulate:{seed}:{users}:{days}:{iso_utc(start)}:{rates}:{catalogue}"
+    run = f"simulate:{_BEHAVIOUR}:{seed}:{users}:{days}:{iso_utc(start)}:{rates}:{catalogue}"
     steps = _days(users, days, seed, start, movies)
-    return _Stream(run, rates, truth or SimulationTruth()).events(steps)
+    return _Stream(run, rates, truth).events(steps)
 
 
 def _check(
@@ -165,45 +124,36 @@ def _days(
 ) -> Iterator[tuple[datetime, list[Step]]]:
     """The end of each day, and all steps of the visits that began on it."""
     visitors = make_visitors(users, seed, movies)
-    comments: deque[tuple[str, int]] = deque(maxlen=_REMEMBERED_COMMENTS)
+    comments: list[KnownComment] = []
     end = start + days * _ONE_DAY
     for number in range(days):
         day = start + number * _ONE_DAY
-        known = list(comments)
+        written: list[KnownComment] = []
         steps: list[Step] = []
         for visitor in visitors:
             chance = chance_of("visit", seed, visitor.number, number)
-            for visit in _visits(visitor, movies, known, day, chance):
+            for at in visit_times(visitor.visits_a_day, visitor.place.timezone, day, chance):
+                visit = Visit(visitor, movies, comments, at, chance)
                 steps += [step for step in visit.steps() if step.at < end]
-                # Others see a comment from the next day on, so that no vote comes before it.
-                comments.extend(visit.new_comments)
+                written += visit.new_comments
         yield day + _ONE_DAY, steps
-
-
-def _visits(
-    visitor: Visitor,
-    movies: Sequence[Movie],
-    comments: Sequence[tuple[str, int]],
-    day: datetime,
-    chance: random.Random,
-) -> Iterator[Visit]:
-    whole, part = divmod(visitor.visits_a_day, 1)
-    for _ in range(int(whole) + (chance.random() < part)):
-        hour = min(max(chance.gauss(18, 4), 0), 23.5)
-        yield Visit(visitor, movies, comments, day + timedelta(hours=hour), chance)
+        # Others see a comment from the next day on; some of them were written after midnight.
+        comments = sorted(comments + written)[-_REMEMBERED_COMMENTS:]
 
 
 class _Stream:
     """Puts steps into the order of sending, gives them their ids, and adds what goes wrong on the way."""
 
-    def __init__(self, run: str, rates: tuple[float, float, float], truth: SimulationTruth) -> None:
+    def __init__(
+        self, run: str, rates: tuple[float, float, float], truth: SimulationTruth | None
+    ) -> None:
         self._run = run
         self._bad_rate, self._late_rate, self._duplicate_rate = rates
         self._truth = truth
         self._chance = chance_of(run)
         self._counter = count()
         self._turns = count()
-        self._queue: list[tuple[datetime, int, SimulatedEvent, _Kind]] = []
+        self._queue: list[tuple[datetime, int, _Sent]] = []
 
     def events(self, days: Iterator[tuple[datetime, list[Step]]]) -> Iterator[SimulatedEvent]:
         """The events in the order of sending; what no later day can precede is sent and forgotten."""
@@ -211,36 +161,45 @@ class _Stream:
             for step in steps:
                 self._add(step)
             yield from self._send_until(end_of_day)
-        yield from self._send_until(datetime.max.replace(tzinfo=UTC))
+            if self._truth is not None:
+                self._truth.settle(end_of_day - _LONGEST_DELAY)
+        yield from self._send_until(_END_OF_TIME)
 
     def _add(self, step: Step) -> None:
         event = {"event_id": self._new_id(), "occurred_at": iso_utc(step.at), **step.event}
+        at = step.at + step.held_back
         is_late = self._happens(self._late_rate)
-        at = step.at + timedelta(hours=self._chance.uniform(*_LATE_HOURS)) * is_late
-        self._push(at, SimulatedEvent(step.user_agent, event), _Kind(is_late=is_late))
+        if is_late:
+            at = step.at + timedelta(hours=self._chance.uniform(*_LATE_HOURS))
+        self._push(at, _Sent(SimulatedEvent(step.user_agent, event), is_late=is_late))
         if self._happens(self._duplicate_rate):
             again = at + timedelta(minutes=self._chance.uniform(*_DUPLICATE_MINUTES))
-            self._push(again, SimulatedEvent(step.user_agent, event), _Kind(is_duplicate=True))
+            self._push(again, _Sent(SimulatedEvent(step.user_agent, event), is_duplicate=True))
         if self._happens(self._bad_rate):
-            bad = broken({**event, "event_id": self._new_id()}, self._chance)
-            self._push(at, SimulatedEvent(step.user_agent, bad), _Kind(is_bad=True))
+            fault, bad = broken({**event, "event_id": self._new_id()}, self._chance)
+            self._push(at, _Sent(SimulatedEvent(step.user_agent, bad), fault))
 
     def _send_until(self, moment: datetime) -> Iterator[SimulatedEvent]:
         while self._queue and self._queue[0][0] < moment:
-            _, _, sent, kind = heapq.heappop(self._queue)
-            self._truth.sent += 1
-            self._truth.late += kind.is_late
-            self._truth.bad += kind.is_bad
-            self._truth.duplicates += kind.is_duplicate
-            if not kind.is_bad and not kind.is_duplicate:
-                self._truth.add_good(sent.event)
-            yield sent
+            _, _, sent = heapq.heappop(self._queue)
+            if self._truth is not None:
+                _count(self._truth, sent)
+            yield sent.event
 
-    def _push(self, at: datetime, event: SimulatedEvent, kind: _Kind) -> None:
-        heapq.heappush(self._queue, (at, next(self._turns), event, kind))
+    def _push(self, at: datetime, sent: _Sent) -> None:
+        heapq.heappush(self._queue, (at, next(self._turns), sent))
 
     def _happens(self, rate: float) -> bool:
         return self._chance.random() < rate
 
     def _new_id(self) -> str:
         return str(uuid.uuid5(NAMESPACE, f"{self._run}:{next(self._counter)}"))
+
+
+def _count(truth: SimulationTruth, sent: _Sent) -> None:
+    if sent.fault:
+        truth.add_bad(sent.fault)
+    elif sent.is_duplicate:
+        truth.add_duplicate()
+    else:
+        truth.add_good(sent.event.event, is_late=sent.is_late)

@@ -1,14 +1,24 @@
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from recording_publisher import KEY, KnownKeys, RecordingPublisher, serving
 
 from cinelake.errors import BadInputError
 from ingestion.api.app import create_app
+from ingestion.batch_files.importing import Mapping
+from ingestion.batch_files.rows import Row, read_rows
 from ingestion.client import EventSender
 from ingestion.events import validate_event
-from ingestion.movielens import NO_TMDB_ID, count_ratings, read_links, read_ratings, replay
+from ingestion.movielens import (
+    NO_TMDB_ID,
+    count_ratings,
+    ratings_mapping,
+    read_links,
+    replay,
+    tags_mapping,
+)
 from ingestion.topics import USER_LOGS
 
 LINKS = "movieId,imdbId,tmdbId\n1,0114709,862\n2,0113497,8844\n3,0113228,\n4,0,862\n"
@@ -25,10 +35,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def events_of(folder: Path) -> tuple[list[dict[str, object]], list[str]]:
-    refused: list[str] = []
-    links = read_links(folder / "links.csv")
-    return list(read_ratings(folder / "ratings.csv", links, refused.append)), refused
+def events_of(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    mapping = ratings_mapping(read_links(folder / "links.csv"))
+    return sorted_out(mapping, folder / "ratings.csv")
+
+
+def sorted_out(mapping: Mapping, path: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    outcomes = mapping([row for row in read_rows(path) if isinstance(row, Row)])
+    events = [outcome for outcome in outcomes if isinstance(outcome, dict)]
+    return events, [outcome for outcome in outcomes if isinstance(outcome, str)]
 
 
 def test_a_rating_is_doubled_timed_and_named_by_its_tmdb_id(folder: Path) -> None:
@@ -117,16 +132,48 @@ def test_a_missing_column_is_named(folder: Path, name: str, column: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("line", "place"),
+    ("line", "reason"),
     [
-        ("1,1,four,964982703", "line 7.*rating"),
-        ("1,1,4.0,noon", "line 7.*timestamp"),
-        ("1,1,4.0,99999999999999999", "line 7.*timestamp"),
-        ("1,1,4.0", "line 7.*fields"),
+        ("1,1,four,964982703", "rating: is no number"),
+        ("1,1,,964982703", "rating: is no number"),
+        ("1,1,inf,964982703", "properties.rating: is not a finite number"),
+        ("1,1,4.0,noon", "timestamp: is no number of seconds since 1970"),
+        ("1,1,4.0,99999999999999999", "timestamp: is no number of seconds since 1970"),
+        ("1,1,4.0,-1", "occurred_at: should be a time from 1970 to 9999"),
+        ("1,1,4.0", "the row has 3 fields where the header has 4"),
+        (",1,4.0,964982703", "user_id: should have at least 1 character"),
     ],
 )
-def test_a_malformed_line_is_named(folder: Path, line: str, place: str) -> None:
+def test_a_malformed_line_is_refused_and_the_others_are_sent(
+    folder: Path, api: str, publisher: RecordingPublisher, line: str, reason: str
+) -> None:
     with (folder / "ratings.csv").open("a") as file:
-        file.write(line + "\n")
-    with pytest.raises(BadInputError, match=place):
-        events_of(folder)
+        file.write(f"{line}\n1,1,4.5,964982799\n")
+    result = replay(EventSender(api, api_key=KEY), folder)
+    assert (result.offered, result.accepted, result.refused) == (7, 5, 2)
+    assert result.refused_reasons == {NO_TMDB_ID: 1, reason: 1}
+    assert len(publisher.values(USER_LOGS)) == 5
+
+
+def test_a_link_that_is_no_number_is_named(folder: Path) -> None:
+    with (folder / "links.csv").open("a") as file:
+        file.write("9,0113228,x\n")
+    with pytest.raises(BadInputError, match=r"links\.csv, line 6.*tmdbId"):
+        replay("http://127.0.0.1:9", folder)
+
+
+def test_a_tag_is_a_comment_whose_ids_follow_from_its_content(folder: Path) -> None:
+    (folder / "tags.csv").write_text(
+        "userId,movieId,tag,timestamp\n2,1,Highly “quotable”,1445714996\n2,1,funny,1445714994\n2,3,x,1\n"
+    )
+    mapping = tags_mapping(read_links(folder / "links.csv"))
+    events, refused = sorted_out(mapping, folder / "tags.csv")
+    assert refused == [NO_TMDB_ID]
+    first = events[0]
+    assert (first["event_type"], first["user_id"], first["movie_id"]) == ("comment", "2", 862)
+    assert first["properties"]["text"] == "Highly “quotable”"
+    assert first["occurred_at"] == "2015-10-24T19:29:56.000000Z"
+    assert len({event["properties"]["comment_id"] for event in events}) == 2
+    assert sorted_out(mapping, folder / "tags.csv")[0] == events
+    for event in events:
+        validate_event(event)

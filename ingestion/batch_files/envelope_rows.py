@@ -1,0 +1,112 @@
+"""The format `events`: columns are the fields of the event envelope, with dotted names for the nested ones.
+
+So `context.locale` and `properties.rating` are columns, and `properties` or `context` may also be a column of its own
+that holds a JSON object; where both name one property, the dotted column wins.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from cinelake.errors import BadInputError
+from ingestion.batch_files.importing import Event, Outcome
+from ingestion.batch_files.rows import Row
+from ingestion.events import Context, Envelope, iso_utc
+
+NESTED = ("context", "properties")
+NUMBERS: dict[str, type[int] | type[float]] = {
+    "schema_version": int,
+    "movie_id": int,
+    "properties.rating": float,
+    "properties.position_seconds": float,
+    "properties.birth_year": int,
+}
+"""Fields that the contract has as numbers; CSV writes every field as text."""
+_WHOLE = re.compile(r"-?\d{1,18}", re.ASCII)
+_DECIMAL = re.compile(r"-?\d{1,18}(\.\d{1,18})?([eE][+-]?\d{1,3})?", re.ASCII)
+
+
+def check_columns(path: Path, columns: Sequence[str]) -> None:
+    """Refuse a file with columns that no event has.
+
+    Raises:
+        BadInputError: It has one; the message names it.
+    """
+    known = {*Envelope.model_fields, *(f"context.{name}" for name in Context.model_fields)}
+    unknown = [name for name in columns if name not in known and not name.startswith("properties.")]
+    if unknown:
+        raise BadInputError(
+            f"{path} has columns that no event has: {', '.join(unknown)}.",
+            f"Known are {', '.join(sorted(known))} and properties.<name>; the API sets the time of receipt,"
+            " the address and the user agent itself.",
+        )
+
+
+def events_from_rows(rows: Sequence[Row], *, empty_is_absent: bool = False) -> list[Outcome]:
+    """Map rows of fields to events, a row an event.
+
+    Args:
+        rows: Their values may be text, as in CSV.
+        empty_is_absent: Whether an empty text is a field that is not there, as in CSV.
+
+    Returns:
+        In the same order, an event or the reason why the row is none.
+    """
+    if not empty_is_absent:
+        return [_event(row.fields) for row in rows]
+    return [_event({k: v for k, v in row.fields.items() if v != ""}) for row in rows]
+
+
+def _event(fields: dict[str, Any]) -> Outcome:
+    event: Event = {}
+    for name in NESTED:
+        value = fields.get(name)
+        if isinstance(value, str):
+            try:
+                event[name] = orjson.loads(value)
+            except orjson.JSONDecodeError as error:
+                return f"{name}: is not JSON: {error}"
+        elif value is not None:
+            event[name] = _plain(value)
+    for name, value in fields.items():
+        if name not in NESTED:
+            top, _, below = name.partition(".")
+            plain = _number(name, value) if isinstance(value, str) else _plain(value)
+            if not below:
+                event[top] = plain
+            elif isinstance(inner := event.setdefault(top, {}), dict):
+                inner[below] = plain
+            else:
+                return f"{top}: should be a JSON object"
+    return event
+
+
+def _number(name: str, text: str) -> Any:
+    """The number that a field should be; text that is none is left for the contract to refuse."""
+    wanted = NUMBERS.get(name)
+    if wanted is int and _WHOLE.fullmatch(text):
+        return int(text)
+    if wanted is float and _DECIMAL.fullmatch(text):
+        return float(text)
+    return text
+
+
+def _plain(value: Any) -> Any:
+    """A value of Parquet as JSON has it; what has no such form is left for the contract to refuse."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return iso_utc(value)
+    if isinstance(value, date | UUID):
+        return str(value)
+    if isinstance(value, Decimal) and value.is_finite():
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value

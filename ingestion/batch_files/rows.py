@@ -1,0 +1,243 @@
+"""Reading CSV, Parquet and JSON lines, each also gzipped, row by row: a row that cannot be read does not end the file.
+
+CSV is read with Python's own reader and not with pandas, which fills up a row that lacks fields and loses count of
+the lines, and a bad row must be named by its line.
+"""
+
+import csv
+import gzip
+import io
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import copyfileobj
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cinelake.errors import BadInputError
+
+if TYPE_CHECKING:
+    from _csv import Reader as CsvReader
+
+MAX_LINE_BYTES = 1024 * 1024
+"""A longer line of JSON cannot be an event: the API takes no larger body."""
+_PARQUET_ROWS = 10_000
+_NOT_UTF8 = "the row is not UTF-8"
+_DAMAGE = (OSError, EOFError, zlib.error, UnicodeError, pa.ArrowException)
+_SUFFIXES = ".csv, .parquet, .jsonl and .ndjson, each also with .gz"
+
+
+class Row(NamedTuple):
+    """One row of a file.
+
+    Args:
+        line: The line on which it begins, or in Parquet its number; from 1.
+        fields: Its values by column: text in CSV, any value of JSON or Parquet otherwise.
+    """
+
+    line: int
+    fields: dict[str, Any]
+
+
+class Refusal(NamedTuple):
+    """One row that is no event.
+
+    Args:
+        line: As in `Row`.
+        reason: What is wrong with it.
+        original: What of it could be read.
+    """
+
+    line: int
+    reason: str
+    original: Any
+
+
+Rows = Iterator[Row | Refusal]
+
+
+def read_rows(path: Path) -> Rows:
+    """The rows of a file, in its order; memory holds a few thousand.
+
+    Args:
+        path: Its name tells what it is.
+
+    Raises:
+        BadInputError: The file cannot be read, or cannot be read any further.
+    """
+    read = _reader_of(path)
+    line = 0
+    try:
+        with _opened(path) as file:
+            for row in read(path, file):
+                line = row.line
+                yield row
+    except _DAMAGE as error:
+        raise _unreadable(path, line, error) from error
+
+
+def count_rows(path: Path) -> int:
+    """How many rows `read_rows` gives."""
+    if _reader_of(path) is _read_parquet:
+        try:
+            with _opened(path) as file:
+                return int(pq.ParquetFile(file).metadata.num_rows)
+        except _DAMAGE as error:
+            raise _unreadable(path, 0, error) from error
+    return sum(1 for _ in read_rows(path))
+
+
+def is_csv(path: Path) -> bool:
+    """Whether the file is CSV, whose fields are all text and never null."""
+    return _reader_of(path) is _read_csv
+
+
+def columns_of(path: Path) -> list[str]:
+    """The columns of a file: of the header or the schema; in JSON lines, of the first object.
+
+    Raises:
+        BadInputError: The file cannot be read, or has no columns.
+    """
+    read = _reader_of(path)
+    columns: list[str] = []
+    if read is _read_json_lines:
+        objects = (row for row in read_rows(path) if isinstance(row, Row))
+        columns = list(next(objects, Row(0, {})).fields)
+    else:
+        try:
+            with _opened(path) as file:
+                if read is _read_csv:
+                    columns = next(_csv_reader(file), [])
+                else:
+                    columns = list(pq.read_schema(file).names)
+        except (*_DAMAGE, csv.Error) as error:
+            raise _unreadable(path, 0, error) from error
+    if not columns:
+        raise BadInputError(f"{path} has no columns.", "The first line of CSV names them.")
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        raise BadInputError(f"{path} has the column {', '.join(twice)} twice.")
+    return columns
+
+
+def _unreadable(path: Path, line: int, error: Exception) -> BadInputError:
+    where = f"{path} is damaged after line {line}" if line else f"{path} cannot be read"
+    return BadInputError(f"{where}: {getattr(error, 'strerror', None) or error}")
+
+
+def _reader_of(path: Path) -> Callable[[Path, BinaryIO], Rows]:
+    name = path.name.lower().removesuffix(".gz")
+    reader = _READERS.get(name[name.rfind(".") :])
+    if reader is None:
+        raise BadInputError(
+            f"{path} has a name that does not tell what it is.", f"Cinelake reads {_SUFFIXES}."
+        )
+    return reader
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    if not path.name.lower().endswith(".gz"):
+        with path.open("rb") as file:
+            yield file
+    elif _reader_of(path) is _read_parquet:
+        # Parquet is read from its end.
+        with gzip.open(path) as packed, tempfile.TemporaryFile() as unpacked:
+            copyfileobj(cast(IO[bytes], packed), unpacked)
+            yield cast(BinaryIO, unpacked)
+    else:
+        with gzip.open(path) as packed:
+            yield cast(BinaryIO, packed)
+
+
+def _csv_reader(file: BinaryIO) -> "CsvReader":
+    # Bytes that are no UTF-8 become lone surrogates, so that they cost their row and not the file.
+    text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
+    return csv.reader(text, strict=True)
+
+
+def _read_csv(path: Path, file: BinaryIO) -> Rows:
+    reader = _csv_reader(file)
+    header = next(reader, [])
+    while True:
+        line = reader.line_num + 1
+        try:
+            values = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield Refusal(line, f"the row is not CSV: {error}", None)
+            continue
+        if not values:
+            continue
+        if any(not value.isascii() and _is_broken(value) for value in values):
+            yield Refusal(line, _NOT_UTF8, values)
+        elif len(values) != len(header):
+            reason = f"the row has {len(values)} fields where the header has {len(header)}"
+            yield Refusal(line, reason, values)
+        else:
+            yield Row(line, dict(zip(header, values, strict=True)))
+
+
+def _is_broken(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _read_json_lines(path: Path, file: BinaryIO) -> Rows:
+    line = 0
+    while text := file.readline(MAX_LINE_BYTES + 1):
+        line += 1
+        if len(text) > MAX_LINE_BYTES and not text.endswith(b"\n"):
+            _skip_line(file)
+            yield Refusal(line, f"the line is longer than {MAX_LINE_BYTES} bytes", None)
+            continue
+        if line == 1:
+            text = text.removeprefix(b"\xef\xbb\xbf")
+        if not text.strip():
+            continue
+        try:
+            fields = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            yield Refusal(line, f"the line is not JSON: {error}", text.decode(errors="replace"))
+            continue
+        if isinstance(fields, dict):
+            yield Row(line, fields)
+        else:
+            yield Refusal(line, "the line is not a JSON object", fields)
+
+
+def _skip_line(file: BinaryIO) -> None:
+    while (text := file.readline(MAX_LINE_BYTES)) and not text.endswith(b"\n"):
+        pass
+
+
+def _read_parquet(path: Path, file: BinaryIO) -> Rows:
+    number = 0
+    for batch in pq.ParquetFile(file).iter_batches(batch_size=_PARQUET_ROWS):
+        for fields in batch.to_pylist(maps_as_pydicts="strict"):
+            number += 1
+            yield Row(number, _without_nulls(fields))
+
+
+def _without_nulls(value: Any) -> Any:
+    """A field that Parquet has as null was not there: its schema has every field in every row."""
+    if isinstance(value, dict):
+        return {k: _without_nulls(item) for k, item in value.items() if item is not None}
+    return value
+
+
+_READERS: dict[str, Callable[[Path, BinaryIO], Rows]] = {
+    ".csv": _read_csv,
+    ".parquet": _read_parquet,
+    ".jsonl": _read_json_lines,
+    ".ndjson": _read_json_lines,
+}

@@ -1,0 +1,428 @@
+import csv
+import gzip
+import io
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, get_args
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from events_by_type import event_of
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from recording_publisher import KEY, KnownKeys, RecordingPublisher, serving
+
+from cinelake.errors import BadInputError, ServiceError
+from ingestion.api.app import create_app
+from ingestion.api.reading import MAX_BODY_BYTES
+from ingestion.batch_files import importing
+from ingestion.batch_files.envelope_rows import NUMBERS, events_from_rows
+from ingestion.batch_files.formats import choose, mapping_for
+from ingestion.batch_files.importing import MAX_BATCH_BYTES, ImportResult, import_rows
+from ingestion.batch_files.journal import Job, Journal
+from ingestion.batch_files.rows import Refusal, Row, columns_of, count_rows, read_rows
+from ingestion.client import EventSender
+from ingestion.events import EVENT_TYPES, Properties
+from ingestion.topics import USER_LOGS
+
+AT = "2026-01-01T12:00:00Z"
+
+
+@pytest.fixture
+def publisher() -> RecordingPublisher:
+    return RecordingPublisher()
+
+
+@pytest.fixture
+def api(publisher: RecordingPublisher) -> Iterator[str]:
+    with serving(create_app(publisher=publisher, keys=KnownKeys())) as url:
+        yield url
+
+
+def search(number: int, **fields: Any) -> dict[str, Any]:
+    return {
+        "event_type": "search",
+        "occurred_at": AT,
+        "user_id": f"user-{number % 7}",
+        "properties": {"query": f"q{number}"},
+    } | fields
+
+
+def write_lines(path: Path, rows: list[Any]) -> Path:
+    data = b"".join(orjson.dumps(row) + b"\n" for row in rows)
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+def run(api: str, path: Path, format_name: str | None = None, **options: Any) -> ImportResult:
+    name = choose(path, format_name)
+    return import_rows(
+        EventSender(api, api_key=KEY), read_rows(path), mapping_for(path, name), **options
+    )
+
+
+# --- Reading ------------------------------------------------------------------------------------------------
+
+cell = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(table=st.lists(st.tuples(cell, cell, cell), max_size=8), packed=st.booleans())
+def test_csv_is_read_as_it_was_written_and_each_row_has_its_line(
+    tmp_path: Path, table: list[tuple[str, str, str]], packed: bool
+) -> None:
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, quoting=csv.QUOTE_ALL)
+    writer.writerow(["a", "b", "c"])
+    lines = []
+    for row in table:
+        lines.append(len(_physical_lines(out.getvalue())) + 1)
+        writer.writerow(row)
+    path = tmp_path / ("x.csv.gz" if packed else "x.csv")
+    data = out.getvalue().encode()
+    path.write_bytes(gzip.compress(data) if packed else data)
+    rows = list(read_rows(path))
+    assert [tuple(row.fields.values()) for row in rows] == table  # type: ignore[union-attr]
+    assert [row.line for row in rows] == lines
+
+
+def _physical_lines(text: str) -> list[str]:
+    return io.StringIO(text, newline="").readlines()
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    data=st.binary(max_size=300), suffix=st.sampled_from([".csv", ".jsonl", ".parquet", ".csv.gz"])
+)
+def test_no_bytes_make_the_reader_crash(tmp_path: Path, data: bytes, suffix: str) -> None:
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(data)
+    try:
+        rows = list(read_rows(path))
+        columns_of(path)
+    except BadInputError:
+        return
+    assert all(row.line >= 1 for row in rows)
+
+
+def test_a_bad_row_is_named_by_its_line_and_does_not_end_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(
+        b'\xef\xbb\xbfa,b\n1,"two\nlines"\n3\n\n5,6,7\n\xff,8\n9,"x"y\n10,caf\xc3\xa9\n11,"never closed\n12,13\n'
+    )
+    rows = list(read_rows(path))
+    assert [row.line for row in rows] == [2, 4, 6, 7, 8, 9, 10]
+    assert [row.fields for row in rows if isinstance(row, Row)] == [
+        {"a": "1", "b": "two\nlines"},
+        {"a": "10", "b": "café"},
+    ]
+    reasons = [row.reason for row in rows if isinstance(row, Refusal)]
+    assert reasons[:3] == [
+        "the row has 1 fields where the header has 2",
+        "the row has 3 fields where the header has 2",
+        "the row is not UTF-8",
+    ]
+    assert all(reason.startswith("the row is not CSV") for reason in reasons[3:])
+
+
+def test_a_line_of_json_that_is_no_object_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    long = b'{"a": "' + b"x" * (1024 * 1024) + b'"}'
+    path.write_bytes(b'\xef\xbb\xbf{"a": 1}\n\n[1]\nnull\n{"a": \n' + long + b'\n{"a": 2}')
+    rows = list(read_rows(path))
+    assert [row.line for row in rows] == [1, 3, 4, 5, 6, 7]
+    assert [row.fields for row in rows if isinstance(row, Row)] == [{"a": 1}, {"a": 2}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("x.txt", b"a\n1\n", "does not tell"),
+        ("x.csv", b"", "no columns"),
+        ("x.jsonl", b"", "no columns"),
+        ("x.csv", b"a,b,a\n", "a twice"),
+        ("x.parquet", b"PAR1 not really", "cannot be read"),
+        ("x.parquet.gz", b"not gzip", "cannot be read"),
+        ("x.csv.gz", b"not gzip", "cannot be read"),
+        ("x.csv", b"colour,size\nred,1\n", "no known format: colour, size"),
+    ],
+)
+def test_a_file_of_which_nothing_can_be_read_is_an_error(
+    tmp_path: Path, name: str, content: bytes, problem: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(BadInputError, match=problem):
+        choose(path)
+
+
+def test_a_file_cut_short_is_an_error_that_names_the_last_line(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv.gz"
+    whole = gzip.compress(b"a\n" + b"".join(f"{n * 7919 % 9973}\n".encode() for n in range(50_000)))
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BadInputError, match=r"damaged after line \d{4}"):
+        list(read_rows(path))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"nowhere\.csv"):
+        choose(tmp_path / "nowhere.csv")
+
+
+# --- Events -------------------------------------------------------------------------------------------------
+
+
+def test_every_number_of_the_contract_is_read_as_one_from_csv() -> None:
+    numeric = set()
+    for model in Properties.__subclasses__():
+        for name, field in model.model_fields.items():
+            kinds = {field.annotation, *get_args(field.annotation)}
+            kinds |= {arg for kind in kinds for arg in get_args(kind)}
+            if kinds & {int, float}:
+                numeric.add(f"properties.{name}")
+    assert numeric <= set(NUMBERS)
+    assert {"movie_id", "schema_version"} <= set(NUMBERS)
+
+
+def flat(event: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name if not isinstance(value, dict) else f"{name}.{below}": (
+            item if isinstance(value, dict) else value
+        )
+        for name, value in event.items()
+        for below, item in (value.items() if isinstance(value, dict) else [("", value)])
+    }
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet", ".jsonl.gz"])
+@pytest.mark.parametrize("nested", [True, False])
+def test_each_type_of_event_arrives_the_same_from_each_kind_of_file(
+    tmp_path: Path, api: str, publisher: RecordingPublisher, suffix: str, nested: bool
+) -> None:
+    events = [
+        event_of(kind, event_id=f"00000000-0000-4000-8000-{number:012}")
+        for number, kind in enumerate(EVENT_TYPES)
+    ]
+    rows = events if nested else [flat(event) for event in events]
+    path = tmp_path / f"events{suffix}"
+    if suffix == ".jsonl.gz":
+        write_lines(path, rows)
+    else:
+        _write_table(path, rows)
+    result = run(api, path)
+    assert (result.rows, result.accepted, result.reasons) == (len(events), len(events), {})
+    arrived = {value["event_id"]: value for value in publisher.values(USER_LOGS)}
+    for event in events:
+        value = arrived[event["event_id"]]
+        for name in ("event_type", "user_id", "anonymous_id", "session_id", "movie_id"):
+            assert value[name] == event[name]
+        assert value["occurred_at"] == "2026-01-01T12:00:00.000000Z"
+        assert (value["properties"] or {}) == event["properties"]
+        assert event["context"].items() <= value["context"].items()
+
+
+def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    if path.suffix == ".parquet":
+        # `properties` has another shape in each row, so that its struct has every field in every row.
+        pq.write_table(pa.Table.from_pylist([{n: row.get(n) for n in names} for row in rows]), path)
+        return
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, names, restval="")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({n: json.dumps(v) if isinstance(v, dict) else v for n, v in row.items()})
+    data = out.getvalue().encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+
+
+def test_typed_values_of_parquet_become_what_json_has() -> None:
+    fields = {
+        "event_type": "rating",
+        "occurred_at": datetime(2026, 1, 1, 12, tzinfo=UTC),
+        "movie_id": Decimal(862),
+        "properties": '{"rating": 7.5, "source": "tv"}',
+        "properties.rating": Decimal("8.5"),
+    }
+    (event,) = events_from_rows([Row(1, fields)])
+    assert event == {
+        "event_type": "rating",
+        "occurred_at": "2026-01-01T12:00:00.000000Z",
+        "movie_id": 862,
+        "properties": {"rating": 8.5, "source": "tv"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"properties": "{"}, "properties: is not JSON"),
+        ({"context": "[]", "context.locale": "en"}, "context: should be a JSON object"),
+    ],
+)
+def test_a_row_that_contradicts_itself_is_no_event(fields: dict[str, Any], reason: str) -> None:
+    (outcome,) = events_from_rows([Row(1, fields)])
+    assert str(outcome).startswith(reason)
+
+
+def test_a_column_that_no_event_has_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(f"event_type,occurred_at,colour\nsearch,{AT},red\n")
+    with pytest.raises(BadInputError, match="colour"):
+        mapping_for(path, choose(path))
+
+
+def test_the_id_of_a_row_without_one_follows_from_its_content_in_any_kind_of_file(
+    tmp_path: Path, api: str, publisher: RecordingPublisher
+) -> None:
+    play = search(1, event_type="play", movie_id=862, properties={"position_seconds": 8})
+    write_lines(tmp_path / "x.jsonl", [play, search(2)])
+    _write_table(tmp_path / "x.csv", [flat(play) | {"occurred_at": "2026-01-01T13:00:00+01:00"}])
+    run(api, tmp_path / "x.jsonl")
+    run(api, tmp_path / "x.jsonl")
+    run(api, tmp_path / "x.csv")
+    ids = [value["event_id"] for value in publisher.values(USER_LOGS)]
+    assert len(ids) == 5
+    assert len(set(ids)) == 2
+    # Pinned: another way to make the ids would count every earlier import twice.
+    assert "20621056-2ab8-51ad-a8f2-dccaf133f21d" in ids
+
+
+# --- Sending ------------------------------------------------------------------------------------------------
+
+
+def test_rows_are_accepted_or_refused_with_line_and_reason(
+    tmp_path: Path, api: str, publisher: RecordingPublisher
+) -> None:
+    path = write_lines(tmp_path / "x.jsonl", [search(1), search(2, user_id=""), [], search(4)])
+    refused: list[Refusal] = []
+    progress: list[int] = []
+    keeper = importing.KeepNothing()
+    keeper.refuse = refused.append  # type: ignore[method-assign]
+    result = run(api, path, "events", keeper=keeper, progress=progress.append)
+    assert (result.rows, result.accepted, result.refused) == (4, 2, 2)
+    assert [(one.line, one.reason) for one in refused] == [
+        (2, "user_id: should have at least 1 character"),
+        (3, "the line is not a JSON object"),
+    ]
+    assert refused[0].original["properties"] == {"query": "q2"}
+    assert sum(progress) == 4 == count_rows(path)
+    assert len(publisher.values(USER_LOGS)) == 2
+
+
+def test_large_events_go_in_batches_that_the_api_takes(
+    tmp_path: Path, api: str, publisher: RecordingPublisher
+) -> None:
+    assert MAX_BATCH_BYTES < MAX_BODY_BYTES
+    large = {"query": "x", "notes": "n" * 15_000}
+    path = write_lines(
+        tmp_path / "x.jsonl", [search(n, properties=large | {"n": n}) for n in range(300)]
+    )
+    result = run(api, path)
+    assert (result.accepted, result.reasons) == (300, {})
+    assert len(publisher.values(USER_LOGS)) == 300
+
+
+def test_a_visitors_events_keep_their_order(
+    tmp_path: Path, api: str, publisher: RecordingPublisher
+) -> None:
+    path = write_lines(tmp_path / "x.jsonl", [search(n) for n in range(4_000)])
+    assert run(api, path).accepted == 4_000
+    sent: dict[str, list[int]] = {}
+    for value in publisher.values(USER_LOGS):
+        sent.setdefault(value["user_id"], []).append(int(value["properties"]["query"][1:]))
+    assert all(numbers == sorted(numbers) for numbers in sent.values())
+
+
+# --- Going on -----------------------------------------------------------------------------------------------
+
+
+def journaled(api: str, path: Path, folder: Path, rejects: Path | None) -> ImportResult:
+    journal = Journal(folder, Job.of(path, "events", api, rejects))
+    with journal.opened() as before:
+        return run(api, path, keeper=journal, before=before)
+
+
+def test_an_interrupted_import_goes_on_after_the_last_chunk(
+    tmp_path: Path, api: str, publisher: RecordingPublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK_ROWS", 100)
+    rows = [search(n, user_id="" if n % 10 == 3 else "u") for n in range(450)]
+    path = write_lines(tmp_path / "x.jsonl", rows)
+    rejects = tmp_path / "rejects.jsonl"
+    calls: list[int] = []
+    send_all = importing.EventSender.send_all
+
+    def fails_once(*arguments: Any, **named: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 3:
+            raise ServiceError("away")
+        return send_all(*arguments, **named)
+
+    monkeypatch.setattr(importing.EventSender, "send_all", fails_once)
+    with pytest.raises(ServiceError):
+        journaled(api, path, tmp_path / "journal", rejects)
+    assert len(publisher.values(USER_LOGS)) == 180
+    result = journaled(api, path, tmp_path / "journal", rejects)
+    assert (result.rows, result.accepted, result.refused) == (450, 405, 45)
+    assert result.reasons == {"user_id: should have at least 1 character": 45}
+    # Nothing was sent twice, and each refused row is written down once.
+    ids = [value["event_id"] for value in publisher.values(USER_LOGS)]
+    assert len(ids) == len(set(ids)) == 405
+    refused = [orjson.loads(line) for line in rejects.read_bytes().splitlines()]
+    assert [one["line"] for one in refused] == [n + 1 for n in range(450) if n % 10 == 3]
+    assert refused[0]["row"]["properties"] == {"query": "q3"}
+    assert refused[0]["reason"] == "user_id: should have at least 1 character"
+    assert not list((tmp_path / "journal").iterdir())
+
+
+def test_after_an_import_is_done_the_next_sends_the_same_events_again(
+    tmp_path: Path, api: str, publisher: RecordingPublisher
+) -> None:
+    path = write_lines(tmp_path / "x.jsonl", [search(n) for n in range(20)])
+    for _ in range(2):
+        assert journaled(api, path, tmp_path / "journal", None).accepted == 20
+    ids = [value["event_id"] for value in publisher.values(USER_LOGS)]
+    assert len(ids) == 40
+    assert len(set(ids)) == 20
+
+
+@pytest.mark.parametrize("change", ["content", "rejects", "journal"])
+def test_what_was_begun_with_something_else_begins_anew(
+    tmp_path: Path, api: str, change: str
+) -> None:
+    path = write_lines(tmp_path / "x.jsonl", [search(n) for n in range(20)])
+    folder, rejects = tmp_path / "journal", tmp_path / "rejects.jsonl"
+    journal = Journal(folder, Job.of(path, "events", api, rejects))
+
+    def interrupted() -> ImportResult:
+        with pytest.raises(ServiceError), journal.opened() as before:
+            journal.refuse(Refusal(1, "x", None))
+            journal.settle(ImportResult(10, 9, 1))
+            raise ServiceError("away")
+        return before
+
+    assert interrupted() == ImportResult()
+    assert interrupted() == ImportResult(10, 9, 1)
+    if change == "content":
+        write_lines(path, [search(n) for n in range(21)])
+    elif change == "rejects":
+        rejects.unlink()
+    else:
+        next(folder.iterdir()).write_text("half a jour")
+    with Journal(folder, Job.of(path, "events", api, rejects)).opened() as before:
+        assert before == ImportResult()
+    assert rejects.read_bytes() == b""
+
+
+def test_a_refused_row_that_is_no_utf8_is_written_down(tmp_path: Path, api: str) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(f"event_type,occurred_at,user_id\nsearch,{AT},".encode() + b"\xff\n")
+    rejects = tmp_path / "rejects.jsonl"
+    assert journaled(api, path, tmp_path / "journal", rejects).refused == 1
+    assert orjson.loads(rejects.read_bytes())["row"][2] == "\\xff"
