@@ -163,7 +163,10 @@ def _csv_reader(file: BinaryIO) -> "CsvReader":
 
 def _read_csv(path: Path, file: BinaryIO) -> Rows:
     reader = _csv_reader(file)
-    header = next(reader, [])
+    try:
+        header = next(reader, [])
+    except csv.Error as error:
+        raise _unreadable(path, 1, error) from error
     while True:
         line = reader.line_num + 1
         try:
