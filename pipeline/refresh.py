@@ -119,12 +119,16 @@ def refresh(
         ServiceError: A service is down.
     """
     report = RefreshReport(run_id=current_run_id())
-    outcome = "published"
+    outcome = "interrupted"
     try:
         with only_one(settings, "refresh"), only_one(settings, "gold"):
             _run_stages(report, spark_session, settings, on_stage, full_refresh)
+        outcome = "published"
     except CinelakeError as error:
         outcome = error.message
+        raise
+    except Exception as error:
+        outcome = f"{type(error).__name__}: {error}"
         raise
     finally:
         runs.record(settings, report.run_id, outcome, report.stages)
