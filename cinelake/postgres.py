@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -22,14 +22,24 @@ def connect(settings: Settings, role: Role) -> Iterator[psycopg.Connection]:
         role: `loader` owns the schemas `silver` and `ops`, `transformer` those that dbt builds.
 
     Raises:
-        ServiceError: PostgreSQL cannot be reached.
+        ServiceError: PostgreSQL cannot be reached, or went away in the middle.
     """
     try:
-        connection = psycopg.connect(settings.postgres, connect_timeout=10)
+        with psycopg.connect(settings.postgres, connect_timeout=10) as connection:
+            connection.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
+            yield connection
     except psycopg.OperationalError as error:
         raise ServiceError(
             f"PostgreSQL cannot be reached: {error}", "Run `cinelake up`, or check POSTGRES_URI."
         ) from error
-    with connection:
-        connection.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
-        yield connection
+
+
+def create_missing(connection: psycopg.Connection, *statements: LiteralString | bytes) -> None:
+    """Run `create … if not exists` statements, as part of the connection's transaction.
+
+    PostgreSQL lets two that make one table at once collide in its catalogue, so they wait for each other here.
+    """
+    connection.execute("set local client_min_messages = warning")
+    connection.execute("select pg_advisory_xact_lock(hashtext('cinelake tables'))")
+    for statement in statements:
+        connection.execute(statement)

@@ -4,7 +4,6 @@ A value is looked for in the environment, then in `.env` of the working folder, 
 `$CINELAKE_HOME/stack.env`, which `cinelake up` writes for the local stack. No other module reads the environment.
 """
 
-import os
 import re
 import secrets
 from functools import lru_cache
@@ -14,10 +13,8 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     Field,
-    KafkaDsn,
     SecretStr,
     StringConstraints,
-    TypeAdapter,
     ValidationError,
     field_validator,
 )
@@ -153,8 +150,9 @@ class Settings(BaseSettings):
     @field_validator("kafka_bootstrap_servers")
     @classmethod
     def _real_ports(cls, servers: str | None) -> str | None:
-        if servers:
-            TypeAdapter(KafkaDsn).validate_python(f"kafka://{servers.split(',')[0]}")
+        for port in [server.rpartition(":")[2] for server in servers.split(",")] if servers else []:
+            if not 1 <= int(port) <= 65535:
+                raise ValueError(f"there is no port {port}")
         return servers
 
     @property
@@ -250,10 +248,10 @@ def load_settings(**overrides: Any) -> Settings:
     Raises:
         SettingError: A variable is malformed; the message names each one with an example.
     """
-    home = overrides.get("CINELAKE_HOME") or os.environ.get("CINELAKE_HOME")
-    stack_env = Path(home or PROJECT_ROOT / ".cinelake").expanduser() / "stack.env"
     try:
-        return Settings(_env_file=(stack_env, ".env"), **overrides)
+        # Twice, because `.env` may name the home whose stack.env is meant.
+        home = Settings(_env_file=".env", **overrides).home
+        return Settings(_env_file=(home / "stack.env", ".env"), **overrides)
     except ValidationError as error:
         raise SettingError(
             "\n".join(_describe(problem) for problem in error.errors()),

@@ -26,7 +26,8 @@ def frame_from_arrow(rows: pa.Table | pa.RecordBatchReader | ArrowStream) -> pd.
     Returns:
         A frame whose index counts from 0.
     """
-    table = rows if isinstance(rows, pa.Table) else pa.table(rows)
+    # A reader's own error would be lost on the way through the C interface.
+    table = rows.read_all() if isinstance(rows, pa.RecordBatchReader) else pa.table(rows)
     columns = [_widened(column) for column in table.columns]
     widened = pa.Table.from_arrays(columns, names=table.column_names)
     frame: pd.DataFrame = widened.to_pandas(

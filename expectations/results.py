@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from cinelake.errors import ServiceError
+from cinelake.postgres import connect, create_missing
 from cinelake.settings import Settings
 
 GATE_RESULTS_DDL = """
@@ -116,20 +115,13 @@ def save_results(settings: Settings, result: GateResult) -> None:
         )
         for rule in result.rules
     ]
-    try:
-        with psycopg.connect(settings.postgres, connect_timeout=10) as connection:
-            connection.execute("set role loader")
-            connection.execute("set client_min_messages = warning")
-            connection.execute(GATE_RESULTS_DDL)
-            connection.cursor().executemany(
-                "insert into ops.gate_results (run_id, gate, table_name, rule, success, observed,"
-                " expected, rows_checked) values (%s, %s, %s, %s, %s, %s, %s, %s)",
-                rows,
-            )
-    except psycopg.OperationalError as error:
-        raise ServiceError(
-            f"PostgreSQL cannot be reached: {error}", "Run `cinelake up`, or check POSTGRES_URI."
-        ) from error
+    with connect(settings, "loader") as connection:
+        create_missing(connection, GATE_RESULTS_DDL)
+        connection.cursor().executemany(
+            "insert into ops.gate_results (run_id, gate, table_name, rule, success, observed,"
+            " expected, rows_checked) values (%s, %s, %s, %s, %s, %s, %s, %s)",
+            rows,
+        )
 
 
 def render(result: GateResult) -> RichTable:

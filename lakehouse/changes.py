@@ -1,6 +1,7 @@
 """Reading Delta tables without Spark: versions, row counts and the change data feed, as Arrow."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder
@@ -61,6 +62,9 @@ def read_changes(
 ) -> pa.RecordBatchReader:
     """The rows that were inserted, updated or deleted in the versions `after` < version <= `upto`.
 
+    To one who knows no version yet, all rows of `upto` are insertions of that version: what became of them before
+    does not matter, and the feed may no longer reach back to the beginning.
+
     Args:
         settings: Tells where the lake is.
         full_name: For example `silver.events`.
@@ -73,21 +77,51 @@ def read_changes(
         `_commit_version`.
 
     Raises:
-        ServiceError: The change data feed no longer reaches back that far.
+        ServiceError: The table does not exist. Also while the batches are read, as only then the files are opened:
+            the change data feed no longer reaches back that far.
     """
+    if after < 0:
+        return _all_rows(settings, full_name, upto, columns)
     delta = open_table(settings, full_name)
     # Quoted: delta-rs reads them as SQL, where `offset` is a word of the language.
     wanted = [f'"{name}"' for name in (*columns, CHANGE_TYPE, COMMIT_VERSION)] if columns else None
+    if delta is None:
+        raise ServiceError(f"{full_name} does not exist.", "Run `cinelake refresh`.")
+    span = f"{full_name} from version {after + 1} to {upto}"
+    with _service_errors(span):
+        feed = delta.load_cdf(starting_version=after + 1, ending_version=upto, columns=wanted)
+        reader = without_views(pa.RecordBatchReader.from_stream(feed))
+    return pa.RecordBatchReader.from_batches(reader.schema, _read(reader, span))
+
+
+def _read(reader: pa.RecordBatchReader, span: str) -> Iterator[pa.RecordBatch]:
+    with _service_errors(span):
+        yield from reader
+
+
+@contextmanager
+def _service_errors(span: str) -> Iterator[None]:
     try:
-        if delta is None:
-            raise ServiceError(f"{full_name} does not exist.", "Run `cinelake refresh`.")
-        reader = delta.load_cdf(starting_version=after + 1, ending_version=upto, columns=wanted)
-        return without_views(pa.RecordBatchReader.from_stream(reader))
+        yield
     except (OSError, ValueError, DeltaError) as error:
         raise ServiceError(
-            f"The changes of {full_name} from version {after + 1} to {upto} cannot be read: {error}",
+            f"The changes of {span} cannot be read: {error}",
             "If old versions were vacuumed, load the table anew with `cinelake publish --full`.",
         ) from error
+
+
+def _all_rows(
+    settings: Settings, full_name: str, version: int, columns: Sequence[str] | None
+) -> pa.RecordBatchReader:
+    """The table as it was in a version, in the form of its change data feed."""
+    wanted = ", ".join(f'"{name}"' for name in columns) if columns else "*"
+    statement = f"select {wanted}, 'insert' as {CHANGE_TYPE}, cast({version} as bigint) as {COMMIT_VERSION} from t"
+    try:
+        delta = DeltaTable(table_path(settings, full_name), version=version)
+        reader = QueryBuilder().register("t", delta).execute(statement)
+        return without_views(pa.RecordBatchReader.from_stream(reader))
+    except TableNotFoundError as error:
+        raise ServiceError(f"{full_name} does not exist.", "Run `cinelake refresh`.") from error
 
 
 def without_views(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:

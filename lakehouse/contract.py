@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from pyspark.sql import types as spark
 
 from cinelake.errors import BadInputError
@@ -237,11 +237,11 @@ def read_contract(path: Path) -> Table:
     """Read one contract file.
 
     Raises:
-        BadInputError: The file is not a contract; the message names the file and the field.
+        BadInputError: The file cannot be read or is not a contract; the message names the file and the field.
     """
     try:
         return _Document.model_validate(yaml.safe_load(path.read_text("utf-8"))).table()
-    except (ValidationError, KeyError, ValueError, yaml.YAMLError) as error:
+    except (OSError, KeyError, ValueError, yaml.YAMLError) as error:
         raise BadInputError(
             f"{path} is not a valid data contract: {error}",
             "Compare it with a neighbour in lakehouse/contracts and with the ODCS v3 documentation.",

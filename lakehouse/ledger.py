@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 
 from psycopg import errors, sql
 
-from cinelake.postgres import connect
+from cinelake.postgres import connect, create_missing
 from cinelake.settings import Settings
 from ingestion.topics import USER_LOGS, USER_LOGS_REJECTED, topic_end_offsets
 from lakehouse import changes
@@ -128,8 +128,7 @@ def count_postgres(settings: Settings, schema: str, name: str, where: str = "tru
 def record(settings: Settings, ledger: Ledger, run_id: str) -> None:
     """Keep a count in `ops.ledger`, a row a hop; a second count of one run replaces the first."""
     with connect(settings, "loader") as connection:
-        connection.execute("set client_min_messages = warning")
-        connection.execute(LEDGER_DDL)
+        create_missing(connection, LEDGER_DDL)
         connection.cursor().executemany(
             "insert into ops.ledger (run_id, hop, rows) values (%s, %s, %s)"
             " on conflict (run_id, hop) do update set rows = excluded.rows, recorded_at = now()",

@@ -49,12 +49,15 @@ def ensure_tables(settings: Settings) -> None:
                 connection.execute(statement.encode())
 
 
-def publish(settings: Settings, progress: Callable[[int], None] | None = None) -> list[Published]:
+def publish(
+    settings: Settings, progress: Callable[[int], None] | None = None, full: bool = False
+) -> list[Published]:
     """Bring every silver table in PostgreSQL up to the lake's newest version.
 
     Args:
         settings: Tells where the lake and PostgreSQL are.
         progress: Called with 1 after each table.
+        full: Load every table whole instead of its changes.
 
     Returns:
         What happened, a row a table.
@@ -65,7 +68,7 @@ def publish(settings: Settings, progress: Callable[[int], None] | None = None) -
     ensure_tables(settings)
     done = []
     for table in tables("silver"):
-        result = publish_table(settings, table)
+        result = publish_table(settings, table, full)
         log.info("published", **result.__dict__)
         done.append(result)
         if progress:
@@ -73,24 +76,26 @@ def publish(settings: Settings, progress: Callable[[int], None] | None = None) -
     return done
 
 
-def publish_table(settings: Settings, table: Table) -> Published:
-    """Bring one table up to date; run twice, the second finds nothing to do."""
+def publish_table(settings: Settings, table: Table, full: bool = False) -> Published:
+    """Bring one table up to date; run twice, the second finds nothing to do.
+
+    Args:
+        settings: Tells where the lake and PostgreSQL are.
+        table: The table's contract.
+        full: Take every row anew, and mark deleted those that silver no longer holds.
+    """
     newest = changes.current_version(settings, table.full_name)
     with connect(settings, "loader") as connection:
         watermark = watermarks.lock(connection, table.full_name)
-        if newest <= watermark:
+        if newest <= watermark and not (full and newest >= 0):
             return Published(table.full_name, 0, 0, watermark)
-        copied = _copy_changes(connection, settings, table, watermark, newest)
+        after = -1 if full else watermark
+        copied = _copy_changes(connection, settings, table, after, newest)
         merged = connection.execute(_merge_statement(table)).rowcount if copied else 0
+        if full:
+            merged += connection.execute(_bury_statement(table), [newest]).rowcount
         watermarks.write(connection, table.full_name, newest)
     return Published(table.full_name, copied, merged, newest)
-
-
-def reset(settings: Settings, table: Table) -> None:
-    """Forget the watermark and the rows of one table, so that the next `publish` loads it whole."""
-    with connect(settings, "loader") as connection:
-        connection.execute(f"truncate {table.full_name}".encode())
-        watermarks.write(connection, table.full_name, -1)
 
 
 def _copy_changes(
@@ -129,10 +134,21 @@ def _as_csv(rows: pa.Table) -> bytes:
     return out.getvalue()
 
 
+def _same_key(table: Table) -> str:
+    return " and ".join(f"old.{name} = new.{name}" for name in table.key)
+
+
+def _bury_statement(table: Table) -> bytes:
+    """Marks the rows that are not among `changes`, which hold all of silver."""
+    return f"""
+        update {table.full_name} as old set _deleted = true, _lake_version = %s
+        where not _deleted and not exists (select from changes as new where {_same_key(table)})
+    """.encode()
+
+
 def _merge_statement(table: Table) -> bytes:
     names = [column.name for column in table.published_columns]
     keys = ", ".join(table.key)
-    same_key = " and ".join(f"old.{name} = new.{name}" for name in table.key)
     updates = ", ".join(f"{name} = new.{name}" for name in names if name not in table.key)
     also = f"{updates}, " if updates else ""
     values = ", ".join(f"new.{name}" for name in names)
@@ -143,7 +159,7 @@ def _merge_statement(table: Table) -> bytes:
             select distinct on ({keys}) *
             from changes
             order by {keys}, _lake_version desc, (_change_type = 'delete')
-        ) as new on {same_key}
+        ) as new on {_same_key(table)}
         when matched and new._change_type = 'delete' then
             update set _deleted = true, _lake_version = new._lake_version
         when matched then

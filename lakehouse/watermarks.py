@@ -2,7 +2,7 @@
 
 import psycopg
 
-from cinelake.postgres import connect
+from cinelake.postgres import connect, create_missing
 from cinelake.settings import Settings
 
 DDL = """
@@ -16,8 +16,7 @@ create table if not exists ops.watermarks (
 
 def ensure(connection: psycopg.Connection) -> None:
     """Make the table of watermarks where it is missing."""
-    connection.execute("set client_min_messages = warning")
-    connection.execute(DDL)
+    create_missing(connection, DDL)
 
 
 def read(settings: Settings, name: str) -> int:

@@ -34,9 +34,19 @@ def gate_bronze(spark_session: SparkSource, settings: Settings, run_id: str) -> 
     return result
 
 
-def gate_silver(spark_session: SparkSource, settings: Settings, run_id: str) -> GateResult:
-    """Check what silver holds that PostgreSQL does not: the rows the next publication would take."""
-    return _gate_lake(spark_session, settings, "silver", run_id, _versions(settings, "silver"))
+def gate_silver(
+    spark_session: SparkSource, settings: Settings, run_id: str, full: bool = False
+) -> GateResult:
+    """Check what silver holds that PostgreSQL does not: the rows the next publication would take.
+
+    Args:
+        spark_session: Makes the session, should there be too many rows for pandas.
+        settings: All of them.
+        run_id: The run this belongs to.
+        full: Check every row, as the next publication would take them all.
+    """
+    newest = _versions(settings, "silver")
+    return _gate_lake(spark_session, settings, "silver", run_id, newest, full)
 
 
 def gate_gold(settings: Settings, run_id: str) -> GateResult:
@@ -83,12 +93,13 @@ def _gate_lake(
     layer: Literal["bronze", "silver"],
     run_id: str,
     newest: dict[str, int],
+    full: bool = False,
 ) -> GateResult:
     batches = []
     persisted: list[DataFrame] = []
     for table in contracts(layer):
         mark = table.full_name if layer == "silver" else _gated(table.full_name)
-        after = watermarks.read(settings, mark)
+        after = -1 if full else watermarks.read(settings, mark)
         upto = newest[table.full_name]
         if upto <= after:
             continue
@@ -124,12 +135,16 @@ def _increment(
 def _spark_increment(
     spark: SparkSession, settings: Settings, table: Table, after: int, upto: int
 ) -> DataFrame:
+    path = tables.table_path(settings, table.full_name)
+    if after < 0:
+        now = spark.read.format("delta").option("versionAsOf", upto).load(path)
+        return now.select(*table.column_names)
     feed = (
         spark.read.format("delta")
         .option("readChangeFeed", "true")
         .option("startingVersion", after + 1)
         .option("endingVersion", upto)
-        .load(tables.table_path(settings, table.full_name))
+        .load(path)
         .where(F.col(CHANGE_TYPE) != "update_preimage")
     )
     newest = F.max(COMMIT_VERSION).over(Window.partitionBy(*table.key))

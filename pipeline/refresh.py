@@ -13,7 +13,6 @@ from cinelake.log import get_logger
 from cinelake.settings import Settings
 from expectations.results import GateResult
 from lakehouse import ledger, publish
-from lakehouse.contract import tables as contracts
 from lakehouse.ledger import Ledger
 from lakehouse.publish import Published
 from pipeline import gates, gold, runs
@@ -60,17 +59,13 @@ def run_publish(
         spark_session: Makes the session, should the increment be large enough to need it.
         settings: All of them.
         progress: Called with 1 after each table.
-        full: Empty the tables in PostgreSQL first and load them whole.
+        full: Take every row anew, not only what changed.
 
     Raises:
         GateFailedError: The silver gate refused the rows; PostgreSQL stays as it was.
     """
-    publish.ensure_tables(settings)
-    if full:
-        for table in contracts("silver"):
-            publish.reset(settings, table)
-    gates.require(gates.gate_silver(spark_session, settings, current_run_id()))
-    return publish.publish(settings, progress)
+    gates.require(gates.gate_silver(spark_session, settings, current_run_id(), full))
+    return publish.publish(settings, progress, full)
 
 
 def run_gold(
@@ -119,12 +114,16 @@ def refresh(
         ServiceError: A service is down.
     """
     report = RefreshReport(run_id=current_run_id())
-    outcome = "published"
+    outcome = "interrupted"
     try:
         with only_one(settings, "refresh"), only_one(settings, "gold"):
             _run_stages(report, spark_session, settings, on_stage, full_refresh)
+        outcome = "published"
     except CinelakeError as error:
         outcome = error.message
+        raise
+    except Exception as error:
+        outcome = f"{type(error).__name__}: {error}"
         raise
     finally:
         runs.record(settings, report.run_id, outcome, report.stages)

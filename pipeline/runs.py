@@ -6,7 +6,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from cinelake.postgres import connect
+from cinelake.postgres import connect, create_missing
 from cinelake.settings import Settings
 
 RUNS_DDL = """
@@ -26,7 +26,7 @@ class Run:
     Args:
         run_id: As in logs, gate results and ledger.
         finished_at: When it ended, UTC.
-        outcome: `published`, or the message of the error that ended it.
+        outcome: `published`, `interrupted`, or the message of the error that ended it.
         stages: Name and seconds of each stage that ended, in order.
     """
 
@@ -62,5 +62,4 @@ def latest(settings: Settings) -> Run | None:
 
 
 def _ensure(connection: Any) -> None:
-    connection.execute("set client_min_messages = warning")
-    connection.execute(RUNS_DDL)
+    create_missing(connection, RUNS_DDL)

@@ -10,6 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from cinelake.settings import Settings, load_settings
+from lakehouse.tables import ensure_layer
 
 STACK_VARIABLES = (
     "CINELAKE_HOME",
@@ -70,6 +71,21 @@ def spark(spark_settings: Settings) -> Iterator[SparkSession]:
 def lake(spark_settings: Settings, tmp_path: Path) -> Settings:
     """Settings with a lake folder of the test's own."""
     return spark_settings.model_copy(update={"lake": str(tmp_path / "lake")})
+
+
+@pytest.fixture(scope="session")
+def _empty_lake(spark: SparkSession, spark_settings: Settings) -> Path:
+    """The tables of both layers, empty; made once, as making them takes seconds."""
+    for layer in ("bronze", "silver"):
+        ensure_layer(spark, spark_settings, layer)
+    return Path(spark_settings.lake_uri)
+
+
+@pytest.fixture
+def empty_lake(_empty_lake: Path, lake: Settings) -> Settings:
+    """Settings with a lake of the test's own that holds every table, without rows."""
+    shutil.copytree(_empty_lake, lake.lake_uri)
+    return lake
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,13 @@ from pyspark.sql import functions as F
 from ingestion.events import SPARK_ENVELOPE_DDL
 from lakehouse.contract import table
 from lakehouse.pseudonym import hmac_sha256
-from lakehouse.quarantine import COORDINATES, Rule, contract_rules, first_broken
+from lakehouse.quarantine import (
+    COORDINATES,
+    NUL_PATTERN,
+    Rule,
+    contract_rules,
+    first_broken,
+)
 
 MOVIE_EVENTS = [
     "movie_view",
@@ -24,8 +30,19 @@ MOVIE_EVENTS = [
 ]
 """Event types that mean nothing without a movie."""
 
-# A NUL, raw or escaped in JSON; a backslash that is itself escaped does not count. PostgreSQL cannot store it.
-NUL_PATTERN = r"\x00|(?<!\\)(\\\\)*\\u0000"
+USER_EVENTS = [
+    "rating",
+    "rating_removed",
+    "comment",
+    "comment_edit",
+    "comment_delete",
+    "comment_vote",
+    "movie_reaction",
+    "watchlist_add",
+    "watchlist_remove",
+    "user_upsert",
+]
+"""Event types that mean nothing without a signed-in user."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +115,7 @@ def _parse(messages: DataFrame) -> DataFrame:
 
 def _clean(parsed: DataFrame, policy: Policy) -> DataFrame:
     """Typed, pseudonymised columns named as in the contract."""
-    received_at = F.try_to_timestamp("received_at")
-    occurred_at = F.try_to_timestamp("occurred_at")
+    received_at, occurred_at = _time("received_at"), _time("occurred_at")
     late_after = F.expr(f"interval {policy.late_after_hours} hours")
     return parsed.select(
         *COORDINATES,
@@ -136,15 +152,29 @@ def _clean(parsed: DataFrame, policy: Policy) -> DataFrame:
     )
 
 
+def _time(name: str) -> Column:
+    """A time from 1970 to 9999 with its date written out, as the event contract has it; null for any other text.
+
+    Spark itself also reads `T12:00` (today's noon), and years whose differences overflow.
+    """
+    time = F.try_to_timestamp(name)
+    return F.when(F.col(name).rlike(r"^\d{4}-\d\d-\d\d") & F.year(time).between(1970, 9999), time)
+
+
 def _without_email(secret: str) -> Column:
-    """The properties with `email` replaced by `email_hash`; every other property as it was sent."""
+    """The properties with `email` replaced by `email_hash`; every other property as it was sent.
+
+    An `email_hash` of the client's own is left out: it is no pseudonym of ours, and two would make a key stand twice.
+    """
+    properties = F.col("properties")
     email = F.lower(F.trim(F.get_json_object("text", "$.properties.email")))
-    fields = F.from_json("properties", "map<string, variant>")
-    kept = F.map_filter(fields, lambda name, _: name != "email")
+    fields = F.from_json(properties, "map<string, variant>")
+    kept = F.map_filter(fields, lambda name, _: ~name.isin("email", "email_hash"))
     hashed = F.create_map(F.lit("email_hash"), hmac_sha256(email, secret).cast("variant"))
-    return F.when(email.isNull(), F.col("properties")).otherwise(
-        F.to_json(F.map_concat(kept, hashed))
-    )
+    cleaned = F.to_json(F.when(email.isNull(), kept).otherwise(F.map_concat(kept, hashed)))
+    # Cheaper than to take every object apart; a name may also be written with escapes.
+    suspicious = properties.contains("email") | properties.contains("\\u")
+    return F.when(suspicious & fields.isNotNull(), cleaned).otherwise(properties)
 
 
 def _rules(policy: Policy) -> list[Rule]:
@@ -164,7 +194,7 @@ def _rules(policy: Policy) -> list[Rule]:
         ),
         Rule(
             "bad_timestamp",
-            "occurred_at is not an ISO 8601 time",
+            "occurred_at is not an ISO 8601 time from 1970 to 9999",
             F.col("occurred_at").isNull() & F.col("occurred_at_text").isNotNull(),
         ),
         Rule(
@@ -180,6 +210,11 @@ def _rules(policy: Policy) -> list[Rule]:
             "missing_field",
             "movie_id is missing",
             F.col("event_type").isin(*MOVIE_EVENTS) & F.col("movie_id").isNull(),
+        ),
+        Rule(
+            "missing_field",
+            "user_id is missing",
+            F.col("event_type").isin(*USER_EVENTS) & F.col("user_id").isNull(),
         ),
         Rule("missing_field", "properties.rating is missing", is_rating & F.col("rating").isNull()),
         Rule(

@@ -4,7 +4,13 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.contract import table
-from lakehouse.quarantine import COORDINATES, Rule, contract_rules, first_broken
+from lakehouse.quarantine import (
+    COORDINATES,
+    NUL_PATTERN,
+    Rule,
+    contract_rules,
+    first_broken,
+)
 
 ANSWER_DDL = """
     fetched_at string, content_hash string,
@@ -31,25 +37,30 @@ def transform(messages: DataFrame) -> DataFrame:
         `event_id` (always null), `payload` (the original bytes) and `broken`, null or a struct of `rule` and
         `reason`. Nothing is dropped.
     """
-    text = F.make_valid_utf8(F.col("value").cast("string"))
+    text = F.col("value").cast("string")
     answers = messages.select(
         F.col("topic").alias("kafka_topic"),
         F.col("partition").alias("kafka_partition"),
         F.col("offset").alias("kafka_offset"),
         F.col("value").alias("payload"),
+        text.alias("_text"),
         F.from_json(
-            text, ANSWER_DDL, {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_corrupt"}
+            F.make_valid_utf8(text),
+            ANSWER_DDL,
+            {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_corrupt"},
         ).alias("answer"),
-    ).select(*COORDINATES, "payload", "answer.*")
+    ).select(*COORDINATES, "payload", "_text", "answer.*")
     cleaned = answers.select(
         *COORDINATES,
         "payload",
+        "_text",
         "_corrupt",
         F.col("movie.id").alias("movie_id"),
         *(_text(name) for name in ("title", "original_title", "original_language")),
         *(_text(name) for name in ("overview", "tagline", "status")),
         F.to_date(F.try_to_timestamp(_text("release_date"))).alias("release_date"),
-        F.nullif(F.round("movie.runtime").cast("int"), F.lit(0)).alias("runtime_minutes"),
+        F.nullif(F.round("movie.runtime").try_cast("int"), F.lit(0)).alias("runtime_minutes"),
+        F.col("movie.runtime").alias("_runtime"),
         F.nullif("movie.budget", F.lit(0)).alias("budget_usd"),
         F.nullif("movie.revenue", F.lit(0)).alias("revenue_usd"),
         "movie.popularity",
@@ -79,10 +90,19 @@ def _text(name: str) -> Column:
 def _rules() -> list[Rule]:
     return [
         Rule("not_json", "the message has no value", F.col("payload").isNull()),
+        Rule("text_not_storable", "the message is not valid UTF-8", ~F.is_valid_utf8("_text")),
+        Rule(
+            "text_not_storable", "a text holds the NUL character", F.col("_text").rlike(NUL_PATTERN)
+        ),
         Rule(
             "not_json",
             "the message is not a JSON object shaped as a TMDB answer",
             F.col("_corrupt").isNotNull(),
+        ),
+        Rule(
+            "out_of_range",
+            "runtime is not a number of minutes",
+            F.round("_runtime").isNotNull() & F.round("_runtime").try_cast("int").isNull(),
         ),
         *contract_rules(table("silver.movies")),
     ]

@@ -49,44 +49,56 @@ def refresh_events(spark: SparkSession, settings: Settings, messages: DataFrame)
 def _merge_events(spark: SparkSession, settings: Settings, good: DataFrame) -> None:
     silver_events = tables.read(spark, settings, "silver.events")
     first = events.first_received(good)
-    known = silver_events.join(first.select("event_id"), "event_id", "left_semi")
-    fresh = first.join(known.select("event_id"), "event_id", "left_anti").persist()
-    visitors = good.select("visitor_id").distinct().persist()
-    history = silver_events.join(F.broadcast(visitors), "visitor_id", "left_semi")
+    held = silver_events.join(first.select("event_id"), "event_id", "left_semi").persist()
+    winners = events.first_received(held.unionByName(first)).persist()
+    # New, or received before the message that silver holds.
+    fresh = winners.join(held, ["event_id", *COORDINATES], "left_anti").persist()
+    visitors = good.select("visitor_id").union(held.select("visitor_id")).distinct().persist()
+    history = silver_events.join(F.broadcast(visitors), "visitor_id", "left_semi").join(
+        fresh.select("event_id"), "event_id", "left_anti"
+    )
     stored = history.withColumnRenamed("session_id", "_stored_session_id")
     arrived = fresh.drop("session_id").withColumn("_stored_session_id", F.lit(None).cast("string"))
     complete = sessions.assign(stored.unionByName(arrived), settings.session_gap_minutes).persist()
     try:
-        repeats = _repeats(good, known.unionByName(fresh)).persist()
+        repeats = _repeats(good.unionByName(held), winners).persist()
         changed = complete.where(~F.col("session_id").eqNullSafe(F.col("_stored_session_id")))
         # Each input below is read before the table it comes from is written: `complete` is materialised here.
         log.info(
             "batch", visitors=visitors.count(), events=complete.count(), repeats=repeats.count()
         )
         tables.upsert(spark, settings, table("silver.events"), changed)
-        tables.replace_for(
-            spark, settings, table("silver.sessions"), sessions.transform(complete), visitors
-        )
-        tables.upsert(spark, settings, table("silver.users"), users.transform(complete))
-        tables.upsert(spark, settings, table("silver.ratings"), ratings.transform(complete))
+        for name, owners, rows in (
+            ("silver.sessions", visitors, sessions.transform(complete)),
+            ("silver.users", _users(visitors), users.transform(complete)),
+            ("silver.ratings", _users(visitors), ratings.transform(complete)),
+        ):
+            tables.replace_for(spark, settings, table(name), rows, owners)
         if not repeats.isEmpty():
             tables.insert_new(spark, settings, table("silver.duplicates"), repeats)
         repeats.unpersist()
     finally:
-        for frame in (fresh, visitors, complete):
+        for frame in (held, winners, fresh, visitors, complete):
             frame.unpersist()
 
 
-def _repeats(good: DataFrame, winners: DataFrame) -> DataFrame:
+def _users(visitors: DataFrame) -> DataFrame:
+    """The users among the visitors, as the column `user_id`."""
+    is_user = F.col("visitor_id").startswith("u:")
+    return visitors.where(is_user).select(F.substring("visitor_id", 3, 2**31 - 1).alias("user_id"))
+
+
+def _repeats(messages: DataFrame, winners: DataFrame) -> DataFrame:
     """Messages whose event is counted at other Kafka coordinates, as rows of `silver.duplicates`."""
     counted_at = winners.select(
         "event_id", *(F.col(name).alias(f"_counted_{name}") for name in COORDINATES)
     )
     elsewhere = ~tables.all_of([F.col(name) == F.col(f"_counted_{name}") for name in COORDINATES])
     return (
-        good.join(counted_at, "event_id")
+        messages.join(counted_at, "event_id")
         .where(elsewhere)
         .select(*COORDINATES, "event_id", F.current_timestamp().alias("detected_at"))
+        .dropDuplicates(COORDINATES)
     )
 
 

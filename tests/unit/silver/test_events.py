@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame
 
+from ingestion.events import json_schema
 from lakehouse.silver import events
 from tests.unit.silver.conftest import message
 
@@ -23,6 +24,10 @@ BROKEN = [
     (message(user_id="a\x00b"), "text_not_storable"),
     (message(movie_id="thirteen"), "wrong_type"),
     (message(occurred_at="yesterday"), "bad_timestamp"),
+    (message(occurred_at="T12:00:00"), "bad_timestamp"),
+    (message(occurred_at="1969-12-31T23:59:59Z"), "bad_timestamp"),
+    (message(occurred_at="-200000-01-01T00:00:00Z"), "bad_timestamp"),
+    (message(received_at="+294247-01-10T04:00:54Z"), "missing_field"),
     (message(user_id=None), "no_visitor"),
     (message(event_id=None), "missing_field"),
     (message(event_id="42"), "not_a_uuid"),
@@ -33,6 +38,10 @@ BROKEN = [
     (message(occurred_at="2026-01-01T00:05:02Z"), "occurred_in_the_future"),
     (message(event_type="play", movie_id=None), "missing_field"),
     (message(event_type="play", movie_id=0), "out_of_range"),
+    (
+        message(event_type="watchlist_add", movie_id=13, user_id=None, anonymous_id="x"),
+        "missing_field",
+    ),
     (message(event_type="rating", movie_id=13, properties={}), "missing_field"),
     (message(event_type="rating", movie_id=13, properties={"rating": 11}), "out_of_range"),
     (message(event_type="rating", movie_id=13, properties={"rating": 0}), "out_of_range"),
@@ -95,6 +104,62 @@ def test_addresses_are_pseudonyms_before_silver(bronze_rows: Callable[..., DataF
     assert kept.pop("email_hash") == pseudonym("ada@example.org")
     del properties["email"]
     assert kept == properties
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"email": "ada@example.org", "email_hash": "the client's own"},
+        {"email_hash": "the client's own"},
+        {"email": "\ud800@example.org"},
+    ],
+)
+def test_the_hash_of_an_address_is_ours_or_there_is_none(
+    bronze_rows: Callable[..., DataFrame], properties: dict[str, str]
+) -> None:
+    sent = message(event_type="user_upsert", properties={**properties, "name": "Ada"})
+    row = events.transform(bronze_rows(sent), POLICY).collect()[0]
+    kept = json.loads(row.properties)
+    assert row.broken is None
+    assert kept.pop("name") == "Ada"
+    key = POLICY.pseudonym_secret.encode()
+    expected = hmac.new(key, b"ada@example.org", hashlib.sha256).hexdigest()
+    assert kept in ({"email_hash": expected}, {})
+    assert ("email_hash" in kept) == (properties.get("email") == "ada@example.org")
+
+
+def test_an_address_under_an_escaped_name_is_a_pseudonym_too(
+    bronze_rows: Callable[..., DataFrame],
+) -> None:
+    sent = json.dumps(message(event_type="user_upsert", properties={"email": "ada@example.org"}))
+    escaped = sent.replace('"email"', '"\\u0065mail"').encode()
+    row = events.transform(bronze_rows(escaped), POLICY).collect()[0]
+    assert list(json.loads(row.properties)) == ["email_hash"]
+
+
+@pytest.mark.parametrize("properties", [[1, "email"], "email", 5, None])
+def test_properties_that_are_no_object_pass_as_they_were_sent(
+    bronze_rows: Callable[..., DataFrame], properties: Any
+) -> None:
+    row = events.transform(bronze_rows(message(properties=properties)), POLICY).collect()[0]
+    assert row.broken is None
+    if isinstance(properties, list):
+        assert json.loads(row.properties) == properties
+    else:
+        assert row.properties == (None if properties is None else str(properties))
+
+
+def test_silver_wants_a_movie_and_a_user_where_the_event_contract_does() -> None:
+    def wanting(field: str) -> set[str]:
+        models = json_schema()["versions"]["1"]["$defs"].values()
+        return {
+            model["properties"]["event_type"]["const"]
+            for model in models
+            if "event_type" in model.get("properties", {}) and field in model["required"]
+        }
+
+    assert set(events.MOVIE_EVENTS) == wanting("movie_id")
+    assert set(events.USER_EVENTS) == wanting("user_id")
 
 
 def test_a_late_event_is_taken_and_flagged(bronze_rows: Callable[..., DataFrame]) -> None:

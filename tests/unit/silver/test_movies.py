@@ -1,5 +1,6 @@
 """`silver.movies`, `genres` and `movie_genres`: TMDB answers, cleaned."""
 
+import json
 from collections.abc import Callable
 from datetime import date
 from typing import Any
@@ -44,6 +45,10 @@ def test_known_fields_are_typed_and_trimmed(bronze_rows: Callable[..., DataFrame
     [
         (b"not json", "not_json"),
         (None, "not_json"),
+        (json.dumps(_answer(title="?")).encode().replace(b"?", b"\xff"), "text_not_storable"),
+        (_answer(overview="a\x00b"), "text_not_storable"),
+        (_answer(runtime=1e12), "out_of_range"),
+        (_answer(runtime=float("nan")), "out_of_range"),
         (_answer(title=" "), "missing_field"),
         (_answer(id=None), "missing_field"),
         (_answer(status="Lost"), "value_not_allowed"),

@@ -1,0 +1,70 @@
+"""The history of refreshes says how each one really ended."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+import structlog
+from pyspark.sql import SparkSession
+
+from cinelake.errors import ServiceError
+from cinelake.postgres import connect
+from cinelake.settings import Settings
+from ingestion.topics import ensure_topics
+from pipeline import runs
+from pipeline.refresh import refresh
+
+
+@pytest.fixture(autouse=True)
+def _run_id() -> Iterator[None]:
+    with structlog.contextvars.bound_contextvars(run_id="this-run"):
+        yield
+
+
+def outcome(settings: Settings) -> str:
+    run = runs.latest(settings)
+    assert run is not None
+    return run.outcome
+
+
+def test_the_latest_run_is_the_one_that_ended_last(settings: Settings) -> None:
+    assert runs.latest(settings) is None
+    runs.record(settings, "one", "published", [("bronze", 1.5), ("silver", 2.0)])
+    runs.record(settings, "two", "The gate refused.", [])
+    assert (latest := runs.latest(settings)) is not None
+    assert (latest.run_id, latest.outcome, latest.stages) == ("two", "The gate refused.", [])
+    runs.record(settings, "one", "published", [("bronze", 1.25)])
+    assert (latest := runs.latest(settings)) is not None
+    assert (latest.run_id, latest.stages) == ("one", [("bronze", 1.25)])
+    with psycopg.connect(settings.postgres) as connection:
+        assert connection.execute("select count(*) from ops.runs").fetchone() == (2,)
+
+
+@pytest.mark.parametrize(
+    ("error", "recorded"),
+    [
+        (ServiceError("Spark is away.", "Look for it."), "Spark is away."),
+        (RuntimeError("no memory"), "RuntimeError: no memory"),
+        (KeyboardInterrupt(), "interrupted"),
+    ],
+)
+def test_a_refresh_that_did_not_end_well_is_never_recorded_as_published(
+    settings: Settings, error: BaseException, recorded: str
+) -> None:
+    ensure_topics(settings)
+
+    def fail() -> SparkSession:
+        raise error
+
+    with pytest.raises(type(error)):
+        refresh(fail, settings)
+    assert outcome(settings) == recorded
+    assert (run := runs.latest(settings)) is not None
+    assert (run.run_id, run.stages) == ("this-run", [])
+
+
+def test_a_connection_that_breaks_in_the_middle_is_a_service_error(settings: Settings) -> None:
+    with pytest.raises(ServiceError, match="PostgreSQL"), connect(settings, "loader") as connection:
+        with psycopg.connect(settings.postgres) as killer:
+            killer.execute("select pg_terminate_backend(%s)", [connection.info.backend_pid])
+        connection.execute("select 1")

@@ -1,0 +1,80 @@
+"""Logs: a line a thing that happened, on standard error, for a person or a machine, tied to its run."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from cinelake.log import configure_logging, get_logger
+from cinelake.settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was() -> Iterator[None]:
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+    structlog.contextvars.clear_contextvars()
+
+
+def test_json_lines_parse_and_carry_run_stage_level_and_time(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run_id = configure_logging(load_settings(CINELAKE_LOG_FORMAT="json"))
+    log = get_logger("bronze")
+    log.info("batch", rows=10, note='a "quoted"\nline é')
+    try:
+        raise ValueError("inside")
+    except ValueError:
+        log.exception("failed")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    first, second = (json.loads(line) for line in captured.err.splitlines())
+    assert first.pop("timestamp").endswith("Z")
+    assert first == {
+        "event": "batch",
+        "stage": "bronze",
+        "level": "info",
+        "run_id": run_id,
+        "rows": 10,
+        "note": 'a "quoted"\nline é',
+    }
+    assert "ValueError: inside" in second["exception"]
+    assert second["run_id"] == run_id
+
+
+def test_console_lines_are_for_a_person_and_without_colours_in_a_file(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run_id = configure_logging(load_settings(CINELAKE_LOG_FORMAT="console"))
+    get_logger("silver").warning("slow", seconds=3)
+    line = capsys.readouterr().err
+    for part in ("warning", "slow", "seconds=3", "stage=silver", f"run_id={run_id}"):
+        assert part in line
+    assert "\x1b" not in line
+
+
+@pytest.mark.parametrize(
+    ("level", "shown"),
+    [
+        ("DEBUG", ["debug", "info", "warning", "error"]),
+        ("INFO", ["info", "warning", "error"]),
+        ("WARNING", ["warning", "error"]),
+        ("ERROR", ["error"]),
+    ],
+)
+def test_lines_below_the_level_are_left_out(
+    capsys: pytest.CaptureFixture[str], level: str, shown: list[str]
+) -> None:
+    configure_logging(load_settings(CINELAKE_LOG_FORMAT="json", CINELAKE_LOG_LEVEL=level))
+    log = get_logger("gate")
+    for name in ("debug", "info", "warning", "error"):
+        getattr(log, name)(name)
+    found = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert found == shown
+
+
+def test_each_process_has_a_run_id_of_its_own() -> None:
+    settings = load_settings()
+    assert len({configure_logging(settings) for _ in range(20)}) == 20

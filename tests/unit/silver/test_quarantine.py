@@ -1,0 +1,161 @@
+"""Every rule of a contract sets aside the row that breaks it, with the right rule and reason, and none is lost."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from cinelake.settings import Settings
+from lakehouse import tables
+from lakehouse.contract import Table, table
+from lakehouse.quarantine import contract_rules
+from lakehouse.silver.refresh import refresh_events, refresh_movies
+from tests.unit.silver.conftest import message
+
+HASH = "0" * 64
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A message that breaks one rule."""
+
+    rule: str
+    value: Mapping[str, Any]
+    partition: int = 0
+    offset: int | None = None
+
+
+def answer(**fields: Any) -> dict[str, Any]:
+    """A TMDB answer as it is published; `fetched_at` and `content_hash` belong to the envelope."""
+    envelope = {"fetched_at": "2026-01-01T00:00:00.000000Z", "content_hash": HASH}
+    outer = {name: fields.pop(name) for name in envelope if name in fields}
+    return {**envelope, **outer, "movie": {"id": 13, "title": "Forrest Gump", **fields}}
+
+
+def rated(rating: float) -> dict[str, Any]:
+    return message(event_type="rating", movie_id=13, properties={"rating": rating})
+
+
+EVENTS = table("silver.events")
+EVENT_TYPES = ", ".join(next(c.valid_values for c in EVENTS.columns if c.name == "event_type"))
+STATUSES = ", ".join(
+    next(c.valid_values for c in table("silver.movies").columns if c.name == "status")
+)
+
+BROKEN_EVENTS = {
+    "event_id is missing": Broken("missing_field", message(event_id=None)),
+    "event_id is not a UUID": Broken("not_a_uuid", message(event_id="42")),
+    "event_type is missing": Broken("missing_field", message(event_type=None)),
+    f"event_type is none of {EVENT_TYPES}": Broken(
+        "value_not_allowed", message(event_type="sneeze")
+    ),
+    "schema_version is missing": Broken("missing_field", message(schema_version=None)),
+    "schema_version is below 1": Broken("out_of_range", message(schema_version=0)),
+    "occurred_at is missing": Broken("missing_field", message(occurred_at=None)),
+    "received_at is missing": Broken("missing_field", message(received_at=None)),
+    "visitor_id does not match ^[ua]:.+": Broken("bad_format", message(user_id="")),
+    "movie_id is below 1": Broken("out_of_range", message(event_type="play", movie_id=0)),
+    "rating is below 0.5": Broken("out_of_range", rated(0)),
+    "rating is above 10": Broken("out_of_range", rated(10.5)),
+    "kafka_partition is below 0": Broken("out_of_range", message(), partition=-1),
+    "kafka_offset is below 0": Broken("out_of_range", message(), offset=-1),
+}
+UNBREAKABLE_EVENTS = {
+    "visitor_id is missing": "the rule no_visitor finds it first",
+    "ip_hash does not match ^[0-9a-f]{64}$": "the pseudonym is made here",
+    "is_late is missing": "it follows from two required times",
+    "kafka_topic is missing": "bronze requires it",
+    "kafka_partition is missing": "bronze requires it",
+    "kafka_offset is missing": "bronze requires it",
+}
+BROKEN_MOVIES = {
+    "movie_id is missing": Broken("missing_field", answer(id=None)),
+    "movie_id is below 1": Broken("out_of_range", answer(id=0)),
+    "title is missing": Broken("missing_field", answer(title=" ")),
+    "original_language does not match ^[a-z]{2}$": Broken(
+        "bad_format", answer(original_language="EN")
+    ),
+    f"status is none of {STATUSES}": Broken("value_not_allowed", answer(status="Lost")),
+    "runtime_minutes is below 1": Broken("out_of_range", answer(runtime=-1)),
+    "budget_usd is below 1": Broken("out_of_range", answer(budget=-1)),
+    "revenue_usd is below 1": Broken("out_of_range", answer(revenue=-1)),
+    "popularity is below 0": Broken("out_of_range", answer(popularity=-0.1)),
+    "vote_average is below 0": Broken("out_of_range", answer(vote_average=-0.1)),
+    "vote_average is above 10": Broken("out_of_range", answer(vote_average=10.1)),
+    "vote_count is below 0": Broken("out_of_range", answer(vote_count=-1)),
+    "imdb_id does not match ^tt[0-9]+$": Broken("bad_format", answer(imdb_id="109830")),
+    "fetched_at is missing": Broken("missing_field", answer(fetched_at=None)),
+    "content_hash is missing": Broken("missing_field", answer(content_hash=None)),
+    "content_hash does not match ^[0-9a-f]{64}$": Broken("bad_format", answer(content_hash="ab")),
+}
+
+
+def messages_of(spark: SparkSession, topic: str, broken: Mapping[str, Broken]) -> DataFrame:
+    """Rows of bronze, a message each, in the order of the dictionary."""
+    now = datetime(2026, 1, 1)
+    rows = [
+        (
+            topic,
+            row.partition,
+            at if row.offset is None else row.offset,
+            now,
+            None,
+            json.dumps(row.value).encode(),
+            now.date(),
+        )
+        for at, row in enumerate(broken.values())
+    ]
+    return spark.createDataFrame(rows, table("bronze.user_logs").spark_schema())
+
+
+@pytest.mark.parametrize(
+    ("name", "skipped", "broken", "unbreakable"),
+    [
+        ("silver.events", {"session_id"}, BROKEN_EVENTS, UNBREAKABLE_EVENTS),
+        ("silver.movies", set(), BROKEN_MOVIES, {}),
+    ],
+)
+def test_every_rule_of_the_contract_has_a_row_that_breaks_it(
+    spark: SparkSession,
+    name: str,
+    skipped: set[str],
+    broken: Mapping[str, Broken],
+    unbreakable: Mapping[str, str],
+) -> None:
+    rules = contract_rules(table(name), skip=frozenset(skipped))
+    assert {rule.reason for rule in rules} == {*broken, *unbreakable}
+
+
+@pytest.mark.parametrize(
+    ("topic", "refresh", "broken", "good", "contract"),
+    [
+        ("user_logs", refresh_events, BROKEN_EVENTS, message(), EVENTS),
+        ("movie", refresh_movies, BROKEN_MOVIES, answer(), table("silver.movies")),
+    ],
+)
+def test_each_broken_row_lands_in_quarantine_once_and_the_good_beside_it_in_silver(
+    spark: SparkSession,
+    empty_lake: Settings,
+    topic: str,
+    refresh: Callable[[SparkSession, Settings, DataFrame], None],
+    broken: Mapping[str, Broken],
+    good: Mapping[str, Any],
+    contract: Table,
+) -> None:
+    refresh(spark, empty_lake, messages_of(spark, topic, {**broken, "": Broken("", good)}))
+    refresh(spark, empty_lake, messages_of(spark, topic, broken))
+    set_aside = tables.read(spark, empty_lake, "silver.quarantine").collect()
+    found = sorted(
+        (row.kafka_topic, row.rule, row.reason, bytes(row.payload), row.contract_version)
+        for row in set_aside
+    )
+    assert found == sorted(
+        (topic, row.rule, reason, json.dumps(row.value).encode(), contract.version)
+        for reason, row in broken.items()
+    )
+    assert [row.event_id for row in set_aside if row.rule == "not_a_uuid"] in ([], ["42"])
+    assert tables.read(spark, empty_lake, contract.full_name).count() == 1
