@@ -175,13 +175,14 @@ def _sqlalchemy_uri(settings: Settings) -> str:
 
 
 def _lake_asset(context: FileDataContext, batch: Batch) -> BatchDefinition:
-    name = batch.table.full_name
+    # One data source for each engine, as a source cannot change its engine, and a table's batches may.
     sources = context.data_sources
-    source = (
-        sources.add_or_update_pandas(name=name)
-        if isinstance(batch.frame, pd.DataFrame)
-        else sources.add_or_update_spark(name=name)
-    )
+    if isinstance(batch.frame, pd.DataFrame):
+        name = f"{batch.table.full_name} on pandas"
+        source = sources.add_or_update_pandas(name=name)
+    else:
+        name = f"{batch.table.full_name} on Spark"
+        source = sources.add_or_update_spark(name=name)
     return source.add_dataframe_asset(name=name).add_batch_definition_whole_dataframe(name)
 
 
@@ -262,13 +263,17 @@ def _observed(result: ExpectationValidationResult) -> str:
         return f"could not be checked: {message}"
     found = result.result
     if "unexpected_count" in found:
-        # Of a table without rows PostgreSQL's sums are null.
+        # Of no rows, PostgreSQL's sums and Spark's counts are null.
         broken, rows = (found[name] or 0 for name in ("unexpected_count", "element_count"))
         return f"{broken:,} of {rows:,} rows break it"
     missing = found.get("details", {}).get("mismatched", {}).get("missing")
     if missing:
         return f"{', '.join(missing)} missing"
     observed = found.get("observed_value")
+    rows = _rows_of_query(result)
+    if rows is not None:
+        in_words = result.expectation_config.meta.get("broken") if rows else None
+        return in_words or f"{rows:,} rows break it"
     return f"{len(observed)} columns" if isinstance(observed, list) else str(observed)
 
 
@@ -282,17 +287,21 @@ def _exception(info: Mapping[str, Any]) -> str:
 
 
 def _unexpected_count(result: ExpectationValidationResult) -> int:
-    found = result.result
-    rows = found.get("details", {}).get("unexpected_rows_count")
-    return int(found.get("unexpected_count") or rows or 0)
+    return int(result.result.get("unexpected_count") or _rows_of_query(result) or 0)
+
+
+def _rows_of_query(result: ExpectationValidationResult) -> int | None:
+    """How many rows a rule that is a query of its own has found; None for any other rule."""
+    config = result.expectation_config
+    if config is None or config.type != "unexpected_rows_expectation":
+        return None
+    return int(result.result.get("observed_value") or 0)
 
 
 def _sample(
     found: Mapping[str, Any], column: str, key: Sequence[str]
 ) -> tuple[dict[str, Any], ...]:
-    rows = found.get("details", {}).get("unexpected_rows") or found.get(
-        "partial_unexpected_index_list"
-    )
+    rows = found.get("partial_unexpected_index_list")
     if rows:
         return tuple(
             {name: row[name] for name in sorted(row, key=lambda name: (name not in key, name))}

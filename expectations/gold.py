@@ -154,5 +154,5 @@ def _unknown_expectation(gold: GoldTable) -> Expectation:
             having count(*) <> 1
         """,
         meta=rule_meta(gold.full_name, "one_unknown_member", f"one row with {column} {UNKNOWN_KEY}")
-        | {"column": column},
+        | {"column": column, "broken": "none, or more than one"},
     )

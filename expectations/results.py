@@ -38,7 +38,8 @@ class RuleResult:
         expected: What the rule asks for, in words.
         rows_checked: Rows of the batch.
         unexpected_count: Rows that broke it; 0 for a rule that does not look at rows.
-        sample: Up to 20 rows that broke it: key columns and the column in question.
+        sample: Up to 20 rows that broke it: key columns and the column in question. Empty for a rule that is a
+            query of its own, of which Great Expectations hands over the number of rows alone.
     """
 
     table: str

@@ -19,6 +19,9 @@ from ingestion.topics import MOVIE, USER_LOGS, USER_LOGS_REJECTED
 MAX_OFFSETS_PER_BATCH = 500_000
 """Messages in one micro-batch, so that memory stays bounded however far behind bronze is."""
 
+TURN_SECONDS = 2
+"""How long to look at one of several queries before the next."""
+
 log = get_logger("bronze")
 
 
@@ -107,9 +110,11 @@ def await_all(queries: list[StreamingQuery]) -> dict[str, int]:
     Raises:
         ServiceError: A query failed; the message has Spark's reason.
     """
+    running = queries
     try:
-        for query in queries:
-            query.awaitTermination()
+        while running:
+            # In turns: a daemon's query never ends, and would hide that another one failed.
+            running = [query for query in running if not query.awaitTermination(TURN_SECONDS)]
     except Exception as error:
         for query in queries:
             query.stop()

@@ -1,0 +1,186 @@
+"""Kafka to bronze on the real broker: every message once, byte for byte, whatever is killed or lost."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from confluent_kafka import Producer
+from kafka import TopicPartition
+from kafka.admin import KafkaAdminClient, NewTopic
+from pyspark.sql import SparkSession
+
+from cinelake.errors import ServiceError
+from cinelake.settings import Settings
+from ingestion.topics import topic_end_offsets
+from lakehouse import changes, tables
+from lakehouse.contract import table
+from spark_streaming import bronze
+from spark_streaming.bronze import Trigger
+
+PARTITIONS = 2
+VALUES: list[bytes | None] = [
+    b'{"event_id": 1}',
+    b"",
+    None,
+    b"\x00\x01\xfe\xff",
+    b'\xff\xfe{"not": "utf-8"}',
+    "Amélie 映画 🎬".encode(),
+    b"line\nline\r\n",
+    b"x" * 200_000,
+    bytes(range(256)),
+]
+
+
+class Landing:
+    """A topic and a bronze table of the test's own."""
+
+    def __init__(self, spark: SparkSession, settings: Settings) -> None:
+        self.spark = spark
+        self.settings = settings
+        self.topic = f"landing-{uuid4().hex}"
+        with_topics = KafkaAdminClient(bootstrap_servers=settings.kafka.split(","))
+        try:
+            with_topics.create_topics(
+                [NewTopic(self.topic, num_partitions=PARTITIONS)], wait_for_metadata=True
+            )
+        finally:
+            with_topics.close()
+        tables.ensure_table(spark, settings, table("bronze.user_logs"))
+        self.path = tables.table_path(settings, "bronze.user_logs")
+        self.checkpoint = tables.checkpoint_path(settings, "bronze.user_logs")
+
+    def send(self, values: Iterable[bytes | None], partition: int = 0) -> None:
+        producer = Producer({"bootstrap.servers": self.settings.kafka, "acks": "all"})
+        for number, value in enumerate(values):
+            producer.produce(self.topic, value=value, key=f"k{number}", partition=partition)
+        assert producer.flush(30) == 0
+
+    def forget(self, before: int, partition: int = 0) -> None:
+        """Delete the messages of a partition below an offset, as retention does."""
+        admin = KafkaAdminClient(bootstrap_servers=self.settings.kafka.split(","))
+        try:
+            admin.delete_records({TopicPartition(self.topic, partition): before})
+        finally:
+            admin.close()
+
+    def run(self) -> int:
+        """Land what is there; the number of messages read."""
+        query = bronze.start(
+            self.spark,
+            self.settings,
+            self.topic,
+            path=self.path,
+            checkpoint=self.checkpoint,
+            trigger=Trigger(),
+        )
+        return bronze.await_all([query])[f"bronze.{self.topic}"]
+
+    def offsets(self) -> dict[int, list[int]]:
+        """The offsets in bronze by partition, sorted; one that is there twice is listed twice."""
+        rows = changes.query(
+            self.settings, "bronze.user_logs", 'select "partition" as p, "offset" as o from t'
+        ).to_pylist()
+        found: dict[int, list[int]] = {number: [] for number in range(PARTITIONS)}
+        for row in rows:
+            found[row["p"]].append(row["o"])
+        return {number: sorted(there) for number, there in found.items()}
+
+
+@pytest.fixture
+def landing(spark: SparkSession, settings: Settings) -> Landing:
+    return Landing(spark, settings)
+
+
+def test_values_land_byte_for_byte_and_a_second_run_adds_nothing(landing: Landing) -> None:
+    landing.send(VALUES)
+    assert landing.run() == len(VALUES)
+    rows = tables.read(landing.spark, landing.settings, "bronze.user_logs").collect()
+    kept = {row.offset: row for row in rows}
+    assert [kept[n].value and bytes(kept[n].value) for n in range(len(VALUES))] == VALUES
+    assert [bytes(kept[n].key) for n in range(len(VALUES))] == [
+        f"k{n}".encode() for n in range(len(VALUES))
+    ]
+    assert {row.topic for row in rows} == {landing.topic}
+    assert all(row.ingest_date == row.timestamp.date() for row in rows)
+
+    assert landing.run() == 0
+    landing.send([b"later"], partition=1)
+    assert landing.run() == 1
+    assert landing.offsets() == {0: list(range(len(VALUES))), 1: [0]}
+
+
+DAEMON = """
+import sys
+from cinelake.settings import load_settings
+from spark_streaming import bronze
+from spark_streaming.session import build_session
+
+topic, path, checkpoint = sys.argv[1:]
+settings = load_settings()
+bronze.MAX_OFFSETS_PER_BATCH = 20
+query = bronze.start(
+    build_session(settings), settings, topic,
+    path=path, checkpoint=checkpoint, trigger=bronze.Trigger("0 seconds"),
+)
+print("started", flush=True)
+query.awaitTermination()
+"""
+
+
+def test_a_run_killed_in_the_middle_lands_every_message_exactly_once(
+    landing: Landing, tmp_path: Path
+) -> None:
+    for partition in range(PARTITIONS):
+        landing.send([f"{n}".encode() for n in range(300)], partition)
+    environment = os.environ | {
+        "CINELAKE_HOME": str(tmp_path / "home"),
+        "KAFKA_BOOTSTRAP_SERVERS": landing.settings.kafka,
+        "CINELAKE_SPARK_MEMORY": "1g",
+    }
+    command = [sys.executable, "-c", DAEMON, landing.topic, landing.path, landing.checkpoint]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, start_new_session=True
+    ) as victim:
+        assert victim.stdout is not None
+        assert victim.stdout.readline() == b"started\n"
+        deadline = time.monotonic() + 120
+        while not sum(map(len, landing.offsets().values())) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(victim.pid, signal.SIGKILL)
+    landed = sum(map(len, landing.offsets().values()))
+    assert 0 < landed < 600, "it was killed in the middle"
+
+    landing.run()
+    ends = topic_end_offsets(landing.settings, landing.topic)
+    assert ends == {0: 300, 1: 300}
+    assert landing.offsets() == {number: list(range(end)) for number, end in ends.items()}
+
+
+def test_a_batch_that_was_written_but_not_committed_is_repeated_without_a_trace(
+    landing: Landing,
+) -> None:
+    landing.send([b"first"] * 5)
+    landing.run()
+    for part in Path(landing.checkpoint, "commits").glob("*0*"):
+        part.unlink()
+    landing.send([b"second"] * 3)
+    landing.run()
+    assert landing.offsets() == {0: list(range(8)), 1: []}
+
+
+def test_messages_that_kafka_no_longer_holds_are_an_error_and_not_a_gap(landing: Landing) -> None:
+    landing.send([b"read"] * 3)
+    landing.run()
+    landing.send([b"lost"] * 3)
+    landing.forget(before=5)
+    with pytest.raises(ServiceError, match="A streaming query failed") as caught:
+        landing.run()
+    assert caught.value.exit_code == 5
+    assert "run the same command again" in caught.value.hint
+    assert landing.offsets() == {0: [0, 1, 2], 1: []}

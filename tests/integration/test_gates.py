@@ -1,0 +1,227 @@
+"""The gates on real components: gold in PostgreSQL, and the increments of the lake that each gate looks at."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from pyspark.sql import SparkSession
+
+from cinelake.errors import GateFailedError
+from cinelake.settings import Settings
+from expectations.gate import run_gold_gate
+from expectations.gold import gold_suites
+from expectations.results import GateResult, save_results
+from lakehouse import tables, watermarks
+from lakehouse.contract import table
+from lakehouse.publish import publish
+from pipeline.gates import gate_bronze, gate_silver, require
+from tests.integration.test_publish import USERS, remove, user, write
+
+CLEAN = [
+    *(
+        f"create table gold_next.{name} as select * from (values (-1), (1), (2)) t ({key})"
+        for name, key in (
+            ("dim_movie", "movie_key"),
+            ("dim_user", "user_key"),
+            ("dim_session", "session_key"),
+            ("dim_date", "date_key"),
+            ("dim_genre", "genre_key"),
+        )
+    ),
+    "create table gold_next.bridge_movie_genre as"
+    " select * from (values (1, 1), (1, 2), (2, 1)) t (movie_key, genre_key)",
+    "create table gold_next.fact_user_event as select gen_random_uuid() as event_id, n,"
+    " 1 as movie_key, -1 as user_key, 2 as session_key, 1 as date_key,"
+    " case when n = 1 then null else 0.5 end::float as rating, 'rating' as event_type"
+    " from generate_series(1, 10) n",
+    "create table gold_next.ratings as select 'user ' || n as user_id, 13 as movie_id,"
+    " 1 as movie_key, 1 as user_key, 10.0::float as rating, n from generate_series(1, 5) n",
+]
+
+# What breaks a rule: the statement, and the rule's table, name and column.
+BROKEN = [
+    ("update fact_user_event set rating = 10.5 where n = 2", "fact_user_event", "range", "rating"),
+    ("update fact_user_event set movie_key = 9 where n = 2", "fact_user_event", "reference", "movie_key"),
+    ("update fact_user_event set user_key = 9 where n = 3", "fact_user_event", "reference", "user_key"),
+    ("update fact_user_event set session_key = 9 where n = 4", "fact_user_event", "reference", "session_key"),
+    ("update fact_user_event set date_key = null where n = 5", "fact_user_event", "not_null", "date_key"),
+    ("update fact_user_event set event_type = 'sneeze' where n = 6", "fact_user_event", "valid_values", "event_type"),
+    ("update fact_user_event f set event_id = (select event_id from fact_user_event where n = 7) where n = 8",
+     "fact_user_event", "unique", "event_id"),
+    ("delete from fact_user_event where n = 10", "fact_user_event", "row_count", ""),
+    ("update ratings set rating = 0 where n = 1", "ratings", "range", "rating"),
+    ("update ratings set user_key = 9 where n = 2", "ratings", "reference", "user_key"),
+    ("update ratings set user_id = 'user 4' where n = 3", "ratings", "unique", "user_id, movie_id"),
+    ("update ratings set movie_key = null where n = 5", "ratings", "not_null", "movie_key"),
+    ("insert into bridge_movie_genre values (9, 1)", "bridge_movie_genre", "reference", "movie_key"),
+    ("insert into bridge_movie_genre values (1, 9)", "bridge_movie_genre", "reference", "genre_key"),
+    ("insert into bridge_movie_genre values (2, 1)", "bridge_movie_genre", "unique", "movie_key, genre_key"),
+    ("delete from dim_movie where movie_key = -1", "dim_movie", "one_unknown_member", "movie_key"),
+    ("insert into dim_genre values (2)", "dim_genre", "unique", "genre_key"),
+    ("insert into dim_session values (null)", "dim_session", "not_null", "session_key"),
+    ("alter table dim_date rename date_key to other", "dim_date", "columns_exist", ""),
+]  # fmt: skip
+
+
+@pytest.fixture
+def gold_next(settings: Settings) -> Iterator[psycopg.Connection]:
+    """A connection to a `gold_next` that keeps every rule."""
+    with psycopg.connect(settings.postgres, autocommit=True) as connection:
+        connection.execute("set role transformer")
+        connection.execute("set search_path = gold_next")
+        for statement in CLEAN:
+            connection.execute(statement.encode())
+        yield connection
+
+
+def check(settings: Settings, run_id: str = "run", rows: int = 10) -> GateResult:
+    return run_gold_gate(settings, run_id, {"fact_user_event": rows})
+
+
+def failed(result: GateResult) -> list[tuple[str, str, str]]:
+    return sorted((rule.table, rule.rule, rule.column) for rule in result.failures)
+
+
+def test_a_clean_gold_next_passes_and_its_results_are_kept(
+    settings: Settings, gold_next: psycopg.Connection
+) -> None:
+    result = check(settings)
+    assert [(rule.table, rule.label, rule.observed) for rule in result.failures] == []
+    assert len(result.rules) == sum(len(suite.expectations) for suite in gold_suites().values())
+
+    save_results(settings, result)
+    kept = gold_next.execute(
+        "select table_name, rule, success, observed, expected, rows_checked"
+        " from ops.gate_results where run_id = 'run' and gate = 'gold'"
+    ).fetchall()
+    assert sorted(kept) == sorted(
+        (r.table, r.label, r.success, r.observed, r.expected, r.rows_checked) for r in result.rules
+    )
+    checked = {name: rows for name, *_, rows in kept}
+    assert (checked["gold.fact_user_event"], checked["gold.ratings"]) == (10, 5)
+
+
+def test_every_broken_rule_of_gold_is_caught_and_nothing_else(
+    settings: Settings, gold_next: psycopg.Connection
+) -> None:
+    for statement, *_ in BROKEN:
+        gold_next.execute(statement.encode())
+    result = check(settings)
+    expected = {(f"gold.{name}", rule, column) for _, name, rule, column in BROKEN}
+    # Without its key, nothing about a dimension can be checked, and nothing refers to it.
+    without_key = {
+        ("gold.dim_date", rule, "date_key") for rule in ("not_null", "unique", "one_unknown_member")
+    } | {("gold.fact_user_event", "reference", "date_key")}
+    assert failed(result) == sorted(expected | without_key)
+    by_rule = {(rule.table, rule.rule, rule.column): rule for rule in result.failures}
+    assert by_rule["gold.fact_user_event", "row_count", ""].observed == "9"
+    assert by_rule["gold.ratings", "range", "rating"].sample == (
+        {"user_id": "user 1", "movie_id": 13, "rating": 0.0},
+    )
+    orphan = by_rule["gold.bridge_movie_genre", "reference", "genre_key"]
+    assert (orphan.unexpected_count, orphan.observed) == (1, "1 rows break it")
+    unknown = by_rule["gold.dim_movie", "one_unknown_member", "movie_key"]
+    assert unknown.observed == "none, or more than one"
+    assert by_rule["gold.dim_date", "one_unknown_member", "date_key"].observed.startswith(
+        "could not be checked"
+    )
+    with pytest.raises(GateFailedError, match="The gold gate refused the data"):
+        require(result)
+
+
+def test_an_unknown_member_too_many_and_a_row_too_many_are_caught(
+    settings: Settings, gold_next: psycopg.Connection
+) -> None:
+    gold_next.execute("insert into dim_user values (-1)")
+    result = check(settings, rows=9)
+    assert failed(result) == [
+        ("gold.dim_user", "one_unknown_member", "user_key"),
+        ("gold.dim_user", "unique", "user_key"),
+        ("gold.fact_user_event", "row_count", ""),
+    ]
+
+
+def test_the_password_of_postgres_is_in_no_file_of_the_home(
+    settings: Settings, gold_next: psycopg.Connection, tmp_path: Any
+) -> None:
+    own = settings.model_copy(update={"home": tmp_path / "home"})
+    check(own)
+    password = psycopg.conninfo.conninfo_to_dict(settings.postgres)["password"]
+    files = [path for path in (own.home / "gx").rglob("*") if path.is_file()]
+    assert len(files) > 5
+    assert [path for path in files if str(password).encode() in path.read_bytes()] == []
+
+
+def checked_rows(settings: Settings, run_id: str, gate: str = "silver") -> dict[str, int]:
+    """How many rows of each table a gate looked at, as `ops.gate_results` says."""
+    with psycopg.connect(settings.postgres) as connection:
+        return dict(
+            connection.execute(
+                "select table_name, max(rows_checked) from ops.gate_results"
+                " where run_id = %s and gate = %s group by 1",
+                [run_id, gate],
+            ).fetchall()
+        )
+
+
+def test_the_silver_gate_looks_at_changed_rows_only(
+    spark: SparkSession, settings: Settings
+) -> None:
+    tables.ensure_table(spark, settings, USERS)
+    write(spark, settings, USERS, user("ada"), user("bob"), user("eve"))
+
+    def refuse() -> SparkSession:
+        raise AssertionError("a small increment needs no Spark")
+
+    for attempt in ("first", "again, as nothing was published"):
+        assert gate_silver(refuse, settings, attempt).passed
+        assert checked_rows(settings, attempt) == {"silver.users": 3}
+    publish(settings)
+    assert gate_silver(refuse, settings, "nothing new").rules == ()
+
+    write(spark, settings, USERS, user("ada", name="Ada"))
+    write(spark, settings, USERS, user("ada", name="Ada L."), user("zoe"))
+    remove(spark, settings, "bob")
+    on_spark = settings.model_copy(update={"gate_pandas_rows": 1})
+    for run_id, how in (("pandas", settings), ("spark", on_spark)):
+        assert gate_silver(lambda: spark, how, run_id).passed
+        assert checked_rows(settings, run_id) == {"silver.users": 2}
+    assert gate_silver(refuse, settings, "full", full=True).passed
+    assert checked_rows(settings, "full") == {"silver.users": 4 - 1}
+
+    write(spark, settings, USERS, user("zoe", country="Oz"))
+    for how in (settings, on_spark):
+        result = gate_silver(lambda: spark, how, "broken")
+        assert failed(result) == [("silver.users", "pattern", "country")]
+
+
+def test_the_bronze_gate_goes_on_where_it_last_passed(
+    spark: SparkSession, settings: Settings
+) -> None:
+    contract = table("bronze.rejected")
+    tables.ensure_table(spark, settings, contract)
+
+    def land(topic: str, offset: int) -> None:
+        row = {"topic": topic, "partition": 0, "offset": offset}
+        spark.createDataFrame([row], "topic string, partition int, offset bigint").selectExpr(
+            "*", "timestamp'2026-01-01' as timestamp", "cast(null as binary) as key",
+            "cast('x' as binary) as value", "date'2026-01-01' as ingest_date",
+        ).write.format("delta").mode("append").save(
+            tables.table_path(settings, "bronze.rejected")
+        )  # fmt: skip
+
+    topic = next(c.valid_values[0] for c in contract.columns if c.name == "topic")
+    land(topic, 0)
+    assert gate_bronze(lambda: spark, settings, "one").passed
+    assert checked_rows(settings, "one", "bronze") == {"bronze.rejected": 1}
+    assert gate_bronze(lambda: spark, settings, "two").rules == ()
+
+    passed = watermarks.read(settings, "gate of bronze.rejected")
+    land("another", 1)
+    land(topic, 2)
+    for attempt in ("three", "four"):
+        result = gate_bronze(lambda: spark, settings, attempt)
+        assert failed(result) == [("bronze.rejected", "valid_values", "topic")]
+        assert checked_rows(settings, attempt, "bronze") == {"bronze.rejected": 2}
+    assert watermarks.read(settings, "gate of bronze.rejected") == passed

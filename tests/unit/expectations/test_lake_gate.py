@@ -1,0 +1,254 @@
+"""The gate of the lake catches every row that breaks its contract, says which, and lets clean batches pass."""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from cinelake.settings import Settings, load_settings
+from expectations import gate
+from expectations.frames import frame_from_arrow
+from expectations.gate import Batch, build_data_docs, run_lake_gate
+from expectations.results import GateResult
+from expectations.suites import suite_for
+from lakehouse.contract import Table, table, tables
+from tests.unit.expectations.batches import (
+    Row,
+    arrow_schema,
+    as_frame,
+    broken_rows,
+    good_row,
+    good_rows,
+)
+
+EVENTS, RATINGS, SESSIONS = (table(f"silver.{name}") for name in ("events", "ratings", "sessions"))
+CHECKED = pytest.mark.parametrize("contract", [EVENTS, RATINGS, SESSIONS], ids=lambda t: t.name)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings with a Great Expectations project of this file's own, and the address of a PostgreSQL."""
+    return load_settings(
+        CINELAKE_HOME=str(tmp_path_factory.mktemp("gate-home")),
+        POSTGRES_URI="postgresql://owner:open-sesame@127.0.0.1:1/cinelake",
+    )
+
+
+def check(
+    home: Settings, contract: Table, frame: pd.DataFrame | DataFrame, run_id: str = "run"
+) -> GateResult:
+    return run_lake_gate(home, "silver", [Batch(contract, frame)], run_id)
+
+
+def failures(result: GateResult) -> dict[tuple[str, str], int]:
+    return {(rule.rule, rule.column): rule.unexpected_count for rule in result.failures}
+
+
+def test_the_suite_of_ratings_has_a_rule_for_each_promise_of_its_contract() -> None:
+    found = [
+        (
+            each.meta["rule"],
+            each.configuration.kwargs.get("column", each.configuration.kwargs.get("column_list")),
+        )
+        for each in suite_for(RATINGS).expectations
+    ]
+    assert found == [
+        ("columns_exist", None),
+        ("not_null", "user_id"),
+        ("not_null", "movie_id"),
+        ("type", "movie_id"),
+        ("range", "movie_id"),
+        ("type", "rating"),
+        ("range", "rating"),
+        ("not_null", "event_id"),
+        ("uuid", "event_id"),
+        ("not_null", "rated_at"),
+        ("not_null", "is_removed"),
+        ("type", "is_removed"),
+        ("unique", ["user_id", "movie_id"]),
+    ]
+
+
+@pytest.mark.parametrize("contract", [*tables("bronze"), *tables("silver")], ids=lambda t: t.name)
+def test_every_rule_of_a_contract_is_in_its_suite_and_leads_back_to_it(contract: Table) -> None:
+    expected = 1 + bool(contract.key)
+    for column in contract.columns:
+        expected += column.required + column.is_uuid + column.unique
+        expected += bool(column.valid_values) + bool(column.pattern)
+        expected += (column.minimum, column.maximum) != (None, None)
+        expected += column.type in ("bigint", "int", "double", "boolean")
+    suite = suite_for(contract)
+    assert suite.name == contract.full_name
+    assert len(suite.expectations) == expected
+    for each in suite.expectations:
+        assert each.meta["contract"] == f"{contract.full_name} {contract.version}"
+        assert each.meta["severity"] == "block"
+        assert each.meta["expected"]
+
+
+@CHECKED
+def test_a_clean_batch_passes(home: Settings, contract: Table) -> None:
+    result = check(home, contract, as_frame(contract, good_rows(contract)))
+    assert failures(result) == {}
+    assert result.passed
+    assert {rule.rows_checked for rule in result.rules} == {3}
+
+
+@CHECKED
+def test_an_empty_batch_passes(home: Settings, contract: Table) -> None:
+    result = check(home, contract, as_frame(contract, []))
+    assert [rule.observed for rule in result.failures] == []
+    assert len(result.rules) == len(suite_for(contract).expectations)
+
+
+@CHECKED
+def test_every_row_that_breaks_a_rule_is_caught_and_counted(
+    home: Settings, contract: Table
+) -> None:
+    rows, expected = broken_rows(contract)
+    result = check(home, contract, as_frame(contract, rows))
+    assert failures(result) == expected
+    assert not result.passed
+
+
+@CHECKED
+def test_spark_gives_the_verdicts_of_pandas(
+    home: Settings, spark: SparkSession, contract: Table
+) -> None:
+    rows, expected = broken_rows(contract)
+    frame = spark_frame(spark, contract, rows).persist()
+    try:
+        on_spark = check(home, contract, frame)
+    finally:
+        frame.unpersist()
+    assert failures(on_spark) == expected
+    on_pandas = check(home, contract, as_frame(contract, rows))
+    verdicts = [
+        [(rule.label, rule.success, rule.rows_checked, rule.expected) for rule in result.rules]
+        for result in (on_spark, on_pandas)
+    ]
+    assert verdicts[0] == verdicts[1]
+
+
+def test_a_clean_and_an_empty_batch_pass_on_spark(home: Settings, spark: SparkSession) -> None:
+    for rows in (good_rows(RATINGS), []):
+        result = check(home, RATINGS, spark_frame(spark, RATINGS, rows))
+        assert [(rule.label, rule.observed) for rule in result.failures] == []
+
+
+def spark_frame(spark: SparkSession, contract: Table, rows: list[Row]) -> DataFrame:
+    schema = contract.spark_schema()
+    for field in schema.fields:
+        field.nullable = True
+    return spark.createDataFrame([tuple(row.values()) for row in rows], schema)
+
+
+def test_a_missing_column_is_caught(home: Settings) -> None:
+    frame = as_frame(RATINGS, good_rows(RATINGS)).drop(columns="rating")
+    result = check(home, RATINGS, frame)
+    broken = {rule.label: rule.observed for rule in result.failures}
+    assert broken["columns_exist"] == "rating missing"
+    assert {rule.column for rule in result.failures} == {"", "rating"}
+
+
+@pytest.mark.parametrize("name", ["movie_id", "rating", "is_removed"])
+def test_a_column_of_another_type_is_caught(home: Settings, name: str) -> None:
+    frame = as_frame(RATINGS, good_rows(RATINGS)).astype({name: "string"})
+    assert f"type({name})" in [rule.label for rule in check(home, RATINGS, frame).failures]
+
+
+def test_nulls_where_they_are_allowed_break_no_rule(home: Settings) -> None:
+    optional = [column.name for column in EVENTS.columns if not column.required]
+    some = [good_row(EVENTS, 0), good_row(EVENTS, 1) | dict.fromkeys(optional)]
+    for rows in (some, some[1:]):
+        result = check(home, EVENTS, as_frame(EVENTS, rows))
+        assert [(rule.label, rule.observed) for rule in result.failures] == []
+
+
+def test_a_rule_that_cannot_be_evaluated_fails_and_says_why(home: Settings) -> None:
+    frame = as_frame(RATINGS, good_rows(RATINGS)).astype({"rating": "object"})
+    frame.loc[0, "rating"] = "ten"
+    result = check(home, RATINGS, frame)
+    broken = {rule.label: rule.observed for rule in result.failures}
+    assert "range(rating)" in broken
+
+
+def test_the_broken_rows_are_shown_by_their_key(home: Settings) -> None:
+    rows = good_rows(RATINGS)
+    rows[1]["rating"] = 11.0
+    result = check(home, RATINGS, as_frame(RATINGS, rows))
+    assert [rule.sample for rule in result.failures] == [
+        ({"movie_id": 7, "user_id": "key 1", "rating": 11.0},)
+    ]
+    assert result.failures[0].observed == "1 of 3 rows break it"
+
+
+def test_no_batch_at_all_passes(home: Settings) -> None:
+    result = run_lake_gate(home, "bronze", [], "run")
+    assert (result.passed, result.rules, result.gate) == (True, (), "bronze")
+
+
+def test_results_are_counted_by_table_in_the_order_they_ran(home: Settings) -> None:
+    broken, _ = broken_rows(SESSIONS)
+    batches = [
+        Batch(SESSIONS, as_frame(SESSIONS, broken)),
+        Batch(RATINGS, as_frame(RATINGS, good_rows(RATINGS))),
+    ]
+    result = run_lake_gate(home, "silver", batches, "run")
+    (first, rules, failed), (second, other_rules, other_failed) = result.by_table()
+    assert (first, second) == ("silver.sessions", "silver.ratings")
+    assert (rules, other_rules) == tuple(
+        len(suite_for(contract).expectations) for contract in (SESSIONS, RATINGS)
+    )
+    assert (failed, other_failed) == (len(result.failures), 0)
+    assert failed > 0
+
+
+def test_old_runs_leave_data_docs_and_new_ones_are_in_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "RUNS_IN_DATA_DOCS", 2)
+    own = load_settings(CINELAKE_HOME=str(tmp_path))
+    genres = table("silver.genres")
+    row = {"genre_id": 1, "name": "Drama"}
+    frame = as_frame(genres, [row])
+    for number in range(3):
+        check(own, genres, frame, run_id=f"run-{number}")
+    folder = build_data_docs(own)
+    assert (folder / "index.html").is_file()
+    pages = {path.parts[-3] for path in (folder / "validations").rglob("*.html")}
+    assert pages == {"run-1", "run-2"}
+    kept = tmp_path / "gx" / "uncommitted" / "validations"
+    assert {path.parts[-3] for path in kept.rglob("*.json")} == {"run-1", "run-2"}
+
+
+def test_no_password_is_in_any_file_of_the_project(home: Settings) -> None:
+    check(home, RATINGS, as_frame(RATINGS, good_rows(RATINGS)))
+    build_data_docs(home)
+    files = [path for path in (home.home / "gx").rglob("*") if path.is_file()]
+    assert len(files) > 5
+    assert [path for path in files if b"open-sesame" in path.read_bytes()] == []
+
+
+def test_the_gate_reads_the_arrow_types_of_every_contract() -> None:
+    """Integers with nulls become floats, booleans keep their nulls, and times their zone."""
+    rows = [good_row(EVENTS, 0), dict.fromkeys(EVENTS.column_names)]
+    frame = as_frame(EVENTS, rows)
+    assert frame["movie_id"].tolist()[0] == 7
+    kinds = {name: str(kind) for name, kind in frame.dtypes.items()}
+    assert (kinds["movie_id"], kinds["schema_version"]) == ("float64", "float64")
+    assert (kinds["is_late"], kinds["rating"]) == ("boolean", "float64")
+    assert kinds["occurred_at"] == "datetime64[us, UTC]"
+    assert frame["is_late"].tolist() == [True, pd.NA]
+    assert frame["user_id"].tolist() == ["text", None]
+    assert str(as_frame(EVENTS, rows[:1])["movie_id"].dtype) == "int64"
+
+
+def test_an_arrow_stream_gives_the_frame_that_its_table_gives() -> None:
+    whole = pa.Table.from_pylist(good_rows(EVENTS, 5), schema=arrow_schema(EVENTS))
+    reader = pa.RecordBatchReader.from_batches(whole.schema, whole.to_batches(max_chunksize=2))
+    frame = as_frame(EVENTS, good_rows(EVENTS, 5))
+    pd.testing.assert_frame_equal(frame_from_arrow(reader), frame)
+    assert list(frame.index) == [0, 1, 2, 3, 4]
