@@ -230,7 +230,7 @@ def _gate_result(gate: str, run_id: str, started: float, rules: Sequence[RuleRes
 def _rule_results(
     validated: ExpectationSuiteValidationResult, table: str, key: Sequence[str]
 ) -> list[RuleResult]:
-    counted = [result.result.get("element_count", 0) for result in validated.results]
+    counted = [result.result.get("element_count") or 0 for result in validated.results]
     rows = max(counted, default=0)
     return [_rule_result(result, table, key, rows) for result in validated.results]
 
@@ -262,7 +262,9 @@ def _observed(result: ExpectationValidationResult) -> str:
         return f"could not be checked: {message}"
     found = result.result
     if "unexpected_count" in found:
-        return f"{found['unexpected_count']:,} of {found['element_count']:,} rows break it"
+        # Great Expectations counts None where the table is empty.
+        counts = [found[name] or 0 for name in ("unexpected_count", "element_count")]
+        return f"{counts[0]:,} of {counts[1]:,} rows break it"
     missing = found.get("details", {}).get("mismatched", {}).get("missing")
     if missing:
         return f"{', '.join(missing)} missing"

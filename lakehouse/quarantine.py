@@ -15,6 +15,8 @@ from lakehouse.contract import Column as ContractColumn
 from lakehouse.contract import Table, table
 
 UUID_PATTERN = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+# A NUL, raw or escaped in JSON; a backslash that is itself escaped does not count. PostgreSQL cannot store it.
+NUL_PATTERN = r"\x00|(?<!\\)(\\\\)*\\u0000"
 COORDINATES = ["kafka_topic", "kafka_partition", "kafka_offset"]
 
 

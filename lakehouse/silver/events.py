@@ -8,7 +8,13 @@ from pyspark.sql import functions as F
 from ingestion.events import SPARK_ENVELOPE_DDL
 from lakehouse.contract import table
 from lakehouse.pseudonym import hmac_sha256
-from lakehouse.quarantine import COORDINATES, Rule, contract_rules, first_broken
+from lakehouse.quarantine import (
+    COORDINATES,
+    NUL_PATTERN,
+    Rule,
+    contract_rules,
+    first_broken,
+)
 
 MOVIE_EVENTS = [
     "movie_view",
@@ -23,9 +29,6 @@ MOVIE_EVENTS = [
     "watchlist_remove",
 ]
 """Event types that mean nothing without a movie."""
-
-# A NUL, raw or escaped in JSON; a backslash that is itself escaped does not count. PostgreSQL cannot store it.
-NUL_PATTERN = r"\x00|(?<!\\)(\\\\)*\\u0000"
 
 
 @dataclass(frozen=True)
