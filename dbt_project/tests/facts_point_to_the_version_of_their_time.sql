@@ -1,4 +1,5 @@
--- Each event and rating points to the version of its movie that was valid then, and to -1 only when there is no movie.
+-- Each event and rating points to the version of its movie that was valid then, and to -1 only
+-- when there is no such movie.
 with facts as (
 
     select

@@ -1,4 +1,5 @@
--- No gap and no overlap: a version ends when the next one of its movie begins, and the last one is the current one.
+-- No gap and no overlap: a version ends when the next one of its movie begins, and the last one is
+-- the current one.
 with in_order as (
 
     select
