@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import reduce
 
+import deltalake
 from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -89,8 +90,10 @@ def upsert(
         supersedes: Condition on the structs `new` and `old`, without which a row that is there stays. Default:
             every new row counts.
     """
+    if _is_unwritten(settings, table):
+        return _append(settings, table, rows)
     changes = _changes(table, rows, read(spark, settings, table.full_name), "left", supersedes)
-    _apply(spark, settings, table, changes)
+    return _apply(spark, settings, table, changes)
 
 
 def replace_for(
@@ -109,10 +112,12 @@ def replace_for(
         rows: The complete rows of the owners, with the contract's columns.
         owners: Distinct values of the columns that say whose rows they are, for example `visitor_id`.
     """
+    if _is_unwritten(settings, table):
+        return _append(settings, table, rows)
     current = read(spark, settings, table.full_name).join(
         F.broadcast(owners), owners.columns, "left_semi"
     )
-    _apply(spark, settings, table, _changes(table, rows, current, "full"))
+    return _apply(spark, settings, table, _changes(table, rows, current, "full"))
 
 
 def _changes(
@@ -144,9 +149,7 @@ def _apply(spark: SparkSession, settings: Settings, table: Table, changes: DataF
     try:
         kinds = {row["_change"] for row in kept.select("_change").distinct().collect()}
         if kinds == {"insert"}:
-            # Nobody else writes to the table: what it did not hold a moment ago it does not hold now.
-            path = table_path(settings, table.full_name)
-            kept.select(*table.column_names).write.format("delta").mode("append").save(path)
+            _append(settings, table, kept)
         elif kinds:
             values = {name: f"new.{name}" for name in table.column_names}
             (
@@ -159,6 +162,17 @@ def _apply(spark: SparkSession, settings: Settings, table: Table, changes: DataF
             )
     finally:
         kept.unpersist()
+
+
+def _append(settings: Settings, table: Table, rows: DataFrame) -> None:
+    """Add rows that the table does not hold. Only one process writes to a table, so that none can come between."""
+    path = table_path(settings, table.full_name)
+    rows.select(*table.column_names).write.format("delta").mode("append").save(path)
+
+
+def _is_unwritten(settings: Settings, table: Table) -> bool:
+    """Whether the table was made and never written to, so that there is nothing to compare with."""
+    return bool(deltalake.DeltaTable(table_path(settings, table.full_name)).version() == 0)
 
 
 def all_of(conditions: Sequence[Column]) -> Column:

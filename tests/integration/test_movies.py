@@ -147,7 +147,7 @@ def test_fifty_edited_movies_make_fifty_versions_and_touch_no_other_row(
     assert len(new) == EDITED
     assert {movie_id for movie_id, _ in new} == ids
     assert all(row["title"].endswith(", edited") and row["is_current"] for row in new.values())
-    began = dict(new)
+    began = dict(new.keys())
     for key, row in before.items():
         if str(row["movie_id"]) not in spared:
             closed = {"valid_to": began[key[0]], "is_current": False} if key[0] in ids else {}
