@@ -231,7 +231,7 @@ def _gate_result(gate: str, run_id: str, started: float, rules: Sequence[RuleRes
 def _rule_results(
     validated: ExpectationSuiteValidationResult, table: str, key: Sequence[str]
 ) -> list[RuleResult]:
-    counted = [result.result.get("element_count", 0) for result in validated.results]
+    counted = [result.result.get("element_count") or 0 for result in validated.results]
     rows = max(counted, default=0)
     return [_rule_result(result, table, key, rows) for result in validated.results]
 

@@ -58,17 +58,34 @@ def _event_types() -> tuple[str, ...]:
     return next(column.valid_values for column in columns if column.name == "event_type")
 
 
+def _bridge(name: str, member: str, key: str = "") -> GoldTable:
+    """A bridge between the current versions of movies and a dimension; by default it has a row a pair."""
+    member_key = f"{member}_key"
+    return GoldTable(
+        f"bridge_movie_{name}",
+        ("movie_key", key or member_key),
+        references=(("movie_key", "dim_movie"), (member_key, f"dim_{member}")),
+    )
+
+
 GOLD_TABLES = (
     GoldTable("dim_movie", ("movie_key",), has_unknown=True),
     GoldTable("dim_user", ("user_key",), has_unknown=True),
     GoldTable("dim_session", ("session_key",), has_unknown=True),
     GoldTable("dim_date", ("date_key",), has_unknown=True),
     GoldTable("dim_genre", ("genre_key",), has_unknown=True),
-    GoldTable(
-        "bridge_movie_genre",
-        ("movie_key", "genre_key"),
-        references=(("movie_key", "dim_movie"), ("genre_key", "dim_genre")),
-    ),
+    GoldTable("dim_company", ("company_key",), has_unknown=True),
+    GoldTable("dim_country", ("country_key",), has_unknown=True),
+    GoldTable("dim_language", ("language_key",), has_unknown=True),
+    GoldTable("dim_keyword", ("keyword_key",), has_unknown=True),
+    GoldTable("dim_person", ("person_key",), has_unknown=True),
+    _bridge("genre", "genre"),
+    _bridge("company", "company"),
+    _bridge("country", "country"),
+    _bridge("language", "language"),
+    _bridge("keyword", "keyword"),
+    _bridge("cast", "person", key="credit_id"),
+    _bridge("crew", "person", key="credit_id"),
     GoldTable(
         "fact_user_event",
         ("event_id",),

@@ -1,7 +1,8 @@
 """A made-up catalogue in TMDB's shape, for a demo without TMDB's data. The same seed makes the same file.
 
 It has the dirt of the real one: blank dates, budgets, revenues and runtimes of 0 that mean unknown, titles that
-stand for two movies, companies of one name and several ids, titles in many scripts.
+stand for two movies, companies of one name and several ids, titles in many scripts, languages without a name, a
+withdrawn country code. Keywords and credits stand where `append_to_response` puts them.
 """
 
 import random
@@ -17,7 +18,7 @@ from ingestion.chance import chance_of
 DEFAULT_MOVIES = 200
 DEFAULT_SEED = 2026
 FIRST_ID = 900_000_001
-"""Generated movies, companies and keywords have ids from here on, far above those that TMDB has given out."""
+"""Generated movies, companies, keywords and people have ids from here on, far above those that TMDB has given out."""
 
 _GENRES = {
     28: "Action",
@@ -49,6 +50,7 @@ _COUNTRIES = {
     "BR": "Brazil",
     "KR": "South Korea",
     "TR": "Turkey",
+    "CS": "Serbia and Montenegro",
 }
 _LANGUAGES = {
     "en": ("English", "English", "US"),
@@ -112,6 +114,11 @@ _KEYWORDS = (
     "revenge",
     "based on novel",
 )
+_GIVEN_NAMES = ("Ada", "Björn", "Chloé", "Dilek", "Emeka", "Fumiko", "Goran", "Ana Lúcia")
+_FAMILY_NAMES = ("Okafor", "Yılmaz", "Lindqvist", "Moreau", "Tanaka", "Petrović")  # noqa: RUF001 - the dotless i is meant
+_PEOPLE = [f"{given} {family}" for family in _FAMILY_NAMES for given in _GIVEN_NAMES]
+_JOBS = (("Directing", "Director"), ("Writing", "Screenplay"), ("Sound", "Original Music Composer"))
+_ROLES = ("The Keeper", "Inspector Roux", "Young Mina", "Neighbour", "")
 _STATUSES = ("Released", "Post Production", "Rumored")
 
 
@@ -135,9 +142,11 @@ def generated_movies(
     movies: int = DEFAULT_MOVIES, seed: int = DEFAULT_SEED
 ) -> Iterator[dict[str, Any]]:
     """The movies of a made-up catalogue, in the shape of TMDB's `/movie/{id}` answer."""
-    chance = chance_of("catalogue", seed)
+    # Credits are drawn apart, so that a change to them leaves the rest of each movie as it was.
+    chance, of_credits = chance_of("catalogue", seed), chance_of("credits", seed)
     for number in range(movies):
-        yield _movie(FIRST_ID + number, chance)
+        movie_id = FIRST_ID + number
+        yield _movie(movie_id, chance) | {"credits": _credits(movie_id, of_credits)}
 
 
 def _movie(movie_id: int, chance: random.Random) -> dict[str, Any]:
@@ -169,7 +178,8 @@ def _movie(movie_id: int, chance: random.Random) -> dict[str, Any]:
             {
                 "english_name": _LANGUAGES[language][0],
                 "iso_639_1": language,
-                "name": _LANGUAGES[language][1],
+                # TMDB gives no name in the language itself for many.
+                "name": "" if language == "hi" else _LANGUAGES[language][1],
             }
         ],
         "status": chance.choices(_STATUSES, (97, 2, 1))[0],
@@ -205,3 +215,37 @@ def _companies(chance: random.Random) -> list[dict[str, Any]]:
 def _countries(chance: random.Random, language: str) -> list[dict[str, str]]:
     codes = {_LANGUAGES[language][2], chance.choice(list(_COUNTRIES))}
     return [{"iso_3166_1": code, "name": _COUNTRIES[code]} for code in sorted(codes)]
+
+
+def _credits(movie_id: int, chance: random.Random) -> dict[str, list[dict[str, Any]]]:
+    cast = chance.sample(range(len(_PEOPLE)), chance.randrange(6))
+    crew = chance.sample(range(len(_PEOPLE)), chance.randrange(len(_JOBS) + 1))
+    return {
+        "cast": [
+            _person(place, "Acting")
+            | {
+                "cast_id": order,
+                "character": chance.choice(_ROLES),
+                "credit_id": f"{movie_id:x}cast{order:02}",
+                "order": order,
+            }
+            for order, place in enumerate(cast)
+        ],
+        "crew": [
+            _person(place, department)
+            | {"credit_id": f"{movie_id:x}crew{number:02}", "department": department, "job": job}
+            for number, (place, (department, job)) in enumerate(zip(crew, _JOBS, strict=False))
+        ],
+    }
+
+
+def _person(place: int, department: str) -> dict[str, Any]:
+    return {
+        "adult": False,
+        "gender": 0,
+        "id": FIRST_ID + place,
+        "known_for_department": department,
+        "name": _PEOPLE[place],
+        "original_name": _PEOPLE[place],
+        "profile_path": None,
+    }

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import reduce
 
+import deltalake
 from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -72,7 +73,13 @@ def insert_new(spark: SparkSession, settings: Settings, table: Table, rows: Data
     )
 
 
-def upsert(spark: SparkSession, settings: Settings, table: Table, rows: DataFrame) -> None:
+def upsert(
+    spark: SparkSession,
+    settings: Settings,
+    table: Table,
+    rows: DataFrame,
+    supersedes: Column | None = None,
+) -> None:
     """Insert rows with new keys and update those that differ; an equal row is not written again.
 
     Args:
@@ -80,14 +87,13 @@ def upsert(spark: SparkSession, settings: Settings, table: Table, rows: DataFram
         settings: Tells where the lake is.
         table: The table's contract.
         rows: Rows with the contract's columns, one row a key.
+        supersedes: Condition on the structs `new` and `old`, without which a row that is there stays. Default:
+            every new row counts.
     """
-    (
-        _target(spark, settings, table)
-        .merge(rows.select(*table.column_names).alias("new"), _same_key(table))
-        .whenMatchedUpdateAll(condition=_differs(table))
-        .whenNotMatchedInsertAll()
-        .execute()
-    )
+    if _is_unwritten(settings, table):
+        return _append(settings, table, rows)
+    changes = _changes(table, rows, read(spark, settings, table.full_name), "left", supersedes)
+    return _apply(spark, settings, table, changes)
 
 
 def replace_for(
@@ -106,22 +112,67 @@ def replace_for(
         rows: The complete rows of the owners, with the contract's columns.
         owners: Distinct values of the columns that say whose rows they are, for example `visitor_id`.
     """
+    if _is_unwritten(settings, table):
+        return _append(settings, table, rows)
     current = read(spark, settings, table.full_name).join(
         F.broadcast(owners), owners.columns, "left_semi"
     )
-    gone = current.join(rows.select(*table.key), table.key, "left_anti")
-    changes = rows.select(*table.column_names, F.lit(False).alias("_gone")).unionByName(
-        gone.select(*table.column_names, F.lit(True).alias("_gone"))
+    return _apply(spark, settings, table, _changes(table, rows, current, "full"))
+
+
+def _changes(
+    table: Table,
+    rows: DataFrame,
+    current: DataFrame,
+    how: str,
+    supersedes: Column | None = None,
+) -> DataFrame:
+    """What is to be inserted, updated or (in a full join) deleted: the contract's columns and `_change`."""
+    new = rows.select(F.struct(*table.column_names).alias("new"))
+    old = current.select(F.struct(*table.column_names).alias("old"))
+    change = (
+        F.when(F.col("old").isNull(), "insert")
+        .when(F.col("new").isNull(), "delete")
+        .when(_differs(table) & (F.lit(True) if supersedes is None else supersedes), "update")
     )
-    values = {name: f"new.{name}" for name in table.column_names}
-    (
-        _target(spark, settings, table)
-        .merge(changes.alias("new"), _same_key(table))
-        .whenMatchedDelete(condition="new._gone")
-        .whenMatchedUpdate(condition=_differs(table), set=values)
-        .whenNotMatchedInsert(condition="not new._gone", values=values)
-        .execute()
+    return (
+        new.join(old, _same_key(table), how)
+        .select(F.coalesce("new", "old").alias("row"), change.alias("_change"))
+        .where("_change is not null")
+        .select("row.*", "_change")
     )
+
+
+def _apply(spark: SparkSession, settings: Settings, table: Table, changes: DataFrame) -> None:
+    """Write changes in one commit, or nothing when there are none."""
+    kept = changes.persist()
+    try:
+        kinds = {row["_change"] for row in kept.select("_change").distinct().collect()}
+        if kinds == {"insert"}:
+            _append(settings, table, kept)
+        elif kinds:
+            values = {name: f"new.{name}" for name in table.column_names}
+            (
+                _target(spark, settings, table)
+                .merge(kept.alias("new"), _same_key(table))
+                .whenMatchedDelete(condition="new._change = 'delete'")
+                .whenMatchedUpdate(set=values)
+                .whenNotMatchedInsert(condition="new._change <> 'delete'", values=values)
+                .execute()
+            )
+    finally:
+        kept.unpersist()
+
+
+def _append(settings: Settings, table: Table, rows: DataFrame) -> None:
+    """Add rows that the table does not hold. Only one process writes to a table, so that none can come between."""
+    path = table_path(settings, table.full_name)
+    rows.select(*table.column_names).write.format("delta").mode("append").save(path)
+
+
+def _is_unwritten(settings: Settings, table: Table) -> bool:
+    """Whether the table was made and never written to, so that there is nothing to compare with."""
+    return bool(deltalake.DeltaTable(table_path(settings, table.full_name)).version() == 0)
 
 
 def all_of(conditions: Sequence[Column]) -> Column:

@@ -1,5 +1,7 @@
 """The one SparkSession of a process."""
 
+import os
+import sys
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -31,6 +33,8 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
     """
     scratch = settings.home / "spark"
     scratch.mkdir(parents=True, exist_ok=True)
+    # Spark's Python workers would otherwise be whatever `python3` is on the path, without our libraries.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     return (
         SparkSession.builder.appName(app_name)
         .master(settings.spark_master)

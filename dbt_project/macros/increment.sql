@@ -54,13 +54,16 @@
     Query: the rows of this model whose dimension member has come or gone since they were written.
 
     A fact may be visible before its movie, user or session is; it then points to the unknown member and is
-    pointed anew once the member exists. A fact whose member is gone goes back to the unknown one.
+    pointed anew once the member exists. A fact whose member is gone goes back to the unknown one. A fact whose
+    member has versions moves when a new version cuts its time off the old one; each closed version costs two looks
+    into the index on the key and the time, however many facts there are.
 
     Args:
         row_key: Columns that name a row here.
         pointers: One dictionary a dimension: `key` (the column here), `natural` (column or expression
             here), `dimension` (relation), `member` (its natural column) and, where members can go, `staging`
-            (the staging model that marks them as deleted).
+            (the staging model that marks them as deleted) and `staging_key` (the key there; by default
+            that of `member`); for a dimension with versions also `moment` (the time here).
 #}
 {% macro rows_to_repoint(row_key, pointers) -%}
     {% for pointer in pointers %}
@@ -74,10 +77,34 @@
             select {{ row_key | join(', ') }}
             from {{ this }}
             where {{ pointer.key }} in (
-                select {{ surrogate_key([pointer.member]) }}
+                select {{ pointer.staging_key or surrogate_key([pointer.member]) }}
                 from {{ pointer.staging }}
                 where is_deleted
             )
+        {% endif %}
+        {% if pointer.moment %}
+            union
+            select {{ row_key | join(', ') }}
+            from {{ this }} as target
+            inner join (
+                select
+                    {{ pointer.key }} as version_key,
+                    valid_to
+                from {{ pointer.dimension }}
+                where valid_to is not null
+            ) as closed on target.{{ pointer.key }} = closed.version_key
+            where target.{{ pointer.moment }} >= closed.valid_to
+            union
+            select {{ row_key | join(', ') }}
+            from {{ this }} as target
+            inner join (
+                select
+                    {{ pointer.key }} as version_key,
+                    valid_from
+                from {{ pointer.dimension }}
+                where version_number > 1
+            ) as later on target.{{ pointer.key }} = later.version_key
+            where target.{{ pointer.moment }} < later.valid_from
         {% endif %}
     {% endfor %}
 {%- endmacro %}

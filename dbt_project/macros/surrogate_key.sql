@@ -27,6 +27,21 @@
 {%- endmacro %}
 
 
+{# The key of a version of a movie. Microseconds, as the text form of a time depends on the connection's time zone. #}
+{% macro movie_version_key(movie_id, valid_from) -%}
+    {{ surrogate_key([
+        movie_id, 'cast(extract(epoch from ' ~ valid_from ~ ') * 1000000 as bigint)'
+    ]) }}
+{%- endmacro %}
+
+
+{# Condition: the version of a movie, a row of dim_movie, is the one for a time. The first holds for all time before. #}
+{% macro version_covers(version, moment) -%}
+    ({{ version }}.version_number = 1 or {{ moment }} >= {{ version }}.valid_from)
+    and ({{ version }}.valid_to is null or {{ moment }} < {{ version }}.valid_to)
+{%- endmacro %}
+
+
 {# The key of the unknown member of every dimension. #}
 {% macro unknown_key() -%} -1 {%- endmacro %}
 

@@ -1,16 +1,25 @@
 {% set dimensions = {
-    'dim_movie': ['movie_key', 'movie_id'],
     'dim_user': ['user_key', 'user_id'],
     'dim_session': ['session_key', 'session_id'],
     'dim_genre': ['genre_key', 'genre_id'],
+    'dim_company': ['company_key', 'company_id'],
+    'dim_country': ['country_key', 'country_code'],
+    'dim_language': ['language_key', 'language_code'],
+    'dim_keyword': ['keyword_key', 'keyword_id'],
+    'dim_person': ['person_key', 'person_id'],
 } %}
 
 -- A key computed in another way would no longer agree with gold_next or a full refresh.
 {% for dimension, (key, natural_key) in dimensions.items() %}
-    {{ 'union all' if not loop.first }}
     select
         '{{ dimension }}' as dimension,
         {{ key }} as found_key
     from {{ ref(dimension) }}
     where {{ natural_key }} is not null and {{ key }} <> {{ surrogate_key([natural_key]) }}
+    union all
 {% endfor %}
+select
+    'dim_movie' as dimension,
+    movie_key as found_key
+from {{ ref('dim_movie') }}
+where movie_id is not null and movie_key <> {{ movie_version_key('movie_id', 'valid_from') }}

@@ -3,6 +3,11 @@
     'dim_user': ['user_key', 'user_id'],
     'dim_session': ['session_key', 'session_id'],
     'dim_genre': ['genre_key', 'genre_id'],
+    'dim_company': ['company_key', 'company_id'],
+    'dim_country': ['country_key', 'country_code'],
+    'dim_language': ['language_key', 'language_code'],
+    'dim_keyword': ['keyword_key', 'keyword_id'],
+    'dim_person': ['person_key', 'person_id'],
     'dim_date': ['date_key', 'date_day'],
 } %}
 

@@ -8,7 +8,7 @@ def transform(movies: DataFrame) -> DataFrame:
     """Pair movies with their genres.
 
     Args:
-        movies: Columns `movie_id` and `genres` (array of `id`, `name`), one row a movie.
+        movies: Columns `movie_id` and `genres` (array with `id`), one row a movie.
 
     Returns:
         Rows of `silver.movie_genres`, each pair once.

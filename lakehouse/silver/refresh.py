@@ -17,7 +17,8 @@ from cinelake.settings import Settings
 from lakehouse import tables
 from lakehouse.contract import table
 from lakehouse.quarantine import COORDINATES, quarantine
-from lakehouse.silver import events, genres, movie_genres, movies, ratings, sessions, users
+from lakehouse.silver import events, ratings, sessions, users
+from lakehouse.silver.refresh_movies import refresh_movies
 from spark_streaming.bronze import Trigger
 
 log = get_logger("silver")
@@ -100,47 +101,6 @@ def _repeats(messages: DataFrame, winners: DataFrame) -> DataFrame:
         .select(*COORDINATES, "event_id", F.current_timestamp().alias("detected_at"))
         .dropDuplicates(COORDINATES)
     )
-
-
-def refresh_movies(spark: SparkSession, settings: Settings, messages: DataFrame) -> None:
-    """Bring `movies`, `genres`, `movie_genres` and `quarantine` up to date with new TMDB answers.
-
-    An answer older than the one that silver holds changes nothing.
-
-    Args:
-        spark: The session.
-        settings: Tells where the lake is.
-        messages: New rows of `bronze.movie`.
-    """
-    judged = movies.transform(messages).persist()
-    try:
-        bad = judged.where("broken is not null")
-        if not bad.isEmpty():
-            quarantine(spark, settings, bad, table("silver.movies"))
-        newest = movies.latest(judged.where("broken is null"))
-        held = tables.read(spark, settings, "silver.movies").select(
-            "movie_id", F.col("fetched_at").alias("_held_at")
-        )
-        current = (
-            newest.join(held, "movie_id", "left")
-            .where("_held_at is null or fetched_at >= _held_at")
-            .drop("_held_at")
-            .persist()
-        )
-        if not current.isEmpty():
-            # movies last: it is what makes an answer count as held, should this batch run again.
-            tables.upsert(spark, settings, table("silver.genres"), genres.transform(current))
-            tables.replace_for(
-                spark,
-                settings,
-                table("silver.movie_genres"),
-                movie_genres.transform(current),
-                current.select("movie_id"),
-            )
-            tables.upsert(spark, settings, table("silver.movies"), current)
-        current.unpersist()
-    finally:
-        judged.unpersist()
 
 
 Refresh = Callable[[SparkSession, Settings, DataFrame], None]

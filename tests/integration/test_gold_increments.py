@@ -19,11 +19,39 @@ MODELS = (
     "dim_session",
     "dim_date",
     "dim_genre",
+    "dim_company",
+    "dim_country",
+    "dim_language",
+    "dim_keyword",
+    "dim_person",
     "bridge_movie_genre",
+    "bridge_movie_company",
+    "bridge_movie_country",
+    "bridge_movie_language",
+    "bridge_movie_keyword",
+    "bridge_movie_cast",
+    "bridge_movie_crew",
     "fact_user_event",
     "ratings",
 )
+NINE = "2024-03-01T09:00:00Z"
+ELEVEN = "2024-03-01T11:00:00Z"
 NOON = "2024-03-01T12:00:00Z"
+NAMED: dict[str, dict[str, Any]] = {
+    "genres": {"genre_id": 1},
+    "production_companies": {"company_id": 1},
+    "countries": {"country_code": "FR"},
+    "languages": {"language_code": "fr"},
+    "keywords": {"keyword_id": 1},
+    "people": {"person_id": 1},
+}
+PAIRS = {
+    "movie_genres": NAMED["genres"],
+    "movie_companies": NAMED["production_companies"],
+    "movie_countries": NAMED["countries"],
+    "movie_languages": NAMED["languages"],
+    "movie_keywords": NAMED["keywords"],
+}
 
 
 class Silver:
@@ -71,8 +99,37 @@ class Silver:
             title=f"Movie {movie_id}",
             fetched_at=NOON,
             content_hash="0" * 64,
+            is_deleted=False,
         )
-        self.put("movie_genres", "movie_id,genre_id", movie_id=movie_id, genre_id=1)
+        self.movie_version(movie_id, f"Movie {movie_id}", since=NINE)
+        for table, member in PAIRS.items():
+            self.put(table, ",".join(("movie_id", *member)), movie_id=movie_id, **member)
+        for table in ("movie_cast", "movie_crew"):
+            credit = {"movie_id": movie_id, "credit_id": f"c{movie_id}", "person_id": 1}
+            self.put(table, "movie_id,credit_id", **credit)
+
+    def movie_version(
+        self, movie_id: int, title: str, since: str, until: str | None = None
+    ) -> None:
+        self.put(
+            "movie_versions",
+            "movie_id,valid_from",
+            movie_id=movie_id,
+            title=title,
+            popularity_bucket="unknown",
+            genre_ids="1",
+            valid_from=since,
+            valid_to=until,
+            is_current=until is None,
+        )
+
+    def named(self) -> None:
+        """What movies name: one genre, company, country, language, keyword and person."""
+        flags = {"production_companies": {"name_is_shared": False}}
+        flags |= {"countries": {"is_iso": True}, "languages": {"is_iso": True}}
+        for table, key in NAMED.items():
+            row = {"name": "Name", "named_at": NOON} | flags.get(table, {})
+            self.put(table, next(iter(key)), **key, **row)
 
     def user(self, user_id: str) -> None:
         seen = {"first_seen_at": NOON, "last_seen_at": NOON, "event_count": 1}
@@ -131,7 +188,7 @@ def session_id(name: str) -> str:
 
 def first_publication(silver: Silver) -> None:
     silver.version = 1
-    silver.put("genres", "genre_id", genre_id=1, name="Drama")
+    silver.named()
     for movie_id in (1, 2):
         silver.movie(movie_id)
     for user_id in ("ada", "bob"):
@@ -170,12 +227,37 @@ def third_publication(silver: Silver) -> None:
     silver.version = 3
     # A session is gone while its event still names it, a movie is gone, a person is erased.
     silver.delete("sessions", session_id=session_id("bob 2"))
-    silver.delete("movies", movie_id=1)
-    silver.delete("movie_genres", movie_id=1)
+    for table in ("movies", "movie_versions", *PAIRS, "movie_cast", "movie_crew"):
+        silver.delete(table, movie_id=1)
     for table in ("events", "sessions", "users", "ratings"):
         silver.delete(table, user_id="eve")
     # What was taken back is rated again.
     silver.rating(3, "bob", 2, 7.0)
+
+
+def fourth_publication(silver: Silver) -> None:
+    silver.version = 4
+    # A movie has another title since before the events that gold holds of it.
+    silver.movie_version(2, "Movie 2", since=NINE, until=ELEVEN)
+    silver.movie_version(2, "Movie 2, the cut", since=ELEVEN)
+    # An answer from before the first has come late, and looks the same: the version begins earlier.
+    silver.delete("movie_versions", movie_id=99)
+    silver.movie_version(99, "Movie 99", since="2024-02-01T00:00:00Z")
+    # A company is renamed, a keyword no longer said of a movie.
+    silver.put(
+        "production_companies",
+        "company_id",
+        company_id=1,
+        name="Another name",
+        named_at=NOON,
+        name_is_shared=False,
+    )
+    silver.delete("movie_keywords", movie_id=2)
+    # An event from before the change arrives after it.
+    silver.event(7, "ada", "ada 1", 2, at="2024-03-01T10:59:59Z")
+
+
+PUBLICATIONS = (first_publication, second_publication, third_publication, fourth_publication)
 
 
 @pytest.fixture
@@ -192,7 +274,7 @@ def build(settings: Settings, *options: str, target: Any = "next") -> DbtResult:
 
 
 def test_increments_give_what_a_full_refresh_gives(settings: Settings, silver: Silver) -> None:
-    for publication in (first_publication, second_publication, third_publication):
+    for publication in PUBLICATIONS:
         publication(silver)
         build(settings, target="next")
         build(settings, "--full-refresh", target="dev")
@@ -234,6 +316,32 @@ def test_facts_are_never_lost_and_follow_their_dimensions(
     build(settings)
     assert unresolved(silver) == {"movie_key": [1], "user_key": [], "session_key": [4]}
     assert count(silver, "fact_user_event") == 5
+
+
+def test_facts_follow_the_versions_of_their_movie(settings: Settings, silver: Silver) -> None:
+    for publication in PUBLICATIONS[:3]:
+        publication(silver)
+    build(settings)
+    assert titles_of_events(silver) == {2: "Movie 99", 3: "Movie 2", 6: "Movie 2"}
+
+    fourth_publication(silver)
+    build(settings)
+    assert titles_of_events(silver) == {
+        2: "Movie 99",
+        3: "Movie 2, the cut",
+        6: "Movie 2, the cut",
+        7: "Movie 2",
+    }
+    current = "select count(*) from gold_next.dim_movie where is_current and movie_key <> -1"
+    assert silver.connection.execute(current).fetchone() == (2,)
+
+
+def titles_of_events(silver: Silver) -> dict[int, str]:
+    query = (
+        "select event_id, title from gold_next.fact_user_event join gold_next.dim_movie using (movie_key)"
+        " where movie_key <> -1"
+    )
+    return {row[0].int: row[1] for row in silver.connection.execute(query)}
 
 
 def test_a_second_build_changes_nothing(settings: Settings, silver: Silver) -> None:

@@ -13,6 +13,9 @@ renamed as (
         ---------- texts
         name,
 
+        ---------- times
+        named_at,
+
         ---------- lineage
         _lake_version as lake_version
 

@@ -31,10 +31,15 @@ renamed as (
 
         ---------- flags
         adult as is_adult,
+        original_language_is_iso,
+        is_deleted as is_deleted_in_tmdb,
 
         ---------- times
         release_date,
         fetched_at,
+        deleted_at as deleted_in_tmdb_at,
+        keywords_at,
+        credits_at,
 
         ---------- lineage
         _lake_version as lake_version,

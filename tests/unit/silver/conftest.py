@@ -1,8 +1,9 @@
 """Small frames for the silver transforms."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -37,25 +38,54 @@ def message(**fields: Any) -> Event:
     return event | fields
 
 
+def published(movie: Event, **envelope: Any) -> Event:
+    """A TMDB answer as the outbox publishes it."""
+    hash_of_it = sha256(json.dumps([movie, envelope]).encode()).hexdigest()
+    fetched_at = "2026-01-01T00:00:00.000000Z"
+    return {"fetched_at": fetched_at, "content_hash": hash_of_it, "movie": movie} | envelope
+
+
+def answer(**fields: Any) -> Event:
+    """A published answer about Forrest Gump with some fields replaced, those beside the movie included."""
+    movie = {
+        "id": 13,
+        "title": " Forrest Gump ",
+        "release_date": "1994-07-06",
+        "runtime": 142.0,
+        "budget": 55000000,
+        "revenue": 677945399,
+        "genres": [{"id": 35, "name": "Comedy"}, {"id": 18, "name": "Drama"}],
+    }
+    beside = {name: fields.pop(name) for name in ("fetched_at", "deleted_at") if name in fields}
+    return published(movie | fields, **beside)
+
+
+def rows_of_messages(
+    spark: SparkSession, values: Sequence[Event | bytes | None], topic: str
+) -> DataFrame:
+    """Rows of `bronze.user_logs` or `bronze.movie` from dictionaries or raw bytes; the offset is the place."""
+    now = datetime(2026, 1, 1)
+    rows = [
+        (
+            topic,
+            0,
+            offset,
+            now,
+            None,
+            json.dumps(v).encode() if isinstance(v, dict) else v,
+            now.date(),
+        )
+        for offset, v in enumerate(values)
+    ]
+    return spark.createDataFrame(rows, table("bronze.user_logs").spark_schema())
+
+
 @pytest.fixture
 def bronze_rows(spark: SparkSession) -> Callable[..., DataFrame]:
     """Rows of `bronze.user_logs` or `bronze.movie` from dictionaries or raw bytes."""
 
     def make(*values: Event | bytes | None, topic: str = "user_logs") -> DataFrame:
-        now = datetime(2026, 1, 1)
-        rows = [
-            (
-                topic,
-                0,
-                offset,
-                now,
-                None,
-                json.dumps(v).encode() if isinstance(v, dict) else v,
-                now.date(),
-            )
-            for offset, v in enumerate(values)
-        ]
-        return spark.createDataFrame(rows, table("bronze.user_logs").spark_schema())
+        return rows_of_messages(spark, values, topic)
 
     return make
 

@@ -1,84 +1,208 @@
-"""`silver.movies`, `genres` and `movie_genres`: TMDB answers, cleaned."""
+"""`silver.movies`: TMDB answers, cleaned and judged, and which of two answers counts."""
 
 import json
+import random
 from collections.abc import Callable
 from datetime import date
+from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 
-from lakehouse.silver import genres, movie_genres, movies
+from lakehouse.silver import movies
+from tests.unit.silver.conftest import answer, published
 
-HASH = "0" * 64
 
-
-def _answer(fetched_at: str = "2026-01-01T00:00:00.000000Z", **fields: Any) -> dict[str, Any]:
-    movie = {
-        "id": 13,
-        "title": " Forrest Gump ",
-        "release_date": "1994-07-06",
-        "runtime": 142.0,
-        "budget": 55000000,
-        "revenue": 677945399,
-        "genres": [{"id": 35, "name": "Comedy"}, {"id": 18, "name": "Drama"}],
-    }
-    return {"fetched_at": fetched_at, "content_hash": HASH, "movie": movie | fields}
+def _judged(bronze_rows: Callable[..., DataFrame], *values: Any) -> list[Row]:
+    return movies.transform(bronze_rows(*values, topic="movie")).orderBy("kafka_offset").collect()
 
 
 def test_zero_and_blank_mean_unknown(bronze_rows: Callable[..., DataFrame]) -> None:
-    unknown = _answer(budget=0, revenue=0, runtime=0, release_date="", homepage=" ", tagline=None)
-    row = movies.transform(bronze_rows(unknown)).collect()[0]
+    unknown = answer(budget=0, revenue=0, runtime=0, release_date="", homepage=" ", tagline=None)
+    (row,) = _judged(bronze_rows, unknown)
     assert row.broken is None
     assert (row.budget_usd, row.revenue_usd, row.runtime_minutes) == (None, None, None)
     assert (row.release_date, row.homepage, row.tagline) == (None, None, None)
 
 
 def test_known_fields_are_typed_and_trimmed(bronze_rows: Callable[..., DataFrame]) -> None:
-    row = movies.transform(bronze_rows(_answer())).collect()[0]
+    (row,) = _judged(bronze_rows, answer())
     assert (row.title, row.runtime_minutes, row.budget_usd) == ("Forrest Gump", 142, 55000000)
     assert row.release_date == date(1994, 7, 6)
 
 
-@pytest.mark.parametrize(
-    ("bad", "rule"),
-    [
-        (b"not json", "not_json"),
-        (None, "not_json"),
-        (json.dumps(_answer(title="?")).encode().replace(b"?", b"\xff"), "text_not_storable"),
-        (_answer(overview="a\x00b"), "text_not_storable"),
-        (_answer(runtime=1e12), "out_of_range"),
-        (_answer(runtime=float("nan")), "out_of_range"),
-        (_answer(title=" "), "missing_field"),
-        (_answer(id=None), "missing_field"),
-        (_answer(status="Lost"), "value_not_allowed"),
-        (_answer(vote_average=10.1), "out_of_range"),
-        (_answer(imdb_id="109830"), "bad_format"),
-    ],
-)
-def test_a_broken_answer_is_set_aside_with_its_rule(
-    bronze_rows: Callable[..., DataFrame], bad: Any, rule: str
+def test_every_text_is_in_one_unicode_form(bronze_rows: Callable[..., DataFrame]) -> None:
+    decomposed = answer(
+        title="\u3000Ame\u0301lie\u00a0",
+        original_language="FR",
+        genres=[{"id": 1, "name": "Come\u0301die\u00a0"}],
+        credits={"cast": [{"id": 1, "credit_id": "c", "name": "E\u0301lodie"}], "crew": []},
+    )
+    (row,) = _judged(bronze_rows, decomposed)
+    assert (row.title, row.genres[0].name) == ("Amélie", "Comédie")
+    assert row.cast_credits[0].name == "Élodie"
+    assert (row.original_language, row.original_language_is_iso) == ("fr", True)
+
+
+def test_an_unknown_language_is_kept_and_flagged(bronze_rows: Callable[..., DataFrame]) -> None:
+    rows = _judged(
+        bronze_rows, *(answer(original_language=code) for code in ("xx", "cn", "de", None))
+    )
+    assert [(row.broken, row.original_language) for row in rows] == [
+        (None, "xx"),
+        (None, "cn"),
+        (None, "de"),
+        (None, None),
+    ]
+    assert [row.original_language_is_iso for row in rows] == [False, False, True, None]
+
+
+BROKEN = [
+    (b"not json", "not_json"),
+    (b"[1, 2]", "not_json"),
+    (b'{"movie": ', "not_json"),
+    (None, "not_json"),
+    (json.dumps(answer(title="?")).encode().replace(b"?", b"\xff"), "text_not_storable"),
+    (answer(overview="a\x00b"), "text_not_storable"),
+    (answer(genres=[{"id": 1, "name": "a\x00b"}]), "text_not_storable"),
+    (answer(budget="much"), "wrong_type"),
+    (answer(keywords=["a list"]), "wrong_type"),
+    (answer(runtime=1e12), "out_of_range"),
+    (answer(runtime=float("nan")), "out_of_range"),
+    (answer(title=" \u00a0"), "missing_field"),
+    (answer(id=None), "missing_field"),
+    (answer(status="Lost"), "value_not_allowed"),
+    (answer(vote_average=10.1), "out_of_range"),
+    (answer(imdb_id="109830"), "bad_format"),
+    (answer(release_date="soon"), "bad_format"),
+    (answer(genres=[{"id": 0, "name": "Nothing"}]), "out_of_range"),
+    (answer(deleted_at="yesterday"), "bad_timestamp"),
+    (answer(fetched_at=None), "missing_field"),
+]
+
+
+def test_each_broken_answer_is_set_aside_with_its_rule(
+    bronze_rows: Callable[..., DataFrame],
 ) -> None:
-    row = movies.transform(bronze_rows(bad, topic="movie")).collect()[0]
-    assert row.broken.rule == rule
+    rows = _judged(bronze_rows, *(value for value, _ in BROKEN))
+    assert [row.broken.rule if row.broken else None for row in rows] == [rule for _, rule in BROKEN]
+    sent = [json.dumps(v).encode() if isinstance(v, dict) else v for v, _ in BROKEN]
+    assert [row.payload and bytes(row.payload) for row in rows] == sent
 
 
 def test_the_answer_fetched_last_wins_whatever_its_offset(
     bronze_rows: Callable[..., DataFrame],
 ) -> None:
-    newer = _answer("2026-01-03T00:00:00.000000Z", title="new")
-    older = _answer("2026-01-02T00:00:00.000000Z", title="old")
+    newer = answer(fetched_at="2026-01-03T00:00:00.000000Z", title="new")
+    older = answer(fetched_at="2026-01-02T00:00:00.000000Z", title="old")
     row = movies.latest(movies.transform(bronze_rows(newer, older))).collect()[0]
     assert row.title == "new"
 
 
-def test_genres_and_pairs_come_once_each(bronze_rows: Callable[..., DataFrame]) -> None:
-    other = _answer(id=14, genres=[{"id": 18, "name": "Drama"}, {"id": 18, "name": "Drama"}])
-    none = _answer(id=15, genres=None)
-    held = movies.transform(bronze_rows(_answer(), other, none))
-    assert sorted(tuple(row) for row in genres.transform(held).collect()) == [
-        (18, "Drama"),
-        (35, "Comedy"),
+def test_a_deletion_is_a_flag_and_an_answer_after_it_takes_it_back(
+    bronze_rows: Callable[..., DataFrame],
+) -> None:
+    fetched = answer()
+    deleted = answer(deleted_at="2026-01-05T00:00:00.000000Z")
+    again = answer(fetched_at="2026-01-06T00:00:00.000000Z")
+    row = movies.latest(movies.transform(bronze_rows(deleted, fetched))).collect()[0]
+    assert (row.is_deleted, row.deleted_at.day, row.title) == (True, 5, "Forrest Gump")
+    row = movies.latest(movies.transform(bronze_rows(again, deleted, fetched))).collect()[0]
+    assert (row.is_deleted, row.deleted_at) == (False, None)
+
+
+KEYWORDS = {"keywords": [{"id": 7, "name": "heist"}]}
+CREDITS = {"cast": [{"id": 1, "credit_id": "c", "name": "Ada"}]}
+HISTORY = [
+    answer(fetched_at="2026-01-01T00:00:00Z", title="first", keywords=KEYWORDS),
+    answer(fetched_at="2026-01-02T00:00:00Z", title="second", credits=CREDITS),
+    answer(fetched_at="2026-01-02T00:00:00Z", title="second", credits=CREDITS),
+    answer(fetched_at="2026-01-03T00:00:00Z", title="third", keywords={"keywords": []}),
+    answer(fetched_at="2026-01-03T00:00:00Z", deleted_at="2026-01-04T00:00:00Z", title="third"),
+]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_batches_in_any_order_leave_the_same_movie(
+    bronze_rows: Callable[..., DataFrame], seed: int
+) -> None:
+    history = HISTORY.copy()
+    random.Random(seed).shuffle(history)
+    cut = seed + 1
+    batches = [history[:cut], history[cut:], history[:cut]]
+
+    def fold(held: DataFrame, batch: list[dict[str, Any]]) -> DataFrame:
+        newest = movies.latest(movies.transform(bronze_rows(*batch, topic="movie")))
+        merged = movies.merge(newest, held).select(held.columns)
+        return held.sparkSession.createDataFrame(merged.collect(), held.schema)
+
+    first = movies.transform(bronze_rows(topic="movie")).select(movies.MOVIE)
+    (row,) = reduce(fold, batches, first).collect()
+    assert (row.title, row.is_deleted, row.fetched_at.day, row.deleted_at.day) == (
+        "third",
+        True,
+        3,
+        4,
+    )
+    assert (row.keywords_at.day, row.credits_at.day) == (3, 2)
+
+
+def test_an_answer_without_keywords_and_credits_says_nothing_about_them(
+    bronze_rows: Callable[..., DataFrame],
+) -> None:
+    asked = answer(keywords=KEYWORDS, credits=CREDITS)
+    plain = answer(fetched_at="2026-01-02T00:00:00Z", title="plain")
+    held = movies.latest(movies.transform(bronze_rows(asked))).select(movies.MOVIE)
+    row = movies.merge(movies.latest(movies.transform(bronze_rows(plain))), held).collect()[0]
+    assert (row.title, row.takes_answer) == ("plain", True)
+    assert (row.takes_keywords, row.takes_credits) == (False, False)
+    assert row.keywords_at.day == row.credits_at.day == 1
+
+
+SAME = ["title", "original_title", "original_language", "overview", "tagline", "status", "adult"]
+SAME += ["popularity", "vote_average", "vote_count", "homepage", "imdb_id"]
+
+
+@pytest.mark.parametrize(
+    "name", ["movie", "movie-blank-homepage-release-date", "movie-details-append-response"]
+)
+def test_a_raw_answer_keeps_its_meaning(
+    bronze_rows: Callable[..., DataFrame], real_data: Path | None, name: str
+) -> None:
+    if real_data is None:
+        pytest.skip("CINELAKE_DATA names no folder with the real data sets")
+    raw = json.loads((real_data / "tmdb" / f"{name}.json").read_text())
+    (row,) = _judged(bronze_rows, published(raw))
+    assert row.broken is None
+    assert json.loads(bytes(row.payload))["movie"] == raw
+    assert {field: row[field] for field in SAME} == {
+        field: raw[field] or None for field in SAME
+    } | {"adult": raw["adult"]}
+    released = row.release_date.isoformat() if row.release_date else ""
+    assert (row.movie_id, released) == (raw["id"], raw["release_date"])
+    assert (row.runtime_minutes, row.budget_usd, row.revenue_usd) == (
+        raw["runtime"],
+        raw["budget"],
+        raw["revenue"],
+    )
+    assert [g.asDict() for g in row.genres] == raw["genres"]
+    companies = [
+        (c["id"], c["name"], c["origin_country"] or None) for c in raw["production_companies"]
     ]
-    pairs = sorted(tuple(row) for row in movie_genres.transform(held).collect())
-    assert pairs == [(13, 18), (13, 35), (14, 18)]
+    assert [tuple(c) for c in row.production_companies] == companies
+    assert [tuple(c) for c in row.production_countries] == [
+        (c["iso_3166_1"], c["name"]) for c in raw["production_countries"]
+    ]
+    assert [tuple(s) for s in row.spoken_languages] == [
+        (s["iso_639_1"], s["name"], s.get("english_name")) for s in raw["spoken_languages"]
+    ]
+    keywords = raw["keywords"]["keywords"] if "keywords" in raw else None
+    assert (row.keywords and [k.asDict() for k in row.keywords]) == keywords
+    for part, credits in (("cast", row.cast_credits), ("crew", row.crew_credits)):
+        expected = raw["credits"][part] if "credits" in raw else None
+        found = credits and [credit.asDict() for credit in credits]
+        assert found == (
+            expected and [{field: each[field] for field in found[0]} for each in expected]
+        )

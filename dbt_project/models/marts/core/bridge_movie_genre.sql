@@ -11,9 +11,10 @@ with movie_genres as (
 
 ),
 
-movies as (
+current_movies as (
 
     select * from {{ ref('dim_movie') }}
+    where is_current
 
 ),
 
@@ -27,14 +28,14 @@ genres as (
 bridged as (
 
     select
-        movies.movie_key,
+        current_movies.movie_key,
         genres.genre_key,
         movie_genres.movie_id,
         movie_genres.genre_id,
         1.0 / count(*) over (partition by movie_genres.movie_id) as weight,
         movie_genres.lake_version
     from movie_genres
-    inner join movies on movie_genres.movie_id = movies.movie_id
+    inner join current_movies on movie_genres.movie_id = current_movies.movie_id
     inner join genres on movie_genres.genre_id = genres.genre_id
 
 ),

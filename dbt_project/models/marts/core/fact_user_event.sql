@@ -9,7 +9,7 @@
         {'columns': ['occurred_at']},
         {'columns': ['date_key']},
         {'columns': ['user_key']},
-        {'columns': ['movie_key']},
+        {'columns': ['movie_key', 'occurred_at']},
         {'columns': ['session_key']},
         {'columns': ['lake_version']}
     ]
@@ -18,7 +18,8 @@
 {# dbt looks for dependencies outside of the incremental branches. #}
 {% set pointers = [
     {'key': 'movie_key', 'natural': 'movie_id', 'dimension': ref('dim_movie'),
-     'member': 'movie_id', 'staging': ref('stg_movies')},
+     'member': 'movie_id', 'moment': 'occurred_at', 'staging': ref('stg_movie_versions'),
+     'staging_key': movie_version_key('movie_id', 'valid_from')},
     {'key': 'user_key', 'natural': 'user_id', 'dimension': ref('dim_user'),
      'member': 'user_id', 'staging': ref('stg_users')},
     {'key': 'session_key', 'natural': 'session_id', 'dimension': ref('dim_session'),
@@ -107,7 +108,10 @@ joined as (
         ---------- lineage
         events.lake_version
     from events
-    left join movies on events.movie_id = movies.movie_id
+    left join movies
+        on
+            events.movie_id = movies.movie_id
+            and {{ version_covers('movies', 'events.occurred_at') }}
     left join users on events.user_id = users.user_id
     left join sessions on events.session_id = sessions.session_id
     left join dates on {{ utc_date('events.occurred_at') }} = dates.date_day

@@ -8,7 +8,7 @@
         ref('stg_ratings'), ['user_id', 'movie_id'], 'removed.is_removed or removed.is_deleted'
     ) }}",
     indexes=[
-        {'columns': ['movie_key']},
+        {'columns': ['movie_key', 'rated_at']},
         {'columns': ['user_key']},
         {'columns': ['date_key']},
         {'columns': ['lake_version']}
@@ -18,7 +18,8 @@
 {# dbt looks for dependencies outside of the incremental branches. #}
 {% set pointers = [
     {'key': 'movie_key', 'natural': 'movie_id', 'dimension': ref('dim_movie'),
-     'member': 'movie_id', 'staging': ref('stg_movies')},
+     'member': 'movie_id', 'moment': 'rated_at', 'staging': ref('stg_movie_versions'),
+     'staging_key': movie_version_key('movie_id', 'valid_from')},
     {'key': 'user_key', 'natural': 'user_id', 'dimension': ref('dim_user'),
      'member': 'user_id', 'staging': ref('stg_users')},
     {'key': 'date_key', 'natural': utc_date('rated_at'), 'dimension': ref('dim_date'),
@@ -92,7 +93,10 @@ joined as (
         ---------- lineage
         current_ratings.lake_version
     from current_ratings
-    left join movies on current_ratings.movie_id = movies.movie_id
+    left join movies
+        on
+            current_ratings.movie_id = movies.movie_id
+            and {{ version_covers('movies', 'current_ratings.rated_at') }}
     left join users on current_ratings.user_id = users.user_id
     left join dates on {{ utc_date('current_ratings.rated_at') }} = dates.date_day
 

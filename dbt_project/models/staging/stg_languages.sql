@@ -1,0 +1,32 @@
+with source as (
+
+    select * from {{ source('silver', 'languages') }}
+
+),
+
+renamed as (
+
+    select
+        ---------- ids
+        language_code,
+
+        ---------- texts
+        name,
+        english_name,
+        iso_name,
+
+        ---------- flags
+        is_iso,
+
+        ---------- times
+        named_at,
+
+        ---------- lineage
+        _lake_version as lake_version
+
+    from source
+    where not _deleted
+
+)
+
+select * from renamed

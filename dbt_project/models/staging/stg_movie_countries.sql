@@ -1,0 +1,22 @@
+with source as (
+
+    select * from {{ source('silver', 'movie_countries') }}
+
+),
+
+renamed as (
+
+    select
+        ---------- ids
+        movie_id,
+        country_code,
+
+        ---------- lineage
+        _lake_version as lake_version
+
+    from source
+    where not _deleted
+
+)
+
+select * from renamed
