@@ -30,6 +30,17 @@ MALFORMED = {
     "CINELAKE_GATE_PANDAS_ROWS": ["-1", "many"],
     "CINELAKE_LOG_FORMAT": ["xml"],
     "CINELAKE_LOG_LEVEL": ["LOUD"],
+    "CINELAKE_API_KEY": (
+        "secret",
+        "cl_short_x",
+        "Bearer cl_0123456789ab_0123456789012345678901234567890",
+    ),
+    "CINELAKE_API_RATE_LIMIT": ("0", "-1", "many"),
+    "CINELAKE_CORS_ORIGINS": ("movies.example", "https://a.example, https://b.example"),
+    "CINELAKE_TRUSTED_PROXIES": ("-1", "11", "yes"),
+    "TMDB_EXPORT_URL": ("ftp://files.example", "files.example"),
+    "CINELAKE_TMDB_REQUESTS_PER_SECOND": ("0", "fast"),
+    "CINELAKE_TMDB_RECHECK_MINUTES": ("-1", "soon"),
 }
 REQUIRED = {
     "KAFKA_BOOTSTRAP_SERVERS": "kafka",
