@@ -35,7 +35,8 @@ def configure_logging(settings: Settings) -> str:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[settings.log_level]
         ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # Asked anew for each line: standard error may be another one by then, or closed.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
     # The clients' own lines would interrupt ours; what goes wrong they raise.

@@ -31,7 +31,7 @@ MALFORMED = {
     "CINELAKE_LOG_FORMAT": ["xml"],
     "CINELAKE_LOG_LEVEL": ["LOUD"],
     "CINELAKE_API_KEY": (
-        "secret",
+        "hunter2",
         "cl_short_x",
         "Bearer cl_0123456789ab_0123456789012345678901234567890",
     ),

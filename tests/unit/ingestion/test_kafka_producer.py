@@ -23,8 +23,8 @@ def test_a_broker_that_is_away_is_an_error_and_soon(nobody: Settings) -> None:
     producer = EventProducer(nobody, delivery_seconds=0.5)
     began = time.monotonic()
     with pytest.raises(ServiceError, match="Kafka"):
-        producer.publish([Record("t", b"k", b"v")], timeout=5)
-    assert time.monotonic() - began < 4
+        producer.publish([Record("t", b"k", b"v")], timeout=60)
+    assert time.monotonic() - began < 20
     assert not producer.is_reachable(["t"], timeout=0.2)
     producer.close(timeout=1)
 

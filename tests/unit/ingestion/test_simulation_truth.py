@@ -145,7 +145,7 @@ def test_comments_have_their_last_text_their_deletion_and_their_depth(
     texts = of_type(events, "comment", "comment_edit")
     texts = texts[texts["comment_id"].isin(written.index)]
     last = texts.drop_duplicates("comment_id", keep="last").set_index("comment_id")["text"]
-    deleted = set(of_type(events, "comment_delete")["comment_id"])
+    deleted = set(of_type(events, "comment_delete").get("comment_id", ()))
 
     def depth(comment: str) -> int | None:
         parent = written["parent_comment_id"].get(comment, default=...)

@@ -10,12 +10,13 @@ from cinelake.settings import Settings
 from lakehouse import changes, tables
 from lakehouse.contract import table
 
+NOON = datetime(2026, 1, 1, 12)
 PAIRS, GENRES = table("silver.movie_genres"), table("silver.genres")
 
 
 def genres(spark: SparkSession, **names: str) -> DataFrame:
     """Genres as `g1="Drama"`: the id and the name."""
-    rows = [(int(key[1:]), name) for key, name in names.items()]
+    rows = [(int(key[1:]), name, NOON) for key, name in names.items()]
     return spark.createDataFrame(rows, GENRES.spark_schema())
 
 
@@ -24,8 +25,10 @@ def pairs(spark: SparkSession, *rows: tuple[int, int]) -> DataFrame:
 
 
 def held(lake: Settings, name: str) -> list[tuple[Any, ...]]:
+    """The rows without their times."""
+    rows = changes.query(lake, name, "select * from t").to_pylist()
     return sorted(
-        tuple(row.values()) for row in changes.query(lake, name, "select * from t").to_pylist()
+        tuple(value for value in row.values() if not isinstance(value, datetime)) for row in rows
     )
 
 
