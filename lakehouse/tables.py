@@ -73,13 +73,7 @@ def insert_new(spark: SparkSession, settings: Settings, table: Table, rows: Data
     )
 
 
-def upsert(
-    spark: SparkSession,
-    settings: Settings,
-    table: Table,
-    rows: DataFrame,
-    supersedes: Column | None = None,
-) -> None:
+def upsert(spark: SparkSession, settings: Settings, table: Table, rows: DataFrame) -> None:
     """Insert rows with new keys and update those that differ; an equal row is not written again.
 
     Args:
@@ -87,13 +81,11 @@ def upsert(
         settings: Tells where the lake is.
         table: The table's contract.
         rows: Rows with the contract's columns, one row a key.
-        supersedes: Condition on the structs `new` and `old`, without which a row that is there stays. Default:
-            every new row counts.
     """
     if _is_unwritten(settings, table):
         return _append(settings, table, rows)
-    changes = _changes(table, rows, read(spark, settings, table.full_name), "left", supersedes)
-    return _apply(spark, settings, table, changes)
+    current = read(spark, settings, table.full_name)
+    return _apply(spark, settings, table, _changes(table, rows, current, "left"))
 
 
 def replace_for(
@@ -120,20 +112,14 @@ def replace_for(
     return _apply(spark, settings, table, _changes(table, rows, current, "full"))
 
 
-def _changes(
-    table: Table,
-    rows: DataFrame,
-    current: DataFrame,
-    how: str,
-    supersedes: Column | None = None,
-) -> DataFrame:
+def _changes(table: Table, rows: DataFrame, current: DataFrame, how: str) -> DataFrame:
     """What is to be inserted, updated or (in a full join) deleted: the contract's columns and `_change`."""
     new = rows.select(F.struct(*table.column_names).alias("new"))
     old = current.select(F.struct(*table.column_names).alias("old"))
     change = (
         F.when(F.col("old").isNull(), "insert")
         .when(F.col("new").isNull(), "delete")
-        .when(_differs(table) & (F.lit(True) if supersedes is None else supersedes), "update")
+        .when(_differs(table), "update")
     )
     return (
         new.join(old, _same_key(table), how)

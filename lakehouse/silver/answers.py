@@ -1,10 +1,12 @@
 """Reading TMDB answers out of Kafka messages, with every text in one form."""
 
+from typing import cast
+
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.functions import ArrowUDFType, arrow_udf
+from pyspark.sql.pandas.functions import arrow_udf
 
 from lakehouse.quarantine import COORDINATES
 
@@ -67,8 +69,9 @@ def parse(messages: DataFrame) -> DataFrame:
 def _in_one_form(answer: Column) -> Column:
     # Spark has no built-in for Unicode forms, and its trim knows no space but U+0020. One call for the whole
     # answer, vectorised by Arrow, costs one trip to Python instead of one a text.
-    clean = arrow_udf(texts_in_one_form, ANSWER_DDL, ArrowUDFType.SCALAR)
-    return clean(answer)
+    # Spark's stubs ask for the kind of UDF, which Spark itself reads off the type hints.
+    clean = arrow_udf(texts_in_one_form, ANSWER_DDL)  # type: ignore[call-overload]
+    return cast(Column, clean(answer))
 
 
 def texts_in_one_form(values: pa.Array) -> pa.Array:

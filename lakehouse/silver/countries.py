@@ -15,7 +15,8 @@ def transform(movies: DataFrame) -> DataFrame:
             rows a movie.
 
     Returns:
-        Rows of `silver.countries`: a row a code, also of one that ISO 3166-1 does not know.
+        Rows of `silver.countries`: a row a code, also of one that ISO 3166-1 does not know;
+        `named_at` tells when that was fetched.
     """
     code = F.upper("country.iso_3166_1")
     countries = movies.select("fetched_at", F.explode("production_countries").alias("country"))

@@ -13,7 +13,8 @@ def transform(movies: DataFrame) -> DataFrame:
         movies: Columns `fetched_at` and `genres` (array of `id`, `name`); any number of rows a movie.
 
     Returns:
-        Rows of `silver.genres`: a row an id, with the name in the latest answer.
+        Rows of `silver.genres`: a row an id, with the name in the latest answer;
+        `named_at` tells when that was fetched.
     """
     genres = movies.select("fetched_at", F.explode("genres").alias("genre")).select(
         F.col("genre.id").alias("genre_id"),

@@ -15,7 +15,8 @@ def transform(movies: DataFrame) -> DataFrame:
         movies: Columns `fetched_at` and `keywords` (array of `id`, `name`); any number of rows a movie.
 
     Returns:
-        Rows of `silver.keywords`: a row an id, with the name in the latest answer.
+        Rows of `silver.keywords`: a row an id, with the name in the latest answer;
+        `named_at` tells when that was fetched.
     """
     keywords = movies.select("fetched_at", F.explode("keywords").alias("keyword")).select(
         F.col("keyword.id").alias("keyword_id"),

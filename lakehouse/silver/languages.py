@@ -17,7 +17,8 @@ def transform(movies: DataFrame) -> DataFrame:
             number of rows a movie.
 
     Returns:
-        Rows of `silver.languages`: a row a code, also of one that ISO 639-1 does not know.
+        Rows of `silver.languages`: a row a code, also of one that ISO 639-1 does not know;
+        `named_at` tells when that was fetched.
     """
     code = F.lower("language.iso_639_1")
     languages = movies.select("fetched_at", F.explode("spoken_languages").alias("language"))

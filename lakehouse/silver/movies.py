@@ -198,8 +198,8 @@ def merge(newest: DataFrame, held: DataFrame) -> DataFrame:
     Returns:
         A row a movie of `newest`: the columns of `silver.movies` as they are to be, the lists in `PARTS`, and
         whether each is to replace what silver has: `takes_answer` for those in `LISTS`, `takes_keywords` and
-        `takes_credits` (never null). `is_late` tells that silver holds an answer at least as recent as one
-        of the batch.
+        `takes_credits` (never null). `is_late` tells that silver holds an answer at least as recent as
+        `first_fetched_at`, when the earliest of the batch was fetched.
     """
     known = held.select("movie_id", F.struct(*MOVIE).alias("held"))
     takes_answer = F.col("held").isNull() | (recency() >= recency("held"))
@@ -224,7 +224,7 @@ def merge(newest: DataFrame, held: DataFrame) -> DataFrame:
             takes_keywords.alias("takes_keywords"),
             takes_credits.alias("takes_credits"),
             F.coalesce(F.col("first_fetched_at") <= held_at, F.lit(False)).alias("is_late"),
-            F.col("held").isNotNull().alias("is_held"),
+            "first_fetched_at",
         )
         .select("answer.*", "*")
         .drop("answer")

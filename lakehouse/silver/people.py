@@ -17,7 +17,8 @@ def transform(movies: DataFrame) -> DataFrame:
             `original_name`, `known_for_department`); any number of rows a movie.
 
     Returns:
-        Rows of `silver.people`: a row a person, with the names in the latest answer.
+        Rows of `silver.people`: a row a person, with the names in the latest answer;
+        `named_at` tells when that was fetched.
     """
     credited = [
         movies.select("fetched_at", F.explode(name).alias("credit")).select(

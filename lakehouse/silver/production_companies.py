@@ -3,13 +3,8 @@
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from lakehouse.contract import table
 from lakehouse.silver import named
 from lakehouse.silver.iso_codes import country_names, is_known
-
-COMPANY = [
-    name for name in table("silver.production_companies").column_names if name != "name_is_shared"
-]
 
 
 def transform(movies: DataFrame) -> DataFrame:
@@ -21,7 +16,7 @@ def transform(movies: DataFrame) -> DataFrame:
 
     Returns:
         Rows of `silver.production_companies` without `name_is_shared`: a row an id, with what the latest answer
-        says of it.
+        says of it; `named_at` tells when that was fetched.
     """
     country = F.upper("company.origin_country")
     companies = movies.select("fetched_at", F.explode("production_companies").alias("company"))
@@ -41,12 +36,14 @@ def merge(companies: DataFrame, held: DataFrame) -> DataFrame:
     """Bring new companies together with held ones, and flag the names that several ids bear.
 
     Args:
-        companies: Rows of `transform`.
+        companies: Rows of `transform`, no older than what is held of the same companies.
         held: `silver.production_companies`.
 
     Returns:
         Rows of `silver.production_companies`, all of them: a new company may share its name with any other.
     """
-    state = named.latest(companies.select(COMPANY).union(held.select(COMPANY)), "company_id")
+    known = held.drop("name_is_shared")
+    new = named.superseding(companies, known, "company_id").select(known.columns)
+    kept = known.join(new.select("company_id"), "company_id", "left_anti")
     is_shared = F.count("name").over(Window.partitionBy("name")) > 1
-    return state.withColumn("name_is_shared", is_shared)
+    return new.unionByName(kept).withColumn("name_is_shared", is_shared)

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial, reduce
 from types import ModuleType
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -92,6 +93,8 @@ class _Batch:
         self.settings = settings
         self.answers = answers
         self.current = movies.merge(movies.latest(answers), self._read("movies"))
+        self.newest_held = _newest(settings)
+        self.is_in_order = False
 
     def write(self) -> None:
         """Write every table that the answers change."""
@@ -109,12 +112,16 @@ class _Batch:
     def _count(self) -> dict[str, int]:
         row = self.current.agg(
             F.count("*").alias("movies"),
+            F.min(F.unix_micros("first_fetched_at")).alias("first"),
             F.count_if("takes_answer").alias("newer"),
             F.count("keywords").alias("with_keywords"),
             F.count("cast_credits").alias("with_credits"),
             F.count_if("is_late").alias("late"),
         ).collect()[0]
-        return dict(row.asDict())
+        counted = row.asDict()
+        first = counted.pop("first")
+        self.is_in_order = first is None or first > self.newest_held
+        return counted
 
     def _writes(self, counted: dict[str, int]) -> list[Write]:
         """One write a table; those that the batch has nothing for are left out."""
@@ -144,20 +151,30 @@ class _Batch:
         return writes
 
     def _name(self, name: str, module: ModuleType) -> None:
-        """Merge what the answers name into a table with `named_at`."""
-        contract = table(f"silver.{name}")
-        tables.upsert(
-            self.spark,
-            self.settings,
-            contract,
-            module.transform(self.answers),
-            named.supersedes(contract.column_names),
-        )
+        """Bring a table of what answers name up to date."""
+        held = self._read(name)
+        self._upsert(name, named.superseding(self._found(name, module, held), held, _key(name)))
 
     def _write_companies(self) -> None:
-        found = production_companies.transform(self.answers)
         held = self._read("production_companies")
+        found = self._found("production_companies", production_companies, held)
         self._upsert("production_companies", production_companies.merge(found, held))
+
+    def _found(self, name: str, module: ModuleType, held: DataFrame) -> DataFrame:
+        """What the answers name; where silver may know of a later answer, what all answers in bronze name."""
+        found: DataFrame = module.transform(self.answers)
+        if self.is_in_order:
+            return found
+        late = named.late(found, held, _key(name), self.newest_held).persist()
+        try:
+            if late.isEmpty():
+                return found
+            of_all = module.transform(self.answers.unionByName(self._history()))
+            decided = of_all.join(F.broadcast(late), _key(name), "left_semi")
+            others = found.join(F.broadcast(late), _key(name), "left_anti")
+            return others.unionByName(decided)
+        finally:
+            late.unpersist()
 
     def _replace(self, name: str, module: ModuleType, flag: str) -> None:
         """Make a table hold, of the movies that the flag marks, what their answers list."""
@@ -177,8 +194,10 @@ class _Batch:
             movie_versions.observe(self.answers),
             movie_versions.held_observations(held),
         ]
-        if some_are_late and changes.open_table(self.settings, "bronze.movie"):
-            seen.append(movie_versions.observe(self._history()))
+        if some_are_late:
+            # Versions do not tell when a state that lasted was seen again; a late answer may fall in between.
+            late = self.current.where("is_late").select("movie_id")
+            seen.append(movie_versions.observe(self._history(late)))
         tables.replace_for(
             self.spark,
             self.settings,
@@ -187,17 +206,21 @@ class _Batch:
             touched,
         )
 
-    def _history(self) -> DataFrame:
-        """Every valid answer in bronze about the movies of which an earlier one has come late.
+    def _history(self, of: DataFrame | None = None) -> DataFrame:
+        """Every valid answer in bronze, for what cannot be decided by silver alone because an answer came late.
 
-        Versions alone do not tell when a state that lasted was seen again, so one in between needs them all.
+        Args:
+            of: Movies to keep to, in a column `movie_id`. Default: all.
         """
-        late = self.current.where("is_late").select(F.col("movie_id").cast("string").alias("_id"))
-        messages = tables.read(self.spark, self.settings, "bronze.movie").withColumn(
-            "_id", F.get_json_object(F.col("value").cast("string"), "$.movie.id")
-        )
-        answers = movies.transform(messages.join(F.broadcast(late), "_id", "left_semi"))
-        return answers.where("broken is null")
+        if changes.open_table(self.settings, "bronze.movie") is None:
+            # A batch that did not come from bronze is all there is.
+            return self.answers
+        messages = tables.read(self.spark, self.settings, "bronze.movie")
+        if of is not None:
+            movie_id = F.get_json_object(F.col("value").cast("string"), "$.movie.id")
+            wanted = F.broadcast(of.select(F.col("movie_id").cast("string").alias("_id")))
+            messages = messages.join(wanted, movie_id == wanted["_id"], "left_semi")
+        return movies.transform(messages).where("broken is null")
 
     def _read(self, name: str) -> DataFrame:
         return tables.read(self.spark, self.settings, f"silver.{name}")
@@ -211,3 +234,16 @@ def _run(writes: Sequence[Write]) -> None:
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         for done in [pool.submit(write) for write in writes]:
             done.result()
+
+
+def _key(name: str) -> str:
+    return table(f"silver.{name}").key[0]
+
+
+def _newest(settings: Settings) -> int:
+    """When the newest answer that silver holds was fetched or its movie found deleted; microseconds since 1970."""
+    moment = "max(greatest(fetched_at, coalesce(deleted_at, fetched_at)))"
+    found = changes.query(settings, "silver.movies", f"select {moment} as newest from t")["newest"][
+        0
+    ]
+    return found.cast(pa.timestamp("us", "UTC")).value if found.is_valid else -1

@@ -128,7 +128,7 @@ class Silver:
         flags = {"production_companies": {"name_is_shared": False}}
         flags |= {"countries": {"is_iso": True}, "languages": {"is_iso": True}}
         for table, key in NAMED.items():
-            row = {"name": "Name", "named_at": NOON} | flags.get(table, {})
+            row = {"name": "Name"} | flags.get(table, {})
             self.put(table, next(iter(key)), **key, **row)
 
     def user(self, user_id: str) -> None:
@@ -249,7 +249,6 @@ def fourth_publication(silver: Silver) -> None:
         "company_id",
         company_id=1,
         name="Another name",
-        named_at=NOON,
         name_is_shared=False,
     )
     silver.delete("movie_keywords", movie_id=2)

@@ -13,9 +13,6 @@ renamed as (
         ---------- texts
         name,
 
-        ---------- times
-        named_at,
-
         ---------- lineage
         _lake_version as lake_version
 

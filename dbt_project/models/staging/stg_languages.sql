@@ -18,9 +18,6 @@ renamed as (
         ---------- flags
         is_iso,
 
-        ---------- times
-        named_at,
-
         ---------- lineage
         _lake_version as lake_version
 

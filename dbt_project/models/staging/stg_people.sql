@@ -15,9 +15,6 @@ renamed as (
         original_name,
         known_for_department,
 
-        ---------- times
-        named_at,
-
         ---------- lineage
         _lake_version as lake_version
 

@@ -18,9 +18,6 @@ renamed as (
         origin_country_is_iso,
         name_is_shared,
 
-        ---------- times
-        named_at,
-
         ---------- lineage
         _lake_version as lake_version
 

@@ -1,8 +1,7 @@
 """What movies name and pair with: genres, companies, countries, languages, keywords, people and credits."""
 
-import random
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import reduce
 from types import ModuleType
 from typing import Any
@@ -118,43 +117,57 @@ def test_a_movie_without_a_list_has_no_pairs(bronze_rows: Callable[..., DataFram
         assert module.transform(held).isEmpty()
 
 
-NAMES = [
-    (18, "Drama", 1),
-    (18, "Drame", 3),
-    (18, None, 4),
-    (35, "Comedy", 2),
-    (35, "Comedy", 2),
-    (99, None, 1),
-]
+def _named(spark: SparkSession, *rows: tuple[Any, ...]) -> DataFrame:
+    return spark.createDataFrame(
+        rows, "genre_id bigint, name string, note string, named_at timestamp"
+    )
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_the_latest_name_counts_in_whatever_batch_it_came(spark: SparkSession, seed: int) -> None:
-    schema = "genre_id bigint, name string, named_at int"
-    shuffled = NAMES.copy()
-    random.Random(seed).shuffle(shuffled)
-    batches = [shuffled[: seed + 1], shuffled[seed + 1 :], shuffled[: seed + 1]]
-
-    def fold(held: DataFrame, batch: list[tuple[Any, ...]]) -> DataFrame:
-        new = named.latest(spark.createDataFrame(batch, schema), "genre_id")
-        # As `tables.upsert` joins them.
-        pairs = new.selectExpr("struct(*) as new").crossJoin(held.selectExpr("struct(*) as old"))
-        winning = pairs.where("new.genre_id = old.genre_id").where(named.supersedes(held.columns))
-        replaced = winning.select("new.*")
-        added = new.join(held, "genre_id", "left_anti")
-        kept = held.join(replaced.select("genre_id"), "genre_id", "left_anti")
-        rows = [tuple(r) for part in (kept, replaced, added) for r in part.collect()]
-        return spark.createDataFrame(rows, schema)
-
-    found = reduce(fold, batches, spark.createDataFrame([], schema)).collect()
-    assert sorted(tuple(row) for row in found) == [
-        (18, "Drame", 3),
-        (35, "Comedy", 2),
-        (99, None, 1),
-    ]
+def _at(day: int) -> datetime:
+    return datetime(2026, 1, day, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 1, 2, 0), (2, 3, 0, 1)])
+def test_the_latest_name_counts_and_any_name_more_than_none(spark: SparkSession) -> None:
+    found = _named(
+        spark,
+        (18, "Drame", "b", _at(3)),
+        (18, None, "c", _at(4)),
+        (18, "Drama", "a", _at(1)),
+        (35, "Comedy", None, _at(2)),
+        (35, "Comedy", None, _at(2)),
+        (99, None, "x", _at(1)),
+        (None, "Nameless", None, _at(1)),
+    )
+    rows = sorted(tuple(row)[:3] for row in named.latest(found, "genre_id").collect())
+    assert rows == [(18, "Drame", "b"), (35, "Comedy", None), (99, None, "x")]
+
+
+def test_only_what_says_something_else_supersedes_and_may_be_late(spark: SparkSession) -> None:
+    held = _named(
+        spark,
+        (1, "same", None, _at(1)),
+        (2, "old", None, _at(1)),
+        (3, "kept", None, _at(1)),
+        (4, None, None, _at(1)),
+        (5, "old", None, _at(1)),
+    ).drop("named_at")
+    found = _named(
+        spark,
+        (1, "same", None, _at(2)),
+        (2, "new", None, _at(4)),
+        (3, None, "said", _at(2)),
+        (4, "found", None, _at(2)),
+        (5, "new", None, _at(3)),
+        (6, "first", None, _at(2)),
+    )
+    superseding = named.superseding(found, held, "genre_id").collect()
+    assert sorted(row.genre_id for row in superseding) == [2, 4, 5, 6]
+    newest = int(_at(3).timestamp()) * 1_000_000
+    late = named.late(found, held, "genre_id", newest).collect()
+    assert sorted(row.genre_id for row in late) == [4, 5]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1, 0)])
 def test_a_name_of_several_ids_is_flagged_wherever_they_came_from(
     spark: SparkSession, order: tuple[int, ...]
 ) -> None:
@@ -162,26 +175,39 @@ def test_a_name_of_several_ids_is_flagged_wherever_they_came_from(
     for field in schema.fields:
         field.nullable = True
 
-    def company(number: int, name: str | None, day: int) -> tuple[Any, ...]:
-        return (number, name, None, None, False, datetime(2026, 1, day))
+    def company(number: int, name: str | None) -> tuple[Any, ...]:
+        return (number, name, None, None, False)
 
     batches = [
-        [company(1, "Twin", 1), company(4, None, 1), company(5, None, 1)],
-        [company(2, "Twin", 1)],
-        [company(3, "Other", 1)],
-        [company(3, "Twin", 2), company(2, "Renamed", 2)],
+        [company(1, "Twin"), company(4, None), company(5, None)],
+        [company(2, "Twin"), company(6, "Other")],
+        [company(3, "Twin")],
     ]
 
     def fold(held: DataFrame, place: int) -> DataFrame:
-        new = spark.createDataFrame(batches[place], schema).select(production_companies.COMPANY)
-        merged = production_companies.merge(named.latest(new, "company_id"), held)
+        new = spark.createDataFrame(batches[place], schema).drop("name_is_shared")
+        merged = production_companies.merge(new, held)
         return spark.createDataFrame(merged.select(held.columns).collect(), schema)
 
     found = reduce(fold, order, spark.createDataFrame([], schema)).collect()
     assert sorted((row.company_id, row.name or "", row.name_is_shared) for row in found) == [
         (1, "Twin", True),
-        (2, "Renamed", False),
+        (2, "Twin", True),
         (3, "Twin", True),
         (4, "", False),
         (5, "", False),
+        (6, "Other", False),
+    ]
+
+
+def test_a_company_that_is_renamed_frees_its_name(spark: SparkSession) -> None:
+    schema = table("silver.production_companies").spark_schema()
+    held = spark.createDataFrame(
+        [(1, "Twin", None, None, True), (2, "Twin", None, None, True)], schema
+    )
+    renamed = spark.createDataFrame([(2, "Renamed", None, None, False)], schema)
+    merged = production_companies.merge(renamed.drop("name_is_shared"), held)
+    assert sorted((row.name, row.name_is_shared) for row in merged.collect()) == [
+        ("Renamed", False),
+        ("Twin", False),
     ]
