@@ -107,7 +107,8 @@ def test_replace_for_makes_the_rows_of_its_owners_exact_and_leaves_others_alone(
 def test_a_row_without_a_required_value_is_refused_whole(
     spark: SparkSession, empty_lake: Settings
 ) -> None:
-    rows = spark.createDataFrame([(1, "Drama"), (2, None)], "genre_id bigint, name string")
+    columns = "genre_id bigint, name string, named_at timestamp"
+    rows = spark.createDataFrame([(1, "Drama", NOON), (2, None, NOON)], columns)
     with pytest.raises(Exception, match=r"NOT NULL|NOT_NULL"):
         tables.insert_new(spark, empty_lake, GENRES, rows)
     assert held(empty_lake, "silver.genres") == []
