@@ -27,10 +27,23 @@ CLEAN = [
             ("dim_session", "session_key"),
             ("dim_date", "date_key"),
             ("dim_genre", "genre_key"),
+            ("dim_company", "company_key"),
+            ("dim_country", "country_key"),
+            ("dim_language", "language_key"),
+            ("dim_keyword", "keyword_key"),
+            ("dim_person", "person_key"),
         )
     ),
-    "create table gold_next.bridge_movie_genre as"
-    " select * from (values (1, 1), (1, 2), (2, 1)) t (movie_key, genre_key)",
+    *(
+        f"create table gold_next.bridge_movie_{name} as"
+        f" select * from (values (1, 1), (1, 2), (2, 1)) t (movie_key, {name}_key)"
+        for name in ("genre", "company", "country", "language", "keyword")
+    ),
+    *(
+        f"create table gold_next.bridge_movie_{name} as"
+        " select * from (values ('a', 1, 1), ('b', 1, 2)) t (credit_id, movie_key, person_key)"
+        for name in ("cast", "crew")
+    ),
     "create table gold_next.fact_user_event as select gen_random_uuid() as event_id, n,"
     " 1 as movie_key, -1 as user_key, 2 as session_key, 1 as date_key,"
     " case when n = 1 then null else 0.5 end::float as rating, 'rating' as event_type"
