@@ -7,10 +7,7 @@ import great_expectations as gx
 import great_expectations.expectations as gxe
 from great_expectations.expectations.expectation import Expectation
 
-from lakehouse.contract import Column, PhysicalType, Table
-
-UUID_PATTERN = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-"""Lower case only: the same id in two spellings would count as two events."""
+from lakehouse.contract import UUID_PATTERN, Column, PhysicalType, Table
 
 ENGINE_TYPES: dict[PhysicalType, list[str]] = {
     "bigint": ["LongType", "int64", "float64"],

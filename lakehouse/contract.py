@@ -16,6 +16,8 @@ from pyspark.sql import types as spark
 from cinelake.errors import BadInputError
 
 CONTRACTS = Path(__file__).parent / "contracts"
+UUID_PATTERN = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+"""Lower case only: the same id in two spellings would count as two events."""
 
 PhysicalType = Literal[
     "string", "bigint", "int", "double", "date", "timestamp", "boolean", "binary"

@@ -11,10 +11,9 @@ from pyspark.sql import functions as F
 
 from cinelake.settings import Settings
 from lakehouse import tables
+from lakehouse.contract import UUID_PATTERN, Table, table
 from lakehouse.contract import Column as ContractColumn
-from lakehouse.contract import Table, table
 
-UUID_PATTERN = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 # A NUL, raw or escaped in JSON; a backslash that is itself escaped does not count. PostgreSQL cannot store it.
 NUL_PATTERN = r"\x00|(?<!\\)(\\\\)*\\u0000"
 COORDINATES = ["kafka_topic", "kafka_partition", "kafka_offset"]
