@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page
 
 from cinelake.settings import Settings
+from ingestion.api.keys import split_key
 from tests.browser.conftest import KEY, STATIC, Site
 from tests.kafka_events import events_of, once_each
 
@@ -67,6 +68,8 @@ def test_a_page_view_and_each_navigation_of_the_history_arrive_field_by_field(
     assert max(occurred) <= max(received) <= datetime.now(UTC)
     assert UUID(visitor).version == UUID(session).version == 4
     assert all(UUID(event.pop("event_id")).version == 4 for event in events)
+    key_id, _ = split_key(site.api_key) or ("", "")
+    assert [event.pop("key_id") for event in events] == [key_id] * 3
     shared = {
         "event_type": "page_view",
         "schema_version": 1,

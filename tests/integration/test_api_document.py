@@ -26,7 +26,7 @@ def test_generated_requests_get_what_the_document_says(stack: Settings, tmp_path
         str(Path(sys.executable).with_name("schemathesis")),
         *("run", f"{endpoint(stack)}/openapi/openapi.json", "--header", f"X-API-Key: {key}"),
         *("--checks", ",".join(CHECKS), "--phases", "coverage,fuzzing"),
-        *("--max-examples", "300", "--max-time", "400", "--workers", "2"),
+        *("--max-examples", "300", "--max-time", "150", "--workers", "2"),
         *("--generation-deterministic", "--no-color"),
     ]
     done = subprocess.run(

@@ -22,15 +22,15 @@ QUICK = Limits(batch_events=50, batch_age=0.1)
 
 
 @pytest.fixture
-def api_url(settings: Settings) -> Iterator[str]:
+def api_url(stack: Settings) -> Iterator[str]:
     """The API, running before the test and after it."""
-    yield start_api(settings)
-    start_api(settings)
+    yield start_api(stack)
+    start_api(stack)
 
 
-def kill_api(settings: Settings) -> None:
+def kill_api(stack: Settings) -> None:
     """Kill the API's master and workers without a warning."""
-    master = psutil.Process(load_state(settings.home).processes["api"].pid)
+    master = psutil.Process(load_state(stack.home).processes["api"].pid)
     family = [master, *master.children(recursive=True)]
     for process in family:
         os.kill(process.pid, signal.SIGKILL)
@@ -38,7 +38,7 @@ def kill_api(settings: Settings) -> None:
 
 
 def test_events_tracked_while_the_api_is_killed_and_brought_back_all_arrive_and_count_once(
-    settings: Settings, api_url: str, tmp_path: Path
+    stack: Settings, api_url: str, tmp_path: Path
 ) -> None:
     user = f"outage-{uuid4()}"
     tracked: list[str] = []
@@ -51,18 +51,18 @@ def test_events_tracked_while_the_api_is_killed_and_brought_back_all_arrive_and_
             )
 
     with CinelakeClient(
-        api_url, api_key=settings.api_secret, spool_folder=tmp_path, limits=QUICK
+        api_url, api_key=stack.api_secret, spool_folder=tmp_path, limits=QUICK
     ) as client:
         track(300)
         # Requests are on their way: those that Kafka has and nobody answered are sent twice.
-        kill_api(settings)
+        kill_api(stack)
         track(300)
         assert not client.flush(timeout=0.5)
         assert list(tmp_path.glob("*.jsonl"))
-        assert start_api(settings) == api_url
+        assert start_api(stack) == api_url
         track(300)
         assert client.flush(timeout=60)
-    arrived = [event["event_id"] for event in events_of(settings, user)]
+    arrived = [event["event_id"] for event in events_of(stack, user)]
     assert set(arrived) == set(tracked)
     assert len(set(arrived)) == 900
     assert list(tmp_path.iterdir()) == []
@@ -84,11 +84,11 @@ while True:
 
 
 def test_a_client_process_killed_while_the_api_is_away_loses_nothing_it_had_spooled(
-    settings: Settings, api_url: str, tmp_path: Path
+    stack: Settings, api_url: str, tmp_path: Path
 ) -> None:
     user = f"doomed-{uuid4()}"
-    command = [sys.executable, "-c", DOOMED, api_url, str(tmp_path), user, settings.api_secret]
-    kill_api(settings)
+    command = [sys.executable, "-c", DOOMED, api_url, str(tmp_path), user, stack.api_secret]
+    kill_api(stack)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as doomed:
         assert doomed.stdout
         promised = [doomed.stdout.readline() for _ in range(10)]
@@ -97,29 +97,29 @@ def test_a_client_process_killed_while_the_api_is_away_loses_nothing_it_had_spoo
         # The last line may be cut; what is whole was promised.
         rest = doomed.stdout.read().splitlines(keepends=True)
         promised += [line for line in rest if line.endswith("\n")]
-    start_api(settings)
-    with CinelakeClient(api_url, api_key=settings.api_secret, spool_folder=tmp_path) as heir:
+    start_api(stack)
+    with CinelakeClient(api_url, api_key=stack.api_secret, spool_folder=tmp_path) as heir:
         assert heir.flush(timeout=60)
     ids = {event_id for line in promised for event_id in line.split()}
     assert len(ids) >= 200
-    arrived = [event["event_id"] for event in events_of(settings, user)]
+    arrived = [event["event_id"] for event in events_of(stack, user)]
     assert ids <= set(arrived)
     assert list(tmp_path.glob("*.jsonl")) == []
 
 
 def test_processes_that_share_a_spool_bring_everything_through_an_outage(
-    settings: Settings, api_url: str, tmp_path: Path
+    stack: Settings, api_url: str, tmp_path: Path
 ) -> None:
     user = f"shared-{uuid4()}"
-    kill_api(settings)
-    command = [sys.executable, "-c", DOOMED, api_url, str(tmp_path), user, settings.api_secret]
+    kill_api(stack)
+    command = [sys.executable, "-c", DOOMED, api_url, str(tmp_path), user, stack.api_secret]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     promised: list[str] = []
     for process in both:
         assert process.stdout
         promised += [process.stdout.readline() for _ in range(5)]
-    start_api(settings)
-    with CinelakeClient(api_url, api_key=settings.api_secret, spool_folder=tmp_path) as third:
+    start_api(stack)
+    with CinelakeClient(api_url, api_key=stack.api_secret, spool_folder=tmp_path) as third:
         third.flush(timeout=5)
         for process in both:
             promised += [process.stdout.readline() for _ in range(5) if process.stdout]
@@ -128,5 +128,5 @@ def test_processes_that_share_a_spool_bring_everything_through_an_outage(
         # Both are dead: what they left is the third's to send.
         assert third.flush(timeout=60)
     ids = {event_id for line in promised for event_id in line.split()}
-    assert ids <= {event["event_id"] for event in events_of(settings, user)}
+    assert ids <= {event["event_id"] for event in events_of(stack, user)}
     assert list(tmp_path.glob("*.jsonl")) == []

@@ -1,6 +1,5 @@
 """Reading the lake without Spark: versions, counts and what changed between two versions."""
 
-from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,12 @@ from cinelake.settings import Settings
 from lakehouse import changes, tables
 from lakehouse.contract import table
 
-NOON = datetime(2026, 1, 1, 12)
 GENRES, LOGS = table("silver.genres"), table("bronze.user_logs")
 
 
 def put(spark: SparkSession, lake: Settings, *rows: tuple[int, str]) -> int:
     """Upsert genres; the version after it."""
-    frame = spark.createDataFrame([(*row, NOON) for row in rows], GENRES.spark_schema())
+    frame = spark.createDataFrame(list(rows), GENRES.spark_schema())
     tables.upsert(spark, lake, GENRES, frame)
     return changes.current_version(lake, "silver.genres")
 
