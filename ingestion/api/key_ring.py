@@ -9,6 +9,8 @@ import threading
 import time
 from hashlib import sha256
 
+import psycopg
+
 from cinelake.errors import CinelakeError, ServiceError
 from cinelake.log import get_logger
 from cinelake.settings import Settings
@@ -110,9 +112,14 @@ class KeyRing:
             threading.Thread(target=self._refresh, name="api-keys", daemon=True).start()
 
     def _look_again(self) -> None:
-        """Read the keys now, for one that was made a moment ago; no more often than a guesser may cause."""
+        """Read the keys now, for one that was made a moment ago; no more often than a guesser may cause.
+
+        Whoever waits here for another's reading that began after they came is served by it.
+        """
+        came_at = time.monotonic()
         with self._lock:
-            if time.monotonic() - self._loaded_at > LOOK_AGAIN_SECONDS:
+            if self._loaded_at < came_at:
+                time.sleep(max(self._loaded_at + LOOK_AGAIN_SECONDS - time.monotonic(), 0))
                 self._load()
 
     def _load(self) -> None:
@@ -123,6 +130,6 @@ class KeyRing:
         while not self._stopping.wait(REFRESH_SECONDS):
             try:
                 self._load()
-            except CinelakeError as error:
+            except (CinelakeError, psycopg.Error) as error:
                 # Events matter more than a revocation that nobody can read: the last known keys stay.
-                log.warning("api_keys_not_read", reason=error.message)
+                log.warning("api_keys_not_read", reason=str(error))

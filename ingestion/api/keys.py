@@ -17,7 +17,7 @@ from psycopg import errors
 from psycopg.rows import class_row
 
 from cinelake.errors import BadInputError
-from cinelake.postgres import connect
+from cinelake.postgres import connect, create_missing
 from cinelake.settings import API_KEY_PATTERN, Settings, new_api_key
 
 DDL = """
@@ -213,6 +213,8 @@ def _digest(secret: str, salt: bytes) -> bytes:
 @contextmanager
 def _keys_table(settings: Settings) -> Iterator[psycopg.Connection]:
     with connect(settings, "loader") as connection:
-        connection.execute("set client_min_messages = warning")
-        connection.execute(DDL)
+        # Every worker reads the keys every few seconds: none of them may wait for a lock on the catalogue.
+        is_there = connection.execute("select to_regclass('ops.api_keys') is not null").fetchone()
+        if is_there != (True,):
+            create_missing(connection, DDL)
         yield connection

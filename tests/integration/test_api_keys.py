@@ -1,6 +1,7 @@
 """Keys in the real PostgreSQL, as the real API's workers see them."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -29,6 +30,20 @@ def test_a_new_key_opens_at_once_and_a_revoked_one_not_for_long(stack: Settings)
     keys.revoke_key(stack, "short-lived")
     time.sleep(5)
     assert {post(stack, key) for _ in range(20)} == {401}
+
+
+def test_workers_that_read_the_keys_at_once_do_not_collide(settings: Settings) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda _: keys.list_keys(settings), range(80))) == [[]] * 80
+
+
+def test_a_key_that_was_made_a_moment_ago_opens_every_time(settings: Settings) -> None:
+    ring = KeyRing(settings)
+    try:
+        for number in range(5):
+            assert ring.check(keys.create_key(settings, f"new {number}")).name == f"new {number}"
+    finally:
+        ring.close()
 
 
 def test_a_key_is_stored_as_a_digest_that_analysts_cannot_read(stack: Settings) -> None:
