@@ -24,6 +24,7 @@ from cinelake.stack.state import load_state
 from ingestion.api import keys
 from lakehouse import changes
 from pipeline.streams import run_bronze
+from tests.kafka_events import events_in
 
 SMALL = {"X-API-Key": "", "Content-Type": "application/json"}
 
@@ -130,7 +131,7 @@ def test_every_string_that_breaks_software_is_refused_or_comes_back_as_it_was(
     lake = stack.model_copy(update={"lake": str(tmp_path / "lake")})
     run_bronze(spark, lake)
     landed = changes.query(lake, "bronze.user_logs", "select value from t").column("value")
-    found = {event["event_id"]: event for event in (orjson.loads(v.as_py()) for v in landed)}
+    found = {event["event_id"]: event for event in events_in(landed.to_pylist())}
     for event_id, event in sent.items():
         landed_event = found[event_id]
         for name, value in event.items():
