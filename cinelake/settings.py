@@ -46,6 +46,7 @@ EXAMPLES = {
     "CINELAKE_TMDB_REQUESTS_PER_SECOND": "40",
     "CINELAKE_TMDB_RECHECK_MINUTES": "15",
     "CINELAKE_SESSION_GAP_MINUTES": "30",
+    "CINELAKE_SITE_HOSTS": "movies.example,www.movies.example",
     "CINELAKE_LATE_AFTER_HOURS": "24",
     "CINELAKE_FUTURE_TOLERANCE_MINUTES": "5",
     "CINELAKE_GATE_PANDAS_ROWS": "1000000",
@@ -64,6 +65,7 @@ API_KEY_PATTERN = r"^cl_([0-9a-f]{12})_([A-Za-z0-9_-]{20,100})$"
 Origins = Annotated[
     str, StringConstraints(pattern=r"^(\*|(https?://[^/\s,]+)(,https?://[^/\s,]+)*)?$")
 ]
+Hosts = Annotated[str, StringConstraints(pattern=r"^([a-z0-9.-]+(,[a-z0-9.-]+)*)?$")]
 MongoUri = Annotated[str, StringConstraints(pattern=r"^mongodb(\+srv)?://[^/\s]+/[^/\s?]+")]
 
 
@@ -121,6 +123,8 @@ class Settings(BaseSettings):
 
     session_gap_minutes: int = Field(30, alias="CINELAKE_SESSION_GAP_MINUTES", ge=1)
     """Inactivity that ends a session whose events carry no session id."""
+    site_hosts: Hosts = Field("", alias="CINELAKE_SITE_HOSTS")
+    """Host names of the product's own pages, in lower case, separated by commas: a referrer there is internal."""
     late_after_hours: int = Field(24, alias="CINELAKE_LATE_AFTER_HOURS", ge=1)
     """An event received longer than this after it occurred is flagged late (and still taken)."""
     future_tolerance_minutes: int = Field(5, alias="CINELAKE_FUTURE_TOLERANCE_MINUTES", ge=0)
@@ -186,6 +190,11 @@ class Settings(BaseSettings):
     def cors_origins(self) -> list[str]:
         """`CINELAKE_CORS_ORIGINS` as a list; empty when no page of another origin may send events."""
         return [origin for origin in self.cors.split(",") if origin]
+
+    @property
+    def own_hosts(self) -> list[str]:
+        """`CINELAKE_SITE_HOSTS` as a list; empty when none is known."""
+        return [host for host in self.site_hosts.split(",") if host]
 
     @property
     def api_secret(self) -> str:

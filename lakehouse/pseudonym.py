@@ -29,3 +29,27 @@ def _pads(secret: str) -> tuple[str, str]:
         key = sha256(key).digest()
     key = key.ljust(BLOCK_BYTES, b"\0")
     return bytes(b ^ 0x36 for b in key).hex(), bytes(b ^ 0x5C for b in key).hex()
+
+
+def network_of(address: Column) -> Column:
+    """The network of an IP address, so that no pseudonym stands for one connection alone; null stays null.
+
+    IPv4 addresses keep their first 24 bits, IPv6 addresses 48, as web analytics cuts them
+    (https://support.google.com/analytics/answer/2763052).
+
+    Args:
+        address: As the API writes it: canonical, IPv4-mapped IPv6 addresses included.
+    """
+    ipv4 = F.regexp_extract(address, r"^(?:::ffff:)?(\d+\.\d+\.\d+)\.\d+$", 1)
+    before, after = (_groups(address, side) for side in (1, -1))
+    is_short = address.contains("::")
+    left_out = F.array_repeat(F.lit("0"), 8 - F.size(before) - F.size(after))
+    groups = F.when(is_short, F.concat(before, left_out, after)).otherwise(before)
+    ipv6 = F.concat(F.array_join(F.slice(groups, 1, 3), ":"), F.lit("::/48"))
+    return F.when(ipv4 != "", F.concat(ipv4, F.lit(".0/24"))).otherwise(ipv6)
+
+
+def _groups(address: Column, side: int) -> Column:
+    """The groups of an IPv6 address before (1) or after (-1) its `::`; without one, all of them on both sides."""
+    text = F.substring_index(address, "::", side)
+    return F.filter(F.split(text, ":"), lambda group: group != "")

@@ -65,12 +65,15 @@ def insert_new(spark: SparkSession, settings: Settings, table: Table, rows: Data
         table: The table's contract.
         rows: New rows with the contract's columns, one row a key.
     """
-    (
-        _target(spark, settings, table)
-        .merge(rows.select(*table.column_names).alias("new"), _same_key(table))
-        .whenNotMatchedInsertAll()
-        .execute()
-    )
+    if not _is_unwritten(settings, table):
+        held = read(spark, settings, table.full_name).select(*table.key)
+        rows = rows.join(held, table.key, "left_anti")
+    kept = rows.persist()
+    try:
+        if not kept.isEmpty():
+            _append(settings, table, kept)
+    finally:
+        kept.unpersist()
 
 
 def upsert(spark: SparkSession, settings: Settings, table: Table, rows: DataFrame) -> None:

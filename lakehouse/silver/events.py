@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from ingestion.events import SPARK_ENVELOPE_DDL
 from lakehouse.contract import table
-from lakehouse.pseudonym import hmac_sha256
+from lakehouse.pseudonym import hmac_sha256, network_of
 from lakehouse.quarantine import (
     COORDINATES,
     NUL_PATTERN,
@@ -15,6 +15,8 @@ from lakehouse.quarantine import (
     contract_rules,
     first_broken,
 )
+from lakehouse.silver import devices, movie_context, places, referrers, watch_history
+from lakehouse.silver.latest import property_text
 
 MOVIE_EVENTS = [
     "movie_view",
@@ -45,6 +47,25 @@ USER_EVENTS = [
 """Event types that mean nothing without a signed-in user."""
 
 
+REQUIRED_PROPERTIES = {
+    "comment_id": ["comment", "comment_edit", "comment_delete", "comment_vote"],
+    "text": ["comment", "comment_edit"],
+    "position_seconds": ["play_progress"],
+}
+"""Properties that the event types beside them mean nothing without."""
+
+ALLOWED_PROPERTIES = {
+    "vote": ("comment_vote", ("up", "down", "none")),
+    "reaction": ("movie_reaction", ("like", "dislike", "none")),
+}
+"""Properties with a closed list of values, and the event type that has them."""
+
+OF_HISTORY = ["session_id", "resolved_user_id", "local_hour"]
+"""Columns that follow from the whole history of a visitor, and so may change with later events."""
+OF_LOOKUPS = ["browser", "os", "device", "is_bot", *movie_context.COLUMNS]
+"""Columns that are looked up once an event is known to be good and new."""
+
+
 @dataclass(frozen=True)
 class Policy:
     """What `transform` needs to know besides the messages.
@@ -53,11 +74,13 @@ class Policy:
         pseudonym_secret: HMAC key for IP and e-mail addresses.
         late_after_hours: Above this delay an event is flagged late.
         future_tolerance_minutes: An event further ahead of the server's clock breaks a rule.
+        site_hosts: Host names of our own pages, in lower case.
     """
 
     pseudonym_secret: str
     late_after_hours: int = 24
     future_tolerance_minutes: int = 5
+    site_hosts: tuple[str, ...] = ()
 
 
 def transform(messages: DataFrame, policy: Policy) -> DataFrame:
@@ -68,12 +91,17 @@ def transform(messages: DataFrame, policy: Policy) -> DataFrame:
         policy: Keys and limits.
 
     Returns:
-        A row a message: the columns of `silver.events` (`session_id` still null), `payload` (the original
-        bytes) and `broken`, null or a struct of `rule` and `reason`. Nothing is dropped.
+        A row a message: the columns of `silver.events` (those of `OF_HISTORY` and `OF_LOOKUPS` still null), `payload`
+        (the original bytes) and `broken`, null or a struct of `rule` and `reason`. Nothing is dropped.
     """
-    cleaned = _clean(_parse(messages), policy)
+    contract = table("silver.events")
+    later = contract.spark_schema()
+    cleaned = _clean(_parse(messages), policy).select(
+        "*",
+        *(F.lit(None).cast(later[name].dataType).alias(name) for name in OF_HISTORY + OF_LOOKUPS),
+    )
     return cleaned.select(
-        *table("silver.events").column_names,
+        *contract.column_names,
         "payload",
         first_broken(_rules(policy)).alias("broken"),
     )
@@ -136,15 +164,16 @@ def _clean(parsed: DataFrame, policy: Policy) -> DataFrame:
             "visitor_id"
         ),
         F.col("session_id").alias("client_session_id"),
-        F.lit(None).cast("string").alias("session_id"),
         "movie_id",
         F.when(F.col("event_type") == "rating", F.expr("try_cast(rating_text as double)")).alias(
             "rating"
         ),
         F.col("context.user_agent").alias("user_agent"),
-        hmac_sha256(F.col("context.ip"), policy.pseudonym_secret).alias("ip_hash"),
+        hmac_sha256(network_of(F.col("context.ip")), policy.pseudonym_secret).alias("ip_hash"),
         F.col("context.locale").alias("locale"),
+        places.country_of(F.col("context.locale")).alias("country"),
         F.col("context.referrer").alias("referrer"),
+        referrers.classify(F.col("context.referrer"), policy.site_hosts).alias("referrer_class"),
         F.col("context.app_version").alias("app_version"),
         F.col("context.screen").alias("screen"),
         _without_email(policy.pseudonym_secret).alias("properties"),
@@ -200,7 +229,7 @@ def _rules(policy: Policy) -> list[Rule]:
         Rule(
             "no_visitor", "neither user_id nor anonymous_id is given", F.col("visitor_id").isNull()
         ),
-        *contract_rules(table("silver.events"), skip=frozenset({"session_id"})),
+        *contract_rules(table("silver.events"), skip=frozenset(OF_HISTORY + OF_LOOKUPS)),
         Rule(
             "occurred_in_the_future",
             f"occurred_at is more than {policy.future_tolerance_minutes} minutes after received_at",
@@ -222,7 +251,41 @@ def _rules(policy: Policy) -> list[Rule]:
             "rating is not a multiple of 0.5",
             is_rating & (F.col("rating") * 2 % 1 != 0),
         ),
+        *_property_rules(),
     ]
+
+
+def _property_rules() -> list[Rule]:
+    """What an event type cannot be without, beyond the envelope."""
+    rules = []
+    for name, event_types in REQUIRED_PROPERTIES.items():
+        is_missing = F.when(F.col("event_type").isin(*event_types), property_text(name).isNull())
+        rules.append(Rule("missing_field", f"properties.{name} is missing", is_missing))
+    for name, (event_type, allowed) in ALLOWED_PROPERTIES.items():
+        is_other = ~F.coalesce(property_text(name).isin(*allowed), F.lit(False))
+        reason = f"properties.{name} is none of {', '.join(allowed)}"
+        rules.append(
+            Rule("value_not_allowed", reason, F.when(F.col("event_type") == event_type, is_other))
+        )
+    position = property_text("position_seconds").try_cast("double")
+    is_negative = F.when(F.col("event_type").isin(*watch_history.EVENT_TYPES), position < 0)
+    return [*rules, Rule("out_of_range", "properties.position_seconds is below 0", is_negative)]
+
+
+def with_lookups(events: DataFrame, versions: DataFrame, movies: DataFrame) -> DataFrame:
+    """Fill the columns of `OF_LOOKUPS`.
+
+    Args:
+        events: Rows of `transform`.
+        versions: Rows of `silver.movie_versions`.
+        movies: Rows of `silver.movies`.
+    """
+    columns = events.columns
+    seen = devices.of_user_agent(F.col("user_agent"))
+    with_device = events.drop("browser", "os", "device", "is_bot").withColumn("_seen", seen)
+    return movie_context.transform(
+        with_device.select("*", "_seen.*").drop("_seen"), versions, movies
+    ).select(*columns)
 
 
 def first_received(events: DataFrame) -> DataFrame:

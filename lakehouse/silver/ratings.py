@@ -3,14 +3,13 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-RATING_EVENTS = ["rating", "rating_removed"]
+from lakehouse.silver.latest import deciding
+
+EVENT_TYPES = ["rating", "rating_removed"]
 
 
 def transform(events: DataFrame) -> DataFrame:
     """Keep the latest rating or removal of each user and movie.
-
-    Latest is by the client's clock, then by the server's, then by `event_id`, so that the order of arrival does
-    not matter.
 
     Args:
         events: Every rating event of each user and movie that occurs, shaped as `silver.events`; events of
@@ -19,22 +18,13 @@ def transform(events: DataFrame) -> DataFrame:
     Returns:
         Rows of `silver.ratings`.
     """
-    decided = F.max_by(
-        F.struct("event_type", "rating", "event_id", "occurred_at"),
-        F.struct("occurred_at", "received_at", "event_id"),
-    )
-    return (
-        events.where(F.col("event_type").isin(*RATING_EVENTS))
-        .groupBy("user_id", "movie_id")
-        .agg(decided.alias("decided"))
-        .select(
-            "user_id",
-            "movie_id",
-            F.when(F.col("decided.event_type") == "rating", F.col("decided.rating")).alias(
-                "rating"
-            ),
-            F.col("decided.event_id").alias("event_id"),
-            F.col("decided.occurred_at").alias("rated_at"),
-            (F.col("decided.event_type") == "rating_removed").alias("is_removed"),
-        )
+    key = [F.col("user_id"), F.col("movie_id")]
+    is_rating = F.col("last.event_type") == "rating"
+    return deciding(events, EVENT_TYPES, key, F.col("rating")).select(
+        "user_id",
+        "movie_id",
+        F.when(is_rating, F.col("last.rating")).alias("rating"),
+        "last.event_id",
+        F.col("last.occurred_at").alias("rated_at"),
+        (~is_rating).alias("is_removed"),
     )

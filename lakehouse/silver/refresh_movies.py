@@ -5,8 +5,6 @@ name the latest answer that gives one, and the versions of a movie follow from i
 cut, ordered or repeated in any way leave the same tables.
 """
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial, reduce
 from types import ModuleType
 
@@ -26,6 +24,7 @@ from lakehouse.silver import (
     languages,
     movie_cast,
     movie_companies,
+    movie_context,
     movie_countries,
     movie_crew,
     movie_genres,
@@ -36,6 +35,7 @@ from lakehouse.silver import (
     named,
     people,
     production_companies,
+    side_by_side,
 )
 
 log = get_logger("silver")
@@ -55,14 +55,9 @@ OF_ANSWERS: dict[str, ModuleType] = {
 OF_CREDITS: dict[str, ModuleType] = {"movie_cast": movie_cast, "movie_crew": movie_crew}
 """Tables whose rows of a movie the latest answer with credits replaces."""
 
-SIDE_BY_SIDE = 4
-"""Tables written at once: a small MERGE mostly waits, for its plan, its tasks and its log."""
-
-Write = Callable[[], None]
-
 
 def refresh_movies(spark: SparkSession, settings: Settings, messages: DataFrame) -> None:
-    """Bring every table of movies, and `quarantine`, up to date with new TMDB answers.
+    """Bring every table of movies, `quarantine`, and the movie of each event, up to date with new TMDB answers.
 
     Args:
         spark: The session.
@@ -74,7 +69,9 @@ def refresh_movies(spark: SparkSession, settings: Settings, messages: DataFrame)
         bad = judged.where("broken is not null")
         if not bad.isEmpty():
             quarantine(spark, settings, bad, table("silver.movies"))
-        _Batch(spark, settings, judged.where("broken is null")).write()
+        answers = judged.where("broken is null")
+        _Batch(spark, settings, answers).write()
+        movie_context.refresh(spark, settings, answers.select("movie_id"))
     finally:
         judged.unpersist()
 
@@ -103,7 +100,7 @@ class _Batch:
             counted = self._count()
             log.info("batch", **counted)
             if counted["movies"]:
-                _run(self._writes(counted))
+                side_by_side.run(self._writes(counted))
                 # Last, as it is what makes an answer count as held, should this batch run again.
                 self._upsert("movies", self.current)
         finally:
@@ -123,9 +120,9 @@ class _Batch:
         self.is_in_order = first is None or first > self.newest_held
         return counted
 
-    def _writes(self, counted: dict[str, int]) -> list[Write]:
+    def _writes(self, counted: dict[str, int]) -> list[side_by_side.Write]:
         """One write a table; those that the batch has nothing for are left out."""
-        writes: list[Write] = [
+        writes: list[side_by_side.Write] = [
             partial(self._write_versions, counted["late"] > 0),
             self._write_companies,
             *(partial(self._name, *item) for item in NAMED_IN_ANSWERS.items()),
@@ -227,13 +224,6 @@ class _Batch:
 
     def _upsert(self, name: str, rows: DataFrame) -> None:
         tables.upsert(self.spark, self.settings, table(f"silver.{name}"), rows)
-
-
-def _run(writes: Sequence[Write]) -> None:
-    """Run writes to different tables side by side; the first failure is raised once all have ended."""
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        for done in [pool.submit(write) for write in writes]:
-            done.result()
 
 
 def _key(name: str) -> str:

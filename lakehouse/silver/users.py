@@ -9,6 +9,7 @@ PROFILE = {
     "country": "$.country",
     "locale": "$.locale",
     "birth_year": "$.birth_year",
+    "timezone": "$.timezone",
 }
 """Profile columns and where `user_upsert` carries them in its properties."""
 
@@ -24,16 +25,17 @@ def transform(events: DataFrame) -> DataFrame:
     """
     signed_in = events.where(F.col("user_id").isNotNull())
     return signed_in.groupBy("user_id").agg(
-        *(_latest(name, path) for name, path in PROFILE.items()),
+        *(latest(name).alias(name) for name in PROFILE),
         F.min("occurred_at").alias("first_seen_at"),
         F.max("occurred_at").alias("last_seen_at"),
         F.count("*").alias("event_count"),
     )
 
 
-def _latest(name: str, path: str) -> Column:
+def latest(name: str) -> Column:
+    """Aggregate: what the latest `user_upsert` that gave it says of a profile column; null where none did."""
     is_profile = F.col("event_type") == "user_upsert"
-    value = F.when(is_profile, F.get_json_object("properties", path))
+    value = F.when(is_profile, F.get_json_object("properties", PROFILE[name]))
     order = F.when(value.isNotNull(), F.struct("occurred_at", "event_id"))
-    latest = F.max_by(value, order)
-    return latest.try_cast("int").alias(name) if name == "birth_year" else latest.alias(name)
+    last = F.max_by(value, order)
+    return last.try_cast("int") if name == "birth_year" else last

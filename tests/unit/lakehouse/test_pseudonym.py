@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse.pseudonym import hmac_sha256
+from lakehouse.pseudonym import hmac_sha256, network_of
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
 KEYS = st.one_of(TEXT, st.text("é映🎬k", min_size=17, max_size=70))
@@ -41,3 +41,18 @@ def test_keys_around_the_block_size_and_outside_ascii(spark: SparkSession) -> No
 
 def test_nothing_has_no_pseudonym(spark: SparkSession) -> None:
     assert pseudonyms(spark, [None, ""], "key") == [None, expected("", "key")]
+
+
+def test_the_network_of_an_address_keeps_24_or_48_bits(spark: SparkSession) -> None:
+    expected = {
+        "192.0.2.17": "192.0.2.0/24",
+        "::ffff:192.0.2.17": "192.0.2.0/24",
+        "2001:db8:1:2:3:4:5:6": "2001:db8:1::/48",
+        "2001:db8::1": "2001:db8:0::/48",
+        "1::2:3:4:5:6:7": "1:0:2::/48",
+        "::1": "0:0:0::/48",
+        None: None,
+    }
+    rows = spark.createDataFrame([(address,) for address in expected], "address string")
+    found = rows.select("address", network_of(F.col("address")).alias("network")).collect()
+    assert {row.address: row.network for row in found} == expected

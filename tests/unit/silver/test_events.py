@@ -99,7 +99,7 @@ def test_addresses_are_pseudonyms_before_silver(bronze_rows: Callable[..., DataF
         key = POLICY.pseudonym_secret.encode()
         return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
-    assert row.ip_hash == pseudonym("192.0.2.1")
+    assert row.ip_hash == pseudonym("192.0.2.0/24")
     kept = json.loads(row.properties)
     assert kept.pop("email_hash") == pseudonym("ada@example.org")
     del properties["email"]

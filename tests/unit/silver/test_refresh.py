@@ -18,7 +18,8 @@ from tests.unit.silver.conftest import message, uuid_of
 
 CLOCKS = {"detected_at", "quarantined_at"}
 """Columns that say when a refresh ran."""
-OF_EVENTS = ("events", "sessions", "users", "ratings", "duplicates", "quarantine")
+OF_EVENTS = ("events", "sessions", "users", "identities", "ratings", "comments", "comment_votes")
+OF_EVENTS += ("movie_reactions", "watchlist", "watch_history", "duplicates", "quarantine")
 OF_MOVIES = ("movies", "genres", "movie_genres", "quarantine")
 
 Message = tuple[int, int, dict[str, Any]]
@@ -37,6 +38,17 @@ def rated(name: str, minute: int, rating: float, **fields: Any) -> dict[str, Any
     return sent(name, minute, event_type="rating", movie_id=13, properties=properties, **fields)
 
 
+def told(name: str, minute: int, event_type: str, **properties: Any) -> dict[str, Any]:
+    """An event whose properties matter; about a movie, where its type needs one."""
+    fields = {
+        name: properties.pop(name) for name in ("user_id", "anonymous_id") if name in properties
+    }
+    movie = None if event_type.startswith("comment_") else 13
+    return sent(
+        name, minute, event_type=event_type, movie_id=movie, properties=properties, **fields
+    )
+
+
 MESSAGES: list[Message] = [
     (0, 0, sent("first", 0)),
     (0, 1, sent("bridge", 25)),
@@ -50,6 +62,49 @@ MESSAGES: list[Message] = [
     (2, 0, sent("anonymous", 5, user_id=None, anonymous_id="device")),
     # Sent anew after signing in, and received later than under the anonymous id.
     (3, 0, sent("anonymous", 6, user_id="eve", anonymous_id="device")),
+    # Watched, then signed in on the same device.
+    (4, 0, told("play", 60, "play", play_id="p", user_id=None, anonymous_id="tv")),
+    (
+        4,
+        1,
+        told(
+            "watching",
+            70,
+            "play_progress",
+            play_id="p",
+            position_seconds=600,
+            user_id=None,
+            anonymous_id="tv",
+        ),
+    ),
+    (
+        4,
+        2,
+        told("sign in", 80, "user_upsert", timezone="Asia/Tokyo", user_id="fay", anonymous_id="tv"),
+    ),
+    (4, 3, told("watched", 79, "play_complete", play_id="p", user_id=None, anonymous_id="tv")),
+    # A thread whose beginning, in another's hand, comes last.
+    (
+        5,
+        0,
+        told("reply to reply", 92, "comment", comment_id="c3", parent_comment_id="c2", text="3"),
+    ),
+    (
+        5,
+        1,
+        told(
+            "reply", 91, "comment", comment_id="c2", parent_comment_id="c1", text="2", user_id="bob"
+        ),
+    ),
+    (5, 2, told("edit", 93, "comment_edit", comment_id="c1", text="one", user_id="fay")),
+    (5, 3, told("opinion", 90, "comment", comment_id="c1", text="1", user_id="fay")),
+    (5, 4, told("stolen id", 95, "comment", comment_id="c1", text="mine", user_id="bob")),
+    (5, 5, told("deletion", 94, "comment_delete", comment_id="c3")),
+    (6, 0, told("vote", 96, "comment_vote", comment_id="c1", vote="up")),
+    (6, 1, told("vote taken back", 97, "comment_vote", comment_id="c1", vote="none")),
+    (6, 2, told("like", 98, "movie_reaction", reaction="like", user_id="bob")),
+    (6, 3, told("listed", 99, "watchlist_add", user_id="bob")),
+    (6, 4, told("unlisted", 100, "watchlist_remove", user_id="bob")),
 ]
 
 
@@ -82,23 +137,54 @@ def test_batches_their_order_and_their_repetition_do_not_matter(
     refresh_events(spark, at_once, bronze(spark, "user_logs", MESSAGES))
     expected = contents(at_once, OF_EVENTS)
 
-    # Of two events the message received first comes second here, of one under another visitor.
-    first_batch = [MESSAGES[number] for number in (10, 7, 3, 5, 2)]
+    # Of two events the message received first comes second here, of one under another visitor; of the thread the
+    # last reply comes first, and what was watched before signing in comes after it.
+    first_batch = [MESSAGES[number] for number in (10, 7, 3, 5, 2, 13, 15, 17, 19, 22, 24)]
     for batch in (first_batch, MESSAGES[::-1]):
         refresh_events(spark, empty_lake, bronze(spark, "user_logs", batch))
     assert contents(empty_lake, OF_EVENTS) == expected
 
     sizes = {name: len(rows) for name, rows in expected.items()}
-    assert sizes == {
-        "events": 7,
-        "sessions": 3,
-        "users": 2,
-        "ratings": 2,
-        "duplicates": 3,
-        "quarantine": 1,
-    }
-    assert [row["user_id"] for row in expected["users"]] == ["ada", "bob"]
     assert sizes["events"] + sizes["duplicates"] + sizes["quarantine"] == len(MESSAGES)
+    assert (sizes["duplicates"], sizes["quarantine"]) == (3, 1)
+    assert [row["user_id"] for row in expected["users"]] == ["ada", "bob", "fay"]
+    assert [(row["user_id"], row["rating"]) for row in expected["ratings"]] == [
+        ("ada", 6.0),
+        ("bob", 2.0),
+    ]
+    _check_the_thread(expected["comments"])
+    _check_who_watched(expected)
+    assert [row["vote"] for row in expected["comment_votes"]] == ["none"]
+    assert [row["reaction"] for row in expected["movie_reactions"]] == ["like"]
+    assert [row["is_listed"] for row in expected["watchlist"]] == [False]
+
+
+def _check_the_thread(comments: list[dict[str, Any]]) -> None:
+    assert [
+        (c["comment_id"], c["user_id"], c["text"], c["depth"], c["path"]) for c in comments
+    ] == [
+        ("c1", "fay", "one", 0, "c1"),
+        ("c2", "bob", "2", 1, "c1/c2"),
+        ("c3", "ada", "3", 2, "c1/c2/c3"),
+    ]
+    assert {comment["thread_id"] for comment in comments} == {"c1"}
+    assert [comment["is_deleted"] for comment in comments] == [False, False, True]
+
+
+def _check_who_watched(expected: dict[str, list[dict[str, Any]]]) -> None:
+    """The play was fay's, on the device she signed in on later; `device` was never seen with anybody."""
+    (play,) = expected["watch_history"]
+    assert (play["user_id"], play["resolved_user_id"], play["is_completed"]) == (None, "fay", True)
+    of_tv = [row for row in expected["events"] if row["anonymous_id"] == "tv"]
+    assert [row["resolved_user_id"] for row in of_tv] == ["fay"] * 4
+    assert [row["anonymous_id"] for row in expected["identities"]] == ["tv"]
+    signed_in = next(row for row in of_tv if row["user_id"])
+    # 01:20 UTC in Tokyo.
+    assert signed_in["local_hour"] == 10
+    of_session = [row for row in expected["sessions"] if row["anonymous_id"] == "tv"]
+    assert {row["resolved_user_id"] for row in of_session} == {"fay"}
+    watching = next(row for row in of_session if row["visitor_id"] == "a:tv")
+    assert (watching["play_count"], watching["duration_seconds"]) == (1, 19 * 60)
 
 
 def answer(movie_id: int, fetched: int, *genres: tuple[int, str], **fields: Any) -> dict[str, Any]:

@@ -1,0 +1,263 @@
+"""`bronze.user_logs` to silver: a micro-batch of messages updates every table of behaviour that it touches.
+
+Every step writes by key (insert what is new, update what differs), so that a batch that is run again after a crash
+leaves the same tables as one that ran once. What depends on a visitor's whole history is computed anew from it for the
+visitors in the batch, so that the order of arrival does not matter.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from types import ModuleType
+from typing import Any, cast
+
+from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from cinelake.log import get_logger
+from cinelake.settings import Settings
+from lakehouse import changes, tables
+from lakehouse.contract import table
+from lakehouse.quarantine import COORDINATES, quarantine
+from lakehouse.silver import (
+    comment_votes,
+    comments,
+    events,
+    identities,
+    movie_reactions,
+    places,
+    ratings,
+    sessions,
+    side_by_side,
+    threads,
+    users,
+    watch_history,
+    watchlist,
+)
+
+log = get_logger("silver")
+
+OF_USERS: dict[str, ModuleType] = {
+    "ratings": ratings,
+    "comment_votes": comment_votes,
+    "movie_reactions": movie_reactions,
+    "watchlist": watchlist,
+}
+"""Tables whose rows follow from the whole history of a user, each with the types of event it is made of."""
+
+THREAD_COLUMNS = ["comment_id", "user_id", "parent_comment_id", "commented_at", "event_id"]
+THREAD_COLUMNS += ["thread_id", "depth", "path"]
+"""What `threads.Threads` needs to know of a comment in silver; of one in the batch, all but its place."""
+
+
+def refresh_events(spark: SparkSession, settings: Settings, messages: DataFrame) -> None:
+    """Bring every table of behaviour, `duplicates` and `quarantine` up to date with new messages.
+
+    Args:
+        spark: The session.
+        settings: Tells where the lake is, and the limits and keys of `events.Policy`.
+        messages: New rows of `bronze.user_logs`.
+    """
+    policy = events.Policy(
+        settings.pseudonym_secret,
+        settings.late_after_hours,
+        settings.future_tolerance_minutes,
+        tuple(settings.own_hosts),
+    )
+    judged = events.transform(messages, policy).persist()
+    try:
+        bad = judged.where("broken is not null")
+        if not bad.isEmpty():
+            quarantine(spark, settings, bad, table("silver.events"))
+        good = judged.where("broken is null").drop("broken", "payload")
+        if not good.isEmpty():
+            _Batch(spark, settings, good).write()
+    finally:
+        judged.unpersist()
+
+
+class _Batch:
+    """The valid messages of a micro-batch on their way into the tables.
+
+    Args:
+        spark: The session.
+        settings: Tells where the lake is, and how long a session's pauses may be.
+        good: Rows of `events.transform` that broke no rule.
+    """
+
+    def __init__(self, spark: SparkSession, settings: Settings, good: DataFrame) -> None:
+        self.spark = spark
+        self.settings = settings
+        self.good = good
+
+    def write(self) -> None:
+        """Write every table that the messages change.
+
+        Everything that comes from `events` is read before `events` is written.
+        """
+        self._read_events()
+        self.counted = {
+            row["event_type"]: row["count"]
+            for row in self._touched().groupBy("event_type").count().collect()
+        }
+        log.info("batch", events=self.complete.count(), **self.counted)
+        self._upsert("events", self.complete.where("is_changed"))
+        side_by_side.run(
+            [
+                partial(
+                    self._replace, "sessions", sessions.transform(self.complete), self.visitors
+                ),
+                partial(self._replace, "users", users.transform(self.complete), self._users()),
+                *(
+                    partial(self._replace, name, module.transform(self.complete), self._users())
+                    for name, module in OF_USERS.items()
+                    if self._has(module)
+                ),
+                *([self._write_watch_history] if self._has(watch_history) else []),
+                *([self._write_comments] if self._has(comments) else []),
+                *([self._write_identities] if self.has_links else []),
+                self._write_duplicates,
+            ]
+        )
+
+    def _read_events(self) -> None:
+        held_events = self._table("events")
+        first = events.first_received(self.good)
+        self.held = self._keep(held_events.join(first.select("event_id"), "event_id", "left_semi"))
+        self.winners = self._keep(events.first_received(self.held.unionByName(first)))
+        # New, or received before the message that silver holds.
+        new = self.winners.join(self.held, ["event_id", *COORDINATES], "left_anti")
+        fresh = self._keep(
+            events.with_lookups(new, self._table("movie_versions"), self._table("movies"))
+        )
+        self.others = held_events.join(fresh.select("event_id"), "event_id", "left_anti")
+        self._read_links(fresh)
+        self.visitors = self._keep(
+            self._touched().select("visitor_id").union(self._linked_visitors()).distinct()
+        )
+        history = self.others.join(F.broadcast(self.visitors), "visitor_id", "left_semi")
+        self.complete = self._keep(self._completed(history, fresh))
+
+    def _touched(self) -> DataFrame:
+        """The messages, and the events that one of them may take the place of."""
+        return self.good.unionByName(self.held)
+
+    def _read_links(self, fresh: DataFrame) -> None:
+        """Which anonymous ids the batch tells something new of, and whose each id in it is."""
+        self.linked = self._keep(
+            identities.carrying_both(self._touched()).select("anonymous_id").distinct()
+        )
+        self.has_links = not self.linked.isEmpty()
+        known = self._table("identities")
+        if self.has_links:
+            of_links = self.others.unionByName(fresh).join(
+                F.broadcast(self.linked), "anonymous_id", "left_semi"
+            )
+            self.links = self._keep(identities.transform(of_links))
+            known = known.join(F.broadcast(self.linked), "anonymous_id", "left_anti").unionByName(
+                self.links
+            )
+        self.known = known
+
+    def _linked_visitors(self) -> DataFrame:
+        """Visitors before they signed in."""
+        return self.linked.select(F.concat(F.lit("a:"), "anonymous_id"))
+
+    def _completed(self, history: DataFrame, fresh: DataFrame) -> DataFrame:
+        """The whole history of each visitor in the batch, with `is_changed` where silver does not hold it so."""
+        of_history = F.struct(*events.OF_HISTORY)
+        stored = history.withColumn("_stored", of_history)
+        arrived = fresh.withColumn("_stored", F.lit(None).cast(stored.schema["_stored"].dataType))
+        every = stored.unionByName(arrived)
+        zone = users.latest("timezone").over(Window.partitionBy("visitor_id"))
+        with_hour = every.withColumn("local_hour", places.local_hour(F.col("occurred_at"), zone))
+        assigned = sessions.assign(with_hour, self.settings.session_gap_minutes)
+        resolved = identities.resolve(assigned, self.known)
+        is_changed = F.col("_stored").isNull() | ~of_history.eqNullSafe(F.col("_stored"))
+        return resolved.withColumn("is_changed", is_changed).drop("_stored")
+
+    def _has(self, module: ModuleType) -> bool:
+        """Whether the batch has events that a table is made of."""
+        return any(name in self.counted for name in module.EVENT_TYPES)
+
+    def _users(self) -> DataFrame:
+        """The users among the visitors, as the column `user_id`."""
+        is_user = F.col("visitor_id").startswith("u:")
+        user_id = F.substring("visitor_id", 3, 2**31 - 1).alias("user_id")
+        return self.visitors.where(is_user).select(user_id)
+
+    def _write_watch_history(self) -> None:
+        self._replace("watch_history", watch_history.transform(self.complete), self.visitors)
+
+    def _write_identities(self) -> None:
+        self._replace("identities", self.links, self.linked)
+
+    def _write_duplicates(self) -> None:
+        repeats = _repeats(self._touched(), self.winners).persist()
+        try:
+            if not repeats.isEmpty():
+                tables.insert_new(self.spark, self.settings, table("silver.duplicates"), repeats)
+        finally:
+            repeats.unpersist()
+
+    def _write_comments(self) -> None:
+        """Write the comments of the users in the batch, and those of others that get another place in their thread."""
+        contract = table("silver.comments")
+        own = self._keep(comments.transform(self.complete))
+        among = threads.Threads(
+            _rows(own.select(*THREAD_COLUMNS[:5])),
+            changes.query(
+                self.settings, contract.full_name, f"select {', '.join(THREAD_COLUMNS)} from t"
+            ).to_pylist(),
+            {row["user_id"] for row in _rows(self._users())},
+        )
+        moved = among.moved()
+        places = self._frame(moved, "comment_id string, thread_id string, depth int, path string")
+        authors = [(one, row["user_id"]) for one, row in among.own.items()]
+        mine = self._frame(authors, "comment_id string, user_id string")
+        of_others = self._table("comments").join(F.broadcast(mine), "comment_id", "left_anti")
+        rows = own.join(F.broadcast(mine), ["comment_id", "user_id"], "left_semi").unionByName(
+            of_others.select(*own.columns)
+        )
+        ids = [(one,) for one in {place.comment_id for place in moved} | among.gone]
+        tables.replace_for(
+            self.spark,
+            self.settings,
+            contract,
+            rows.join(F.broadcast(places), "comment_id"),
+            self._frame(ids, "comment_id string"),
+        )
+
+    def _frame(self, rows: Sequence[tuple[Any, ...]], ddl: str) -> DataFrame:
+        return self.spark.createDataFrame(rows, ddl)
+
+    def _keep(self, frame: DataFrame) -> DataFrame:
+        """Compute a frame once, and cut off how it came about: plans that hold plans take longer than their data."""
+        return frame.localCheckpoint()
+
+    def _table(self, name: str) -> DataFrame:
+        return tables.read(self.spark, self.settings, f"silver.{name}")
+
+    def _upsert(self, name: str, rows: DataFrame) -> None:
+        tables.upsert(self.spark, self.settings, table(f"silver.{name}"), rows)
+
+    def _replace(self, name: str, rows: DataFrame, owners: DataFrame) -> None:
+        tables.replace_for(self.spark, self.settings, table(f"silver.{name}"), rows, owners)
+
+
+def _rows(frame: DataFrame) -> list[dict[str, Any]]:
+    """The rows of a small frame."""
+    return cast(list[dict[str, Any]], frame.toArrow().to_pylist())
+
+
+def _repeats(messages: DataFrame, winners: DataFrame) -> DataFrame:
+    """Messages whose event is counted at other Kafka coordinates, as rows of `silver.duplicates`."""
+    counted_at = winners.select(
+        "event_id", *(F.col(name).alias(f"_counted_{name}") for name in COORDINATES)
+    )
+    elsewhere = ~tables.all_of([F.col(name) == F.col(f"_counted_{name}") for name in COORDINATES])
+    return (
+        messages.join(counted_at, "event_id")
+        .where(elsewhere)
+        .select(*COORDINATES, "event_id", F.current_timestamp().alias("detected_at"))
+        .dropDuplicates(COORDINATES)
+    )

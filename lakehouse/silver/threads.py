@@ -1,0 +1,137 @@
+"""Where each comment stands in its thread; plain Python, as a recursion would cost Spark one job a level.
+
+It needs to know little of each comment: of those in silver four short columns, read by their thread.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+
+class Place(NamedTuple):
+    """A comment's place.
+
+    Args:
+        comment_id: The comment.
+        thread_id: The first comment of the thread as far as it is known: the one that answers none, one that is
+            answered and was not received, or the least id of a circle.
+        depth: Answers between the first comment and this one; None where the beginning was not received, or is a circle.
+        path: The ids from the first comment to this one, URL-encoded, separated by `/`; None as with `depth`.
+    """
+
+    comment_id: str
+    thread_id: str
+    depth: int | None
+    path: str | None
+
+
+def places(parents: Mapping[str, str | None]) -> Iterator[Place]:
+    """The place of every comment.
+
+    Args:
+        parents: For each comment that was received the one it answers, or None. Each thread that occurs must be
+            complete.
+
+    Yields:
+        A place a comment, in the order of `parents`. It depends on no order.
+    """
+    known: dict[str, Place] = {}
+    for comment_id in parents:
+        chain: list[str] = []
+        seen: set[str] = set()
+        at: str | None = comment_id
+        while at is not None and at in parents and at not in known and at not in seen:
+            chain.append(at)
+            seen.add(at)
+            at = parents[at]
+        _place_chain(known, chain, at, seen, parents)
+        yield known[comment_id]
+
+
+def _place_chain(
+    known: dict[str, Place],
+    chain: list[str],
+    end: str | None,
+    seen: set[str],
+    parents: Mapping[str, str | None],
+) -> None:
+    """Place a chain of comments, each of which answers the next; `end` is what the last one answers."""
+    if end is not None and end in seen:
+        circle = chain[chain.index(end) :]
+        for one in circle:
+            known[one] = Place(one, min(circle), None, None)
+        chain = chain[: chain.index(end)]
+    for one in reversed(chain):
+        parent = parents[one]
+        above = known.get(parent) if parent is not None else None
+        if parent is None:
+            known[one] = Place(one, one, 0, quote(one, safe=""))
+        elif above is None:
+            known[one] = Place(one, parent, None, None)
+        elif above.depth is None or above.path is None:
+            known[one] = Place(one, above.thread_id, None, None)
+        else:
+            path = f"{above.path}/{quote(one, safe='')}"
+            known[one] = Place(one, above.thread_id, above.depth + 1, path)
+
+
+class Threads:
+    """The comments of a batch among those that silver holds.
+
+    Args:
+        own: All comments of the users in the batch: `comment_id`, `user_id`, `parent_comment_id`, `commented_at` and
+            `event_id`.
+        held: What silver holds: the same, `thread_id`, `depth` and `path`.
+        users: The users in the batch.
+    """
+
+    def __init__(
+        self, own: Iterable[dict[str, Any]], held: Iterable[dict[str, Any]], users: Collection[str]
+    ) -> None:
+        self._held = {row["comment_id"]: row for row in held}
+        first: dict[str, dict[str, Any]] = {}
+        for row in own:
+            known = first.get(row["comment_id"], self._of_others(row["comment_id"], users))
+            if known is None or _age(row) < _age(known):
+                first[row["comment_id"]] = row
+        self.own = first
+        """By id, those that are their author's: of two authors with one id the first keeps it."""
+        self.gone = {
+            comment_id
+            for comment_id, row in self._held.items()
+            if row["user_id"] in users and comment_id not in first
+        }
+        """Comments of these users that silver holds and the batch has taken back."""
+
+    def moved(self) -> list[Place]:
+        """The new places of the comments of the batch, and of those of others that it gives another place."""
+        members = self._members()
+        return [
+            place
+            for place in places(members)
+            if place.comment_id in self.own or place != self._held_place(place.comment_id)
+        ]
+
+    def _of_others(self, comment_id: str, users: Collection[str]) -> dict[str, Any] | None:
+        row = self._held.get(comment_id)
+        return row if row and row["user_id"] not in users else None
+
+    def _members(self) -> dict[str, str | None]:
+        """What each comment answers, in every thread that one of the batch stands in, stood in, or joins to another."""
+        parents = {row["parent_comment_id"] for row in self.own.values()} - {None}
+        near = self.own.keys() | self.gone | parents
+        touched = near | {self._held[one]["thread_id"] for one in near if one in self._held}
+        members = {
+            comment_id: row["parent_comment_id"]
+            for comment_id, row in self._held.items()
+            if row["thread_id"] in touched and comment_id not in self.gone
+        }
+        return members | {one: row["parent_comment_id"] for one, row in self.own.items()}
+
+    def _held_place(self, comment_id: str) -> Place:
+        row = self._held[comment_id]
+        return Place(comment_id, row["thread_id"], row["depth"], row["path"])
+
+
+def _age(row: dict[str, Any]) -> tuple[Any, str]:
+    return row["commented_at"], row["event_id"]

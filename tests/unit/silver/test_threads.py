@@ -1,0 +1,112 @@
+"""Where comments stand in their threads: orphans, circles, late beginnings, and any order."""
+
+import random
+from typing import Any
+
+import pytest
+
+from lakehouse.silver.threads import Place, Threads, places
+
+PARENTS = {
+    "root": None,
+    "a": "root",
+    "b": "a",
+    "other/root": None,
+    "c": "other/root",
+    "orphan": "missing",
+    "child of orphan": "orphan",
+    "x": "y",
+    "y": "z",
+    "z": "y",
+    "self": "self",
+}
+EXPECTED = [
+    Place("root", "root", 0, "root"),
+    Place("a", "root", 1, "root/a"),
+    Place("b", "root", 2, "root/a/b"),
+    Place("other/root", "other/root", 0, "other%2Froot"),
+    Place("c", "other/root", 1, "other%2Froot/c"),
+    Place("orphan", "missing", None, None),
+    Place("child of orphan", "missing", None, None),
+    Place("x", "y", None, None),
+    Place("y", "y", None, None),
+    Place("z", "y", None, None),
+    Place("self", "self", None, None),
+]
+
+
+def test_each_comment_is_placed() -> None:
+    assert list(places(PARENTS)) == EXPECTED
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_order_does_not_matter(seed: int) -> None:
+    items = list(PARENTS.items())
+    random.Random(seed).shuffle(items)
+    assert set(places(dict(items))) == set(EXPECTED)
+
+
+def test_a_thread_deeper_than_pythons_stack_is_placed() -> None:
+    parents = {str(n): str(n - 1) if n else None for n in range(5_000)}
+    deepest = next(places(dict(reversed(parents.items()))))
+    assert (deepest.thread_id, deepest.depth) == ("0", 4_999)
+
+
+def _row(comment_id: str, user_id: str, at: int, parent: str | None = None) -> dict[str, Any]:
+    names = ("comment_id", "user_id", "commented_at", "parent_comment_id", "event_id")
+    return dict(zip(names, (comment_id, user_id, at, parent, f"e{at}"), strict=True))
+
+
+def _held(*rows: dict[str, Any]) -> list[dict[str, Any]]:
+    placed = places({row["comment_id"]: row["parent_comment_id"] for row in rows})
+    return [row | place._asdict() for row, place in zip(rows, placed, strict=True)]
+
+
+def test_a_late_beginning_moves_those_that_waited_for_it_and_no_other() -> None:
+    waiting = [_row("b", "ada", 2, "a"), _row("c", "eve", 3, "b"), _row("x", "eve", 4)]
+    threads = Threads([_row("a", "bob", 1)], _held(*waiting), {"bob"})
+    assert sorted(threads.moved()) == [
+        Place("a", "a", 0, "a"),
+        Place("b", "a", 1, "a/b"),
+        Place("c", "a", 2, "a/b/c"),
+    ]
+
+
+def test_of_two_authors_with_one_id_the_first_keeps_it() -> None:
+    own = [_row("one", "ada", 5), _row("one", "bob", 4), _row("two", "bob", 9)]
+    held = _held(_row("two", "eve", 3))
+    threads = Threads(own, held, {"ada", "bob"})
+    assert {one: row["user_id"] for one, row in threads.own.items()} == {"one": "bob"}
+    assert [place.comment_id for place in threads.moved()] == ["one"]
+    earlier = Threads([_row("two", "bob", 2)], held, {"bob"})
+    assert {one: row["user_id"] for one, row in earlier.own.items()} == {"two": "bob"}
+
+
+def test_a_comment_that_is_gone_leaves_its_answers_without_a_beginning() -> None:
+    held = _held(_row("a", "ada", 1), _row("b", "eve", 2, "a"))
+    threads = Threads([], held, {"ada"})
+    assert threads.gone == {"a"}
+    assert threads.moved() == [Place("b", "a", None, None)]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_batches_give_what_one_batch_gives(seed: int) -> None:
+    chance = random.Random(seed)
+    comments = [
+        _row(str(n), chance.choice("abc"), n, chance.choice([None, *map(str, range(30))]))
+        for n in range(30)
+    ]
+    expected = set(places({r["comment_id"]: r["parent_comment_id"] for r in comments}))
+    chance.shuffle(comments)
+    told: list[dict[str, Any]] = []
+    held: dict[str, dict[str, Any]] = {}
+    for cut in range(0, 30, 6):
+        batch = comments[cut : cut + 6]
+        told += batch
+        users = {row["user_id"] for row in batch}
+        threads = Threads([row for row in told if row["user_id"] in users], held.values(), users)
+        for place in threads.moved():
+            row = threads.own.get(place.comment_id) or held[place.comment_id]
+            held[place.comment_id] = row | place._asdict()
+    found = {Place(*(row[name] for name in Place._fields)) for row in held.values()}
+    assert found == expected
