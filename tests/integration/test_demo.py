@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psutil
@@ -110,37 +112,33 @@ def test_a_bad_body_is_refused_with_its_reason(
     assert reason in json.dumps(answer.json())
 
 
-def test_the_good_event_of_a_mixed_batch_arrives_in_gold(lakehouse: CommandLine) -> None:
+@dataclass(frozen=True)
+class MixedBatch:
+    """A good event between two bad ones: what was answered, and the ledger from before."""
+
+    good: dict[str, object]
+    answer: requests.Response
+    before: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def mixed(lakehouse: CommandLine) -> MixedBatch:
     good = _event()
     batch = [_event(properties={"rating": 11}), good, _event(event_type="sneeze")]
     before = lakehouse.status()["ledger"]
-    answer = _post(lakehouse, json.dumps({"events": batch}))
-    assert answer.status_code == 202
-    assert (answer.json()["accepted"], answer.json()["rejected"]) == (1, 2)
-    assert sorted({error["index"] for error in answer.json()["errors"]}) == [0, 2]
-    lakehouse.run("refresh")
-    query = f"select rating from fact_user_event where event_id = '{good['event_id']}'"
-    assert lakehouse.sql(query) == [["8.5"]]
-    after = lakehouse.status()["ledger"]
-    assert after["facts"] == before["facts"] + 1
-    assert after["rejected"] == before["rejected"] + 2
+    return MixedBatch(good, _post(lakehouse, json.dumps({"events": batch})), before)
 
 
-def test_a_row_broken_by_hand_in_silver_never_reaches_gold(
-    lakehouse: CommandLine, home: Path
+def test_the_bad_events_of_a_mixed_batch_are_named(mixed: MixedBatch) -> None:
+    assert mixed.answer.status_code == 202
+    answer = mixed.answer.json()
+    assert (answer["accepted"], answer["rejected"]) == (1, 2)
+    assert sorted({error["index"] for error in answer["errors"]}) == [0, 2]
+
+
+def test_a_refresh_killed_in_the_middle_is_repaired_by_the_next(
+    lakehouse: CommandLine, mixed: MixedBatch
 ) -> None:
-    before = lakehouse.sql("select sum(rating), count(*) from ratings")
-    _set_rating(home, "integration", 99.0)
-    refused = lakehouse.run("refresh", check=False)
-    assert refused.returncode == 3
-    assert "silver.ratings" in refused.stderr
-    assert lakehouse.sql("select sum(rating), count(*) from ratings") == before
-    _set_rating(home, "integration", 8.5)
-    lakehouse.run("refresh")
-    assert lakehouse.sql("select sum(rating), count(*) from ratings") == before
-
-
-def test_a_refresh_killed_in_the_middle_is_repaired_by_the_next(lakehouse: CommandLine) -> None:
     lakehouse.run("simulate", "--users", "20", "--days", "2", "--seed", "77")
     accepted = lakehouse.status()["ledger"]["accepted"]
     command = [str(Path(sys.executable).with_name("cinelake")), "refresh"]
@@ -161,6 +159,29 @@ def test_a_refresh_killed_in_the_middle_is_repaired_by_the_next(lakehouse: Comma
     ledger = lakehouse.status()["ledger"]
     assert ledger["balanced"] is True
     assert ledger["accepted"] == accepted == ledger["bronze"]
+    assert ledger["facts"] > mixed.before["facts"]
+
+
+def test_the_good_event_of_a_mixed_batch_arrives_in_gold(
+    lakehouse: CommandLine, mixed: MixedBatch
+) -> None:
+    query = f"select rating from fact_user_event where event_id = '{mixed.good['event_id']}'"
+    assert lakehouse.sql(query) == [["8.5"]]
+    assert lakehouse.status()["ledger"]["rejected"] == mixed.before["rejected"] + 2
+
+
+def test_a_row_broken_by_hand_in_silver_never_reaches_gold(
+    lakehouse: CommandLine, home: Path
+) -> None:
+    before = lakehouse.sql("select sum(rating), count(*) from ratings")
+    _set_rating(home, "integration", 99.0)
+    refused = lakehouse.run("refresh", check=False)
+    assert refused.returncode == 3
+    assert "silver.ratings" in refused.stderr
+    assert lakehouse.sql("select sum(rating), count(*) from ratings") == before
+    _set_rating(home, "integration", 8.5)
+    lakehouse.run("refresh")
+    assert lakehouse.sql("select sum(rating), count(*) from ratings") == before
 
 
 def test_services_killed_come_back_with_their_data(lakehouse: CommandLine) -> None:

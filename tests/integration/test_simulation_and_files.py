@@ -113,6 +113,43 @@ def test_the_ledger_has_the_duplicates_and_the_quarantined(
     assert ledger["silver"] == ledger["facts"] == counts["distinct"]
 
 
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [
+        (
+            "comments",
+            "comment_id user_id movie_id text is_deleted is_edited parent_comment_id depth",
+        ),
+        ("comment_votes", "user_id comment_id vote voted_at"),
+        ("movie_reactions", "user_id movie_id reaction reacted_at"),
+        ("watchlist", "user_id movie_id is_listed changed_at"),
+    ],
+)
+def test_what_users_said_is_in_silver(
+    lake: Settings, truth: dict[str, Any], table: str, columns: str
+) -> None:
+    names = columns.split()
+    assert _rows(lake, f"silver.{table}", *names) == _expected(truth[table], *names)
+
+
+def test_what_visitors_watched_is_in_silver(lake: Settings, truth: dict[str, Any]) -> None:
+    names = ("play_id", "user_id", "anonymous_id", "movie_id", "started_at")
+    names += ("last_position_seconds", "is_completed", "seconds_watched")
+    assert _rows(lake, "silver.watch_history", *names) == _expected(truth["plays"], *names)
+
+
+def test_each_anonymous_id_belongs_to_the_user_who_signed_in(
+    lake: Settings, truth: dict[str, Any]
+) -> None:
+    names = ("anonymous_id", "user_id")
+    assert _rows(lake, "silver.identities", *names) == _expected(truth["identities"], *names)
+    later = {row["anonymous_id"]: row["user_id"] for row in truth["identities"]}
+    columns = "anonymous_id, user_id, resolved_user_id"
+    for row in changes.query(lake, "silver.events", f"select {columns} from t").to_pylist():
+        owner = row["user_id"] or later.get(row["anonymous_id"])
+        assert row["resolved_user_id"] == owner
+
+
 def test_silver_events_are_the_good_events_sent(lake: Settings, truth: dict[str, Any]) -> None:
     start = datetime.fromisoformat(truth["arguments"]["start"]).replace(tzinfo=UTC)
     stream = islice(simulate(USERS, DAYS, SEED, start, **RATES), EVENTS)
