@@ -46,12 +46,13 @@ test: install ## Run the checks and all tests
 	@$(MAKE) --no-print-directory check
 	@CINELAKE_DATA="$(TEST_DATA)" $(BIN)/python -m pytest
 
-check: install ## Lint, format, types, SQL and dbt parse
+check: install ## Lint, format, types, SQL, dbt parse and contract changes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/sqlfluff lint --disable-progress-bar --config dbt_project/.sqlfluff dbt_project/models dbt_project/tests
 	$(BIN)/dbt --quiet parse --project-dir dbt_project --profiles-dir dbt_project/env_profile --target-path ../.cinelake/parse --log-path .cinelake/parse
+	$(BIN)/cinelake contracts diff
 
 format: install ## Format Python and SQL
 	$(BIN)/ruff format .

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from cinelake import __version__
-from cinelake.commands import backup, demo, files, keys, sending, stack, stages, tmdb
+from cinelake.commands import backup, contracts, demo, files, keys, sending, stack, stages, tmdb
 from cinelake.console import err, out, report_error
 from cinelake.errors import CinelakeError
 from cinelake.log import configure_logging
@@ -55,6 +55,7 @@ for command in (
     stages.docs,
 ):
     app.command(rich_help_panel="Stages")(command)
+app.add_typer(contracts.contracts_app, name="contracts", rich_help_panel="Stages")
 app.command(rich_help_panel="All of it")(demo.demo)
 
 

@@ -38,6 +38,10 @@ class BadInputError(CinelakeError):
     exit_code = 2
 
 
+class ContractRefusedError(CinelakeError):
+    """A contract asks of an existing table what cannot be done without touching its rows."""
+
+
 class GateFailedError(CinelakeError):
     """A Great Expectations gate or a dbt test refused the data; what analysts see stays as it was."""
 

@@ -77,21 +77,32 @@ def read_changes(
         `_commit_version`.
 
     Raises:
-        ServiceError: The table does not exist. Also while the batches are read, as only then the files are opened:
-            the change data feed no longer reaches back that far.
+        ServiceError: The table, or one of the columns, does not exist. Also while the batches are read, as only then
+            the files are opened: the change data feed no longer reaches back that far.
     """
-    if after < 0:
-        return _all_rows(settings, full_name, upto, columns)
     delta = open_table(settings, full_name)
-    # Quoted: delta-rs reads them as SQL, where `offset` is a word of the language.
-    wanted = [f'"{name}"' for name in (*columns, CHANGE_TYPE, COMMIT_VERSION)] if columns else None
     if delta is None:
         raise ServiceError(f"{full_name} does not exist.", "Run `cinelake refresh`.")
+    _require_columns(delta, full_name, columns or ())
+    if after < 0:
+        return _all_rows(settings, full_name, upto, columns)
+    # Quoted: delta-rs reads them as SQL, where `offset` is a word of the language.
+    wanted = [f'"{name}"' for name in (*columns, CHANGE_TYPE, COMMIT_VERSION)] if columns else None
     span = f"{full_name} from version {after + 1} to {upto}"
     with _service_errors(span):
         feed = delta.load_cdf(starting_version=after + 1, ending_version=upto, columns=wanted)
         reader = without_views(pa.RecordBatchReader.from_stream(feed))
     return pa.RecordBatchReader.from_batches(reader.schema, _read(reader, span))
+
+
+def _require_columns(delta: DeltaTable, full_name: str, columns: Sequence[str]) -> None:
+    held = {field.name for field in delta.schema().fields}
+    lacking = ", ".join(name for name in columns if name not in held)
+    if lacking:
+        raise ServiceError(
+            f"{full_name} in the lake has no column {lacking}.",
+            "If its contract has it, run `cinelake refresh`, which adds it to the lake first.",
+        )
 
 
 def _read(reader: pa.RecordBatchReader, span: str) -> Iterator[pa.RecordBatch]:
@@ -116,12 +127,9 @@ def _all_rows(
     """The table as it was in a version, in the form of its change data feed."""
     wanted = ", ".join(f'"{name}"' for name in columns) if columns else "*"
     statement = f"select {wanted}, 'insert' as {CHANGE_TYPE}, cast({version} as bigint) as {COMMIT_VERSION} from t"
-    try:
-        delta = DeltaTable(table_path(settings, full_name), version=version)
-        reader = QueryBuilder().register("t", delta).execute(statement)
-        return without_views(pa.RecordBatchReader.from_stream(reader))
-    except TableNotFoundError as error:
-        raise ServiceError(f"{full_name} does not exist.", "Run `cinelake refresh`.") from error
+    delta = DeltaTable(table_path(settings, full_name), version=version)
+    reader = QueryBuilder().register("t", delta).execute(statement)
+    return without_views(pa.RecordBatchReader.from_stream(reader))
 
 
 def without_views(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:

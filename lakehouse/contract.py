@@ -24,6 +24,9 @@ PhysicalType = Literal[
 ]
 Layer = Literal["bronze", "silver"]
 
+PII_CLASSES = ("personal", "pseudonymous")
+"""What a column's `classification` may be: it says who someone is, or stands for someone by a pseudonym or an id."""
+
 SPARK_TYPES: dict[PhysicalType, spark.DataType] = {
     "string": spark.StringType(),
     "bigint": spark.LongType(),
@@ -80,6 +83,7 @@ class Table(BaseModel):
     layer: Layer
     name: str
     version: str
+    status: str
     purpose: str
     grain: str
     owner: str
@@ -208,7 +212,8 @@ class _Document(_Odcs):
     apiVersion: str = Field(pattern=r"^v3\.")
     kind: Literal["DataContract"]
     id: str
-    version: str
+    version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
+    status: str
     description: dict[str, str]
     schemas: list[_Schema] = Field(alias="schema", min_length=1, max_length=1)
     slaProperties: list[dict[str, Any]] = []
@@ -225,6 +230,7 @@ class _Document(_Odcs):
             layer=layer,
             name=name,
             version=self.version,
+            status=self.status,
             purpose=self.description["purpose"],
             grain=schema.dataGranularityDescription,
             owner=self.team["name"],
@@ -242,12 +248,33 @@ def read_contract(path: Path) -> Table:
         BadInputError: The file cannot be read or is not a contract; the message names the file and the field.
     """
     try:
-        return _Document.model_validate(yaml.safe_load(path.read_text("utf-8"))).table()
-    except (OSError, KeyError, ValueError, yaml.YAMLError) as error:
-        raise BadInputError(
-            f"{path} is not a valid data contract: {error}",
-            "Compare it with a neighbour in lakehouse/contracts and with the ODCS v3 documentation.",
-        ) from error
+        text = path.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise _invalid(str(path), error) from error
+    return parse_contract(text, str(path))
+
+
+def parse_contract(text: str, origin: str) -> Table:
+    """Read a contract.
+
+    Args:
+        text: The document, in YAML.
+        origin: Where it comes from, for the error's message.
+
+    Raises:
+        BadInputError: It is not a contract; the message names the origin and the field.
+    """
+    try:
+        return _Document.model_validate(yaml.safe_load(text)).table()
+    except (KeyError, ValueError, yaml.YAMLError) as error:
+        raise _invalid(origin, error) from error
+
+
+def _invalid(origin: str, error: Exception) -> BadInputError:
+    return BadInputError(
+        f"{origin} is not a valid data contract: {error}",
+        "Compare it with a neighbour in lakehouse/contracts and with the ODCS v3 documentation.",
+    )
 
 
 @cache

@@ -17,8 +17,9 @@ import pyarrow.csv
 from cinelake.log import get_logger
 from cinelake.postgres import connect
 from cinelake.settings import Settings
-from lakehouse import changes, watermarks
+from lakehouse import changes, shape, watermarks
 from lakehouse.contract import Table, tables
+from lakehouse.evolve import evolve_postgres
 
 log = get_logger("publish")
 
@@ -41,10 +42,18 @@ class Published:
 
 
 def ensure_tables(settings: Settings) -> None:
-    """Make the silver tables and `ops.watermarks` in PostgreSQL where they are missing."""
+    """Make the silver tables and `ops.watermarks` in PostgreSQL where they are missing, and add columns that lack.
+
+    Raises:
+        ContractRefusedError: A contract asks more of a table that is there than to add optional columns.
+        ServiceError: PostgreSQL cannot be reached.
+    """
     with connect(settings, "loader") as connection:
         watermarks.ensure(connection)
+        found = shape.found_in_postgres(connection)
         for table in tables("silver"):
+            if table.name in found:
+                evolve_postgres(connection, table, found[table.name])
             for statement in table.postgres_ddl():
                 connection.execute(statement.encode())
 
@@ -64,6 +73,7 @@ def publish(
 
     Raises:
         ServiceError: PostgreSQL cannot be reached, or the change data feed does not reach back far enough.
+        ContractRefusedError: As for `ensure_tables`.
     """
     ensure_tables(settings)
     done = []

@@ -9,7 +9,9 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cinelake.settings import Settings
-from lakehouse.contract import SPARK_TYPES, Table, tables
+from lakehouse import shape
+from lakehouse.contract import SPARK_TYPES, Layer, Table, tables
+from lakehouse.evolve import evolve_delta
 
 
 def table_path(settings: Settings, full_name: str) -> str:
@@ -22,11 +24,30 @@ def checkpoint_path(settings: Settings, full_name: str) -> str:
     return f"{settings.checkpoints}/{full_name.replace('.', '/')}"
 
 
-def ensure_table(spark: SparkSession, settings: Settings, table: Table) -> DeltaTable:
-    """Make the table from its contract when it is not there, with change data feed and deletion vectors."""
+def ensure_table(spark: SparkSession, settings: Settings, table: Table) -> None:
+    """Make the table from its contract when it is not there, or add the optional columns it lacks.
+
+    Args:
+        spark: The session; it is not asked when the table is as its contract says.
+        settings: Tells where the lake is.
+        table: The table's contract.
+
+    Raises:
+        ContractRefusedError: The contract asks more of a table that is there than to add optional columns.
+    """
+    path = table_path(settings, table.full_name)
+    found = shape.found_in_lake(path)
+    if found is None:
+        _make(spark, path, table)
+    else:
+        evolve_delta(spark, path, table, found)
+
+
+def _make(spark: SparkSession, path: str, table: Table) -> None:
+    """Make the table, with change data feed and deletion vectors."""
     builder = (
         DeltaTable.createIfNotExists(spark)
-        .location(table_path(settings, table.full_name))
+        .location(path)
         .comment(table.purpose)
         .property("delta.enableChangeDataFeed", "true")
         .property("delta.enableDeletionVectors", "true")
@@ -40,15 +61,17 @@ def ensure_table(spark: SparkSession, settings: Settings, table: Table) -> Delta
         )
     if table.cluster_by:
         builder = builder.clusterBy(*table.cluster_by)
-    return builder.execute()
+    builder.execute()
 
 
-def ensure_layer(spark: SparkSession, settings: Settings, layer: str) -> None:
-    """Make every table of a layer (`bronze` or `silver`) that is not there yet."""
+def ensure_layer(spark: SparkSession, settings: Settings, layer: Layer) -> None:
+    """Make every table of a layer that is not there yet, and bring the others to their contracts.
+
+    Raises:
+        ContractRefusedError: As for `ensure_table`.
+    """
     for table in tables(layer):
-        path = table_path(settings, table.full_name)
-        if not DeltaTable.isDeltaTable(spark, path):
-            ensure_table(spark, settings, table)
+        ensure_table(spark, settings, table)
 
 
 def read(spark: SparkSession, settings: Settings, full_name: str) -> DataFrame:

@@ -123,7 +123,7 @@ def _increment(
     keys = changes.read_changes(settings, table.full_name, after, upto, table.key)
     if sum(batch.num_rows for batch in keys) > settings.gate_pandas_rows:
         return _spark_increment(spark_session(), settings, table, after, upto)
-    reader = changes.read_changes(settings, table.full_name, after, upto)
+    reader = changes.read_changes(settings, table.full_name, after, upto, table.column_names)
     frame = frame_from_arrow(reader)
     frame = frame[frame[CHANGE_TYPE] != "update_preimage"]
     # Rows of one key in its newest version all stay, so that the gate can see a key that stands twice.
