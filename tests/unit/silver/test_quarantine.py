@@ -13,6 +13,7 @@ from cinelake.settings import Settings
 from lakehouse import tables
 from lakehouse.contract import Table, table
 from lakehouse.quarantine import contract_rules
+from lakehouse.silver import events
 from lakehouse.silver.refresh import refresh_events, refresh_movies
 from tests.unit.silver.conftest import message
 
@@ -64,7 +65,34 @@ BROKEN_EVENTS = {
     "kafka_partition is below 0": Broken("out_of_range", message(), partition=-1),
     "kafka_offset is below 0": Broken("out_of_range", message(), offset=-1),
 }
+COMMENT = {"comment_id": "c1", "text": "Loved it.", "vote": "up"}
+
+
+def without(event_type: str, *names: str, **properties: Any) -> dict[str, Any]:
+    """An event of a user about a movie, some of its properties left out or replaced."""
+    kept = {name: value for name, value in COMMENT.items() if name not in names}
+    return message(event_type=event_type, movie_id=13, properties=kept | properties)
+
+
+BROKEN_PROPERTIES = {
+    "properties.comment_id is missing": Broken(
+        "missing_field", without("comment_edit", "comment_id")
+    ),
+    "properties.text is missing": Broken("missing_field", without("comment", "text")),
+    "properties.position_seconds is missing": Broken("missing_field", without("play_progress")),
+    "properties.position_seconds is below 0": Broken(
+        "out_of_range", without("play", position_seconds=-1)
+    ),
+    "properties.vote is none of up, down, none": Broken(
+        "value_not_allowed", without("comment_vote", vote="sideways")
+    ),
+    "properties.reaction is none of like, dislike, none": Broken(
+        "value_not_allowed", without("movie_reaction")
+    ),
+}
 UNBREAKABLE_EVENTS = {
+    "country does not match ^[A-Z]{2}$": "it is one of those that ISO knows",
+    "referrer_class is none of direct, internal, search, social, other": "it is chosen here",
     "visitor_id is missing": "the rule no_visitor finds it first",
     "ip_hash does not match ^[0-9a-f]{64}$": "the pseudonym is made here",
     "is_late is missing": "it follows from two required times",
@@ -113,7 +141,12 @@ def messages_of(spark: SparkSession, topic: str, broken: Mapping[str, Broken]) -
 @pytest.mark.parametrize(
     ("name", "skipped", "broken", "unbreakable"),
     [
-        ("silver.events", {"session_id"}, BROKEN_EVENTS, UNBREAKABLE_EVENTS),
+        (
+            "silver.events",
+            {*events.OF_HISTORY, *events.OF_LOOKUPS},
+            BROKEN_EVENTS,
+            UNBREAKABLE_EVENTS,
+        ),
         ("silver.movies", set(), BROKEN_MOVIES, UNBREAKABLE_MOVIES),
     ],
 )
@@ -131,7 +164,7 @@ def test_every_rule_of_the_contract_has_a_row_that_breaks_it(
 @pytest.mark.parametrize(
     ("topic", "refresh", "broken", "good", "contract"),
     [
-        ("user_logs", refresh_events, BROKEN_EVENTS, message(), EVENTS),
+        ("user_logs", refresh_events, BROKEN_EVENTS | BROKEN_PROPERTIES, message(), EVENTS),
         ("movie", refresh_movies, BROKEN_MOVIES, answer(), table("silver.movies")),
     ],
 )
