@@ -88,7 +88,7 @@ def insert_new(spark: SparkSession, settings: Settings, table: Table, rows: Data
         table: The table's contract.
         rows: New rows with the contract's columns, one row a key.
     """
-    if not _is_unwritten(settings, table):
+    if not is_unwritten(settings, table):
         held = read(spark, settings, table.full_name).select(*table.key)
         rows = rows.join(held, table.key, "left_anti")
     kept = rows.persist()
@@ -108,7 +108,7 @@ def upsert(spark: SparkSession, settings: Settings, table: Table, rows: DataFram
         table: The table's contract.
         rows: Rows with the contract's columns, one row a key.
     """
-    if _is_unwritten(settings, table):
+    if is_unwritten(settings, table):
         return _append(settings, table, rows)
     current = read(spark, settings, table.full_name)
     return _apply(spark, settings, table, _changes(table, rows, current, "left"))
@@ -130,7 +130,7 @@ def replace_for(
         rows: The complete rows of the owners, with the contract's columns.
         owners: Distinct values of the columns that say whose rows they are, for example `visitor_id`.
     """
-    if _is_unwritten(settings, table):
+    if is_unwritten(settings, table):
         return _append(settings, table, rows)
     current = read(spark, settings, table.full_name).join(
         F.broadcast(owners), owners.columns, "left_semi"
@@ -182,7 +182,7 @@ def _append(settings: Settings, table: Table, rows: DataFrame) -> None:
     rows.select(*table.column_names).write.format("delta").mode("append").save(path)
 
 
-def _is_unwritten(settings: Settings, table: Table) -> bool:
+def is_unwritten(settings: Settings, table: Table) -> bool:
     """Whether the table was made and never written to, so that there is nothing to compare with."""
     return bool(deltalake.DeltaTable(table_path(settings, table.full_name)).version() == 0)
 

@@ -52,6 +52,8 @@ def refresh(spark: SparkSession, settings: Settings, movie_ids: DataFrame) -> No
         movie_ids: The movies, in a column `movie_id`.
     """
     contract = table("silver.events")
+    if tables.is_unwritten(settings, contract):
+        return
     touched = F.broadcast(movie_ids.distinct())
     versions, movies, events = (
         tables.read(spark, settings, name).join(touched, "movie_id", "left_semi")

@@ -25,6 +25,7 @@ MALFORMED = {
     "ANALYST_PASSWORD": ["short"],
     "TMDB_BASE_URL": ["ftp://api.example", "api.example"],
     "CINELAKE_SESSION_GAP_MINUTES": ["0", "half an hour"],
+    "CINELAKE_SITE_HOSTS": ["https://movies.example", "Movies.Example", "a, b"],
     "CINELAKE_LATE_AFTER_HOURS": ["0", "-1"],
     "CINELAKE_FUTURE_TOLERANCE_MINUTES": ["-1", "1.5"],
     "CINELAKE_GATE_PANDAS_ROWS": ["-1", "many"],
