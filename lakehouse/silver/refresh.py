@@ -17,6 +17,7 @@ from cinelake.settings import Settings
 from lakehouse import tables
 from lakehouse.contract import table
 from lakehouse.quarantine import COORDINATES, quarantine
+from lakehouse.recoveries import as_recovered
 from lakehouse.silver import events, ratings, sessions, users
 from lakehouse.silver.refresh_movies import refresh_movies
 from spark_streaming.bronze import Trigger
@@ -68,6 +69,10 @@ def _merge_events(spark: SparkSession, settings: Settings, good: DataFrame) -> N
         log.info(
             "batch", visitors=visitors.count(), events=complete.count(), repeats=repeats.count()
         )
+        # First, as a message that loses its place in `silver.events` is in no later batch: killed between the two
+        # writes, or asked again once the place is taken, nobody would know that it was there.
+        if not repeats.isEmpty():
+            tables.insert_new(spark, settings, table("silver.duplicates"), repeats)
         tables.upsert(spark, settings, table("silver.events"), changed)
         for name, owners, rows in (
             ("silver.sessions", visitors, sessions.transform(complete)),
@@ -75,8 +80,6 @@ def _merge_events(spark: SparkSession, settings: Settings, good: DataFrame) -> N
             ("silver.ratings", _users(visitors), ratings.transform(complete)),
         ):
             tables.replace_for(spark, settings, table(name), rows, owners)
-        if not repeats.isEmpty():
-            tables.insert_new(spark, settings, table("silver.duplicates"), repeats)
         repeats.unpersist()
     finally:
         for frame in (held, winners, fresh, visitors, complete):
@@ -132,7 +135,8 @@ def start(spark: SparkSession, settings: Settings, source: str, trigger: Trigger
 
     def handle(batch: DataFrame, _batch_id: int) -> None:
         with _writing:
-            refresh(batch.sparkSession, settings, batch)
+            messages = as_recovered(batch.sparkSession, settings, batch)
+            refresh(batch.sparkSession, settings, messages)
 
     return (
         spark.readStream.format("delta")
