@@ -10,7 +10,20 @@ from typing import Annotated
 import typer
 
 from cinelake import __version__
-from cinelake.commands import backup, contracts, demo, files, keys, sending, stack, stages, tmdb
+from cinelake.commands import (
+    backup,
+    contracts,
+    demo,
+    files,
+    keys,
+    looking,
+    quarantine,
+    sending,
+    stack,
+    stages,
+    tmdb,
+    upkeep,
+)
 from cinelake.console import err, out, report_error
 from cinelake.errors import CinelakeError
 from cinelake.log import configure_logging
@@ -56,6 +69,11 @@ for command in (
 ):
     app.command(rich_help_panel="Stages")(command)
 app.add_typer(contracts.contracts_app, name="contracts", rich_help_panel="Stages")
+app.add_typer(quarantine.quarantine_app, name="quarantine", rich_help_panel="Operations")
+app.command(rich_help_panel="Operations")(quarantine.recover)
+app.command(rich_help_panel="Operations")(looking.trace)
+app.command(rich_help_panel="Operations")(looking.as_of)
+app.command(rich_help_panel="Operations")(upkeep.maintain)
 app.command(rich_help_panel="All of it")(demo.demo)
 
 

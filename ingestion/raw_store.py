@@ -236,6 +236,21 @@ class RawStore:
         found = self._movies.find({"_id": {"$in": list(ids)}, "deleted_at": None}, {"etag": 1})
         return {document["_id"]: document["etag"] for document in found if document.get("etag")}
 
+    def describe(self, movie_id: int) -> Document | None:
+        """What is known of a movie's answer beside the answer itself; None when there is none.
+
+        `is_published` tells whether Kafka has acknowledged it as it is.
+        """
+        found = self._movies.find_one({"_id": movie_id}, {"payload": 0})
+        if found is None:
+            return None
+        published_hash = found.get("published_hash")
+        names = ("version", "content_hash", "fetched_at", "etag", "deleted_at")
+        return {
+            **{name: found.get(name) for name in names},
+            "is_published": published_hash == found["content_hash"],
+        }
+
     # --- The outbox -----------------------------------------------------------------------------------------
 
     def unpublished_movies(self, ids: Collection[int] | None = None) -> Iterator[list[StoredMovie]]:

@@ -4,7 +4,7 @@ import gzip
 import io
 import math
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, BinaryIO, Literal, cast
 
@@ -86,6 +86,13 @@ def export(
             rows += batch.num_rows
             progress(batch.num_rows)
     return rows
+
+
+def write_csv(file: BinaryIO, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+    """Write rows as `export` does: a header, text quoted, null as an empty field without quotes."""
+    with _csv(file, schema) as write:
+        for batch in batches:
+            write(batch)
 
 
 @contextmanager
@@ -250,13 +257,18 @@ def _csv_column(column: pa.Array) -> pa.Array:
 def _json_lines(file: BinaryIO, schema: pa.Schema) -> Iterator[Write]:
     def write(batch: pa.RecordBatch) -> None:
         lines = io.BytesIO()
-        columns = [_json_column(column) for column in batch.columns]
-        for values in zip(*columns, strict=True):
-            row = dict(zip(schema.names, values, strict=True))
+        for row in json_rows(batch):
             lines.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
         file.write(lines.getbuffer())
 
     yield write
+
+
+def json_rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+    """Each row with values that JSON has: raw bytes as base64, times as `iso_utc` writes them."""
+    columns = [_json_column(column) for column in batch.columns]
+    for values in zip(*columns, strict=True):
+        yield dict(zip(batch.schema.names, values, strict=True))
 
 
 def _json_column(column: pa.Array) -> Sequence[Any]:

@@ -101,6 +101,8 @@ def quarantine(spark: SparkSession, settings: Settings, bad: DataFrame, contract
         "event_id",
         "payload",
         F.lit(contract.version).alias("contract_version"),
-        F.current_timestamp().alias("quarantined_at"),
+        F.current_timestamp().alias("first_seen_at"),
+        F.current_timestamp().alias("last_seen_at"),
+        F.lit(1).alias("attempts"),
     )
     tables.insert_new(spark, settings, table("silver.quarantine"), rows)

@@ -100,6 +100,9 @@ class _Batch:
             for row in self._touched().groupBy("event_type").count().collect()
         }
         log.info("batch", events=self.complete.count(), **self.counted)
+        # First, as a message that loses its place in `silver.events` is in no later batch: killed between the two
+        # writes, or asked again once the place is taken, nobody would know that it was there.
+        self._write_duplicates()
         self._upsert("events", self.complete.where("is_changed"))
         side_by_side.run(
             [
@@ -115,7 +118,6 @@ class _Batch:
                 *([self._write_watch_history] if self._has(watch_history) else []),
                 *([self._write_comments] if self._has(comments) else []),
                 *([self._write_identities] if self.has_links else []),
-                self._write_duplicates,
             ]
         )
 

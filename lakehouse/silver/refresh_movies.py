@@ -17,6 +17,7 @@ from cinelake.settings import Settings
 from lakehouse import changes, tables
 from lakehouse.contract import table
 from lakehouse.quarantine import quarantine
+from lakehouse.recoveries import as_recovered
 from lakehouse.silver import (
     countries,
     genres,
@@ -212,7 +213,9 @@ class _Batch:
         if changes.open_table(self.settings, "bronze.movie") is None:
             # A batch that did not come from bronze is all there is.
             return self.answers
-        messages = tables.read(self.spark, self.settings, "bronze.movie")
+        messages = as_recovered(
+            self.spark, self.settings, tables.read(self.spark, self.settings, "bronze.movie")
+        )
         if of is not None:
             movie_id = F.get_json_object(F.col("value").cast("string"), "$.movie.id")
             wanted = F.broadcast(of.select(F.col("movie_id").cast("string").alias("_id")))

@@ -190,6 +190,20 @@ def test_silver_ratings_are_those_of_the_truth(lake: Settings, truth: dict[str, 
     assert {row["is_removed"] for row in truth["ratings"]} == {True, False}
 
 
+def test_an_event_is_traced_from_the_api_to_its_fact(
+    lakehouse: CommandLine, lake: Settings
+) -> None:
+    query = "select event_id, rating from t where rating is not null limit 1"
+    (event,) = changes.query(lake, "silver.events", query).to_pylist()
+    hops = json.loads(lakehouse.run("trace", event["event_id"], "--json").stdout)
+    assert hops[0]["key_id"]
+    (fact,) = (hop for hop in hops if hop["hop"] == "gold")
+    assert (fact["table"], fact["rating"]) == ("gold.fact_user_event", event["rating"])
+    assert -1 not in (fact["user_key"], fact["session_key"], fact["date_key"])
+    shown = lakehouse.run("trace", event["event_id"]).stdout
+    assert f"session_key {fact['session_key']}" in " ".join(shown.split())
+
+
 def _all_tables(lake: Settings) -> list[str]:
     """Every table that the error about an unknown one names."""
     with pytest.raises(BadInputError) as refused:

@@ -16,7 +16,7 @@ from lakehouse.contract import table
 from lakehouse.silver.refresh import refresh_events, refresh_movies
 from tests.unit.silver.conftest import message, uuid_of
 
-CLOCKS = {"detected_at", "quarantined_at"}
+CLOCKS = {"detected_at", "first_seen_at", "last_seen_at"}
 """Columns that say when a refresh ran."""
 OF_EVENTS = ("events", "sessions", "users", "identities", "ratings", "comments", "comment_votes")
 OF_EVENTS += ("movie_reactions", "watchlist", "watch_history", "duplicates", "quarantine")

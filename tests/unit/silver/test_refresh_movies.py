@@ -70,7 +70,7 @@ def _refreshed(spark: SparkSession, settings: Settings, *batches: list[int]) -> 
         refresh_movies(spark, settings, rows)
     found = {}
     for name in TABLES:
-        columns = [c for c in table(f"silver.{name}").column_names if c != "quarantined_at"]
+        columns = [c for c in table(f"silver.{name}").column_names if not c.endswith("_seen_at")]
         query = f"select {', '.join(columns)} from t"
         rows_of_table = changes.query(settings, f"silver.{name}", query).to_pylist()
         found[name] = sorted(rows_of_table, key=str)

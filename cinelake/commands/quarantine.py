@@ -1,0 +1,167 @@
+"""Commands that look into quarantine, and take messages out of it after a fix."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cinelake.commands.shared import spark_session
+from cinelake.commands.values import (
+    MOMENT_FORMATS,
+    as_utc,
+    show_facts,
+    show_rows,
+    shown,
+    write_json,
+)
+from cinelake.console import out, say_stage
+from cinelake.settings import get_settings
+
+if TYPE_CHECKING:
+    from lakehouse.recover import Example, Outcome
+
+quarantine_app = typer.Typer(
+    help="Messages that broke a rule after they were accepted.", no_args_is_help=True
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable, for scripts.")]
+Topic = Annotated[str | None, typer.Option(help="Only of this topic: user_logs or movie.")]
+
+SHOWN = ["place", "rule", "reason", "event_id", "last_seen_at", "attempts"]
+EXAMPLE_CHARACTERS = 2_000
+
+
+@quarantine_app.command("ls")
+def list_all(
+    rule: Annotated[str | None, typer.Option(help="Only those that broke this rule.")] = None,
+    topic: Topic = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            metavar="TIME", formats=MOMENT_FORMATS, help="Only those judged then or later, UTC."
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="The most to list.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """List what is in quarantine, the latest first."""
+    from lakehouse.held import Filter, list_held
+
+    wanted = Filter(rule, topic, as_utc(since))
+    # One more than asked for tells whether there are more.
+    rows = list_held(get_settings(), wanted, limit + 1)
+    listed = [{"place": _place(row), **row} for row in rows[:limit]]
+    if as_json:
+        write_json(listed)
+        return
+    show_rows(listed, SHOWN)
+    if len(rows) > limit:
+        out.print(f"There are more than {limit}; --limit shows more of them.")
+
+
+@quarantine_app.command("show")
+def show(
+    place: Annotated[
+        str, typer.Argument(metavar="TOPIC/PARTITION/OFFSET", help="As `quarantine ls` shows it.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Show one message whole; its bytes in hexadecimal where they are not UTF-8."""
+    from lakehouse.held import read_held, readable
+
+    row = read_held(get_settings(), place)
+    kind, payload = readable(row.pop("payload"))
+    if as_json:
+        write_json({**row, "payload_as": kind, "payload": payload})
+        return
+    show_facts(place, row)
+    out.print(f"payload ({kind})", style="bold", highlight=False)
+    out.print(shown(payload), highlight=False, markup=False, soft_wrap=True)
+
+
+@quarantine_app.command("stats")
+def stats(as_json: Json = False) -> None:
+    """Count what is in quarantine, by topic and rule."""
+    from lakehouse.held import count_held
+
+    rows = count_held(get_settings())
+    if as_json:
+        write_json(rows)
+    elif rows:
+        show_rows(rows, list(rows[0]))
+    else:
+        out.print("Nothing is in quarantine.")
+
+
+def recover(
+    rule: Annotated[str, typer.Option(help="The rule whose messages to judge anew.")],
+    topic: Topic = None,
+    mapping: Annotated[
+        Path | None,
+        typer.Option("--map", help="A YAML file that says how to mend each message first."),
+    ] = None,
+    is_applied: Annotated[
+        bool, typer.Option("--apply", help="Move those that pass; without it, nothing is written.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Judge messages in quarantine anew after a fix, and with --apply take those that pass into silver."""
+    from lakehouse.held import check_rule, check_topic
+    from lakehouse.mapping import read_mapping
+    from lakehouse.recover import Selection
+    from pipeline.recovery import run_recover
+
+    check_rule(rule)
+    if topic is not None:
+        check_topic(topic)
+    selection = Selection(rule, topic, read_mapping(mapping) if mapping else None)
+    settings = get_settings()
+    outcomes = run_recover(spark_session(settings), settings, selection, is_applied, say_stage)
+    if as_json:
+        write_json([_facts(outcome) for outcome in outcomes])
+        return
+    for outcome in outcomes:
+        _show(outcome, is_applied)
+    if is_applied:
+        out.print("What was recovered reaches gold at the next `cinelake refresh`.")
+    else:
+        out.print("Nothing was written. --apply moves those that pass.")
+
+
+def _show(outcome: "Outcome", is_applied: bool) -> None:
+    out.print(f"[bold]{outcome.topic}[/]: {outcome.held:,} held, {outcome.passing:,} pass now")
+    for (rule, reason), count in outcome.broken.items():
+        out.print(f"  {count:,} still break {rule}: {reason}", highlight=False, markup=False)
+    if is_applied:
+        out.print(f"  {outcome.recovered:,} recovered")
+    elif outcome.example:
+        show_facts(f"  for example {outcome.example.place}", _example(outcome.example))
+
+
+def _example(example: "Example") -> dict[str, Any]:
+    from lakehouse.held import readable
+
+    before, after = (
+        readable(payload)[1][:EXAMPLE_CHARACTERS] for payload in (example.before, example.after)
+    )
+    verdict = example.reason or "passes"
+    return {"before": before, "after": after, "verdict": verdict}
+
+
+def _facts(outcome: "Outcome") -> dict[str, Any]:
+    return {
+        "topic": outcome.topic,
+        "held": outcome.held,
+        "passing": outcome.passing,
+        "broken": [
+            {"rule": rule, "reason": reason, "messages": count}
+            for (rule, reason), count in outcome.broken.items()
+        ],
+        "recovered": outcome.recovered,
+        "example": _example(outcome.example) if outcome.example else None,
+    }
+
+
+def _place(row: dict[str, Any]) -> str:
+    return f"{row['kafka_topic']}/{row['kafka_partition']}/{row['kafka_offset']}"

@@ -1,0 +1,36 @@
+"""Recovery as a stage: alone in silver while it moves messages."""
+
+from contextlib import nullcontext
+
+from pyspark.sql import SparkSession
+
+from cinelake.settings import Settings
+from lakehouse import tables
+from lakehouse.recover import OnStage, Outcome, Selection, recover
+from pipeline.locks import only_one
+from pipeline.refresh import current_run_id
+
+
+def run_recover(
+    spark: SparkSession,
+    settings: Settings,
+    selection: Selection,
+    is_applied: bool,
+    on_stage: OnStage = lambda stage: None,
+) -> list[Outcome]:
+    """Judge messages in quarantine anew.
+
+    Args:
+        spark: The session.
+        settings: All of them.
+        selection: Which messages, and how they are mended.
+        is_applied: Move those that pass; else only count them.
+        on_stage: Called with the name of each step when it starts.
+
+    Raises:
+        ServiceError: Another process, perhaps a daemon, is in silver and stays there.
+    """
+    with only_one(settings, "silver") if is_applied else nullcontext():
+        tables.ensure_layer(spark, settings, "silver")
+        run_id = current_run_id() if is_applied else None
+        return recover(spark, settings, selection, run_id, on_stage)
