@@ -259,16 +259,16 @@ def test_what_was_spooled_is_sent_first_by_the_next_process(
 def test_while_the_api_is_away_events_reach_the_disk_by_themselves_and_keep_their_order(
     api: ScriptedApi, tmp_path: Path
 ) -> None:
-    api.answers.append(answer(503, retry_after="2"))
+    api.answers.append(answer(503, retry_after="5"))
     with CinelakeClient(api.url, spool_folder=tmp_path, limits=QUICK) as client:
         ids = [view(client)]
         eventually(lambda: api.scripted)
         for _ in range(3):
             ids += [view(client) for _ in range(5)]
-            eventually(lambda: client._outbox.seconds_until_ripe() is None, 1)
+            eventually(lambda: client._outbox.seconds_until_ripe() is None)
         text = "".join(path.read_text() for path in sorted(tmp_path.glob("*.jsonl")))
         assert [line.split('"')[3] for line in text.splitlines()] == ids
-        eventually(lambda: len(api.accepted_ids()) == 16)
+        eventually(lambda: len(api.accepted_ids()) == 16, 20)
     assert api.accepted_ids() == ids
 
 
