@@ -101,8 +101,9 @@ def prepare(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Set up logging for whichever command follows."""
-    configure_logging(get_settings())
+    """Set up logging for whichever command follows; help must be had without valid settings."""
+    if "--help" not in sys.argv:
+        configure_logging(get_settings())
 
 
 if __name__ == "__main__":

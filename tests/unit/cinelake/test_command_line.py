@@ -146,6 +146,14 @@ def test_a_malformed_setting_ends_every_command_with_2(
     assert "CINELAKE_API_PORT is not valid" in capsys.readouterr().err
 
 
+def test_help_is_shown_whatever_the_settings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CINELAKE_LOG_LEVEL", "LOUD")
+    assert run_main("publish", "--help", monkeypatch=monkeypatch) == 0
+    assert "Load every table anew" in capsys.readouterr().out
+
+
 def test_a_missing_setting_ends_with_2_and_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
