@@ -44,7 +44,7 @@ clean: down ## Stop the stack and remove all its data
 
 test: install ## Run the checks and all tests
 	@$(MAKE) --no-print-directory check
-	@CINELAKE_DATA="$(TEST_DATA)" $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	@CINELAKE_DATA="$(TEST_DATA)" $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: install ## Lint, format, types, SQL, dbt parse and contract changes
 	$(BIN)/ruff check .

@@ -74,7 +74,7 @@ def test_upsert_knows_a_null_from_a_value(spark: SparkSession, lake: Settings) -
 
     def user(name: str | None) -> DataFrame:
         seen = datetime(2026, 1, 1)
-        row = ("ada", name, None, None, None, None, seen, seen, 1)
+        row = ("ada", name, None, None, None, None, None, seen, seen, 1)
         return spark.createDataFrame([row], users.spark_schema())
 
     names = []
