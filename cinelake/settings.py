@@ -32,7 +32,6 @@ EXAMPLES = {
     "LAKE_URI": ".cinelake/lake",
     "SPARK_MASTER": "local[2]",
     "CINELAKE_SPARK_MEMORY": "2g",
-    "CINELAKE_SPARK_JAVA_OPTIONS": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
     "CINELAKE_API_PORT": "8000",
     "CINELAKE_API_WORKERS": "2",
     "CINELAKE_API_KEY": "cl_0123456789ab_the-secret-that-keys-create-printed-in-43-chars",
@@ -90,8 +89,6 @@ class Settings(BaseSettings):
     spark_memory: Annotated[str, StringConstraints(pattern=r"^\d+[mg]$")] = Field(
         "2g", alias="CINELAKE_SPARK_MEMORY"
     )
-    spark_java_options: str = Field("", alias="CINELAKE_SPARK_JAVA_OPTIONS")
-    """Further flags of the Spark driver's JVM; those in the example start small work sooner and slow large work down."""
 
     api_port: int | None = Field(None, alias="CINELAKE_API_PORT", ge=1, le=65535)
     """The port of the events API. Default: a free one, chosen at the first start and remembered."""

@@ -32,8 +32,6 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     with pytest.MonkeyPatch.context() as patch:
         for name in STACK_VARIABLES:
             patch.delenv(name, raising=False)
-        # Most of the work here is small: a JVM that compiles less is done sooner.
-        patch.setenv("CINELAKE_SPARK_JAVA_OPTIONS", "-XX:+UseSerialGC -XX:TieredStopAtLevel=1")
         folder = tmp_path_factory.mktemp("cwd")
         patch.setenv("CINELAKE_HOME", str(folder / "unused-home"))
         patch.chdir(folder)
