@@ -90,7 +90,16 @@ def test_a_clustered_table_stays_clustered(spark: SparkSession, empty_lake: Sett
     sessions = table("silver.sessions")
     assert sessions.cluster_by == ("visitor_id",)
     path = tables.table_path(empty_lake, sessions.full_name)
-    row = ("s", "u:ada", "ada", None, False, None, datetime.now(UTC), datetime.now(UTC), 1)
+    now = datetime.now(UTC)
+    values = {
+        "session_id": "s",
+        "visitor_id": "u:ada",
+        "is_given": False,
+        "started_at": now,
+        "ended_at": now,
+        "event_count": 1,
+    }
+    row = tuple(values.get(name) for name in sessions.column_names)
     for _ in range(2):
         frame = spark.createDataFrame([row], sessions.spark_schema())
         frame.write.format("delta").mode("append").save(path)
