@@ -63,13 +63,21 @@ def bare_producer(settings: Settings) -> float:
     config = EventProducer(settings, queue_size=BATCH * BATCHES + 1)._config
     producer = Producer(config)
     events = [_event(number) for number in range(BATCH * BATCHES)]
+    acknowledged = 0
+
+    def note(error: object, _message: object) -> None:
+        nonlocal acknowledged
+        acknowledged += error is None
+
     started = time.perf_counter()
-    for number, event in enumerate(events):
-        producer.produce(USER_LOGS, value=orjson.dumps(event), key=event["user_id"].encode())
-        if number % 1000 == 0:
-            producer.poll(0)
+    for event in events:
+        key, value = event["user_id"].encode(), orjson.dumps(event)
+        producer.produce(USER_LOGS, value=value, key=key, on_delivery=note)
+        producer.poll(0)
     producer.flush()
-    return len(events) / (time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    assert acknowledged == len(events), f"{len(events) - acknowledged} events were lost"
+    return len(events) / seconds
 
 
 def batches_of(count: int, size: int) -> list[bytes]:
