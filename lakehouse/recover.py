@@ -41,10 +41,7 @@ class _Feed:
 
 
 def _judge_events(settings: Settings, messages: DataFrame) -> DataFrame:
-    policy = events.Policy(
-        settings.pseudonym_secret, settings.late_after_hours, settings.future_tolerance_minutes
-    )
-    return events.transform(messages, policy)
+    return events.transform(messages, events.Policy.of(settings))
 
 
 FEEDS = {
@@ -235,11 +232,10 @@ def _settle(
     """In one commit: take out of quarantine what has arrived, and note the new verdict on what has not."""
     is_gone = arrived.select(*COORDINATES, F.lit(True).alias("is_gone"))
     rows = verdicts.select(*COORDINATES, "broken").join(is_gone, COORDINATES, "left")
-    same = tables.all_of([F.col(f"old.{name}") == F.col(f"new.{name}") for name in COORDINATES])
     (
         DeltaTable.forPath(spark, tables.table_path(settings, "silver.quarantine"))
         .alias("old")
-        .merge(rows.alias("new"), same)
+        .merge(rows.alias("new"), tables.same_key(table("silver.quarantine")))
         .whenMatchedDelete(condition="new.is_gone")
         .whenMatchedUpdate(
             condition="new.broken is not null",

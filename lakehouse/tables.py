@@ -148,7 +148,7 @@ def _changes(table: Table, rows: DataFrame, current: DataFrame, how: str) -> Dat
         .when(_differs(table), "update")
     )
     return (
-        new.join(old, _same_key(table), how)
+        new.join(old, same_key(table), how)
         .select(F.coalesce("new", "old").alias("row"), change.alias("_change"))
         .where("_change is not null")
         .select("row.*", "_change")
@@ -166,7 +166,7 @@ def _apply(spark: SparkSession, settings: Settings, table: Table, changes: DataF
             values = {name: f"new.{name}" for name in table.column_names}
             (
                 _target(spark, settings, table)
-                .merge(kept.alias("new"), _same_key(table))
+                .merge(kept.alias("new"), same_key(table))
                 .whenMatchedDelete(condition="new._change = 'delete'")
                 .whenMatchedUpdate(set=values)
                 .whenNotMatchedInsert(condition="new._change <> 'delete'", values=values)
@@ -196,7 +196,8 @@ def _target(spark: SparkSession, settings: Settings, table: Table) -> DeltaTable
     return DeltaTable.forPath(spark, table_path(settings, table.full_name)).alias("old")
 
 
-def _same_key(table: Table) -> Column:
+def same_key(table: Table) -> Column:
+    """Whether a row under the alias `old` and one under `new` have one key."""
     return all_of([F.col(f"old.{name}") == F.col(f"new.{name}") for name in table.key])
 
 

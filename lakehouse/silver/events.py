@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from cinelake.settings import Settings
 from ingestion.events import SPARK_ENVELOPE_DDL
 from lakehouse.contract import table
 from lakehouse.pseudonym import hmac_sha256, network_of
@@ -81,6 +82,16 @@ class Policy:
     late_after_hours: int = 24
     future_tolerance_minutes: int = 5
     site_hosts: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Policy":
+        """The policy that the settings ask for."""
+        return cls(
+            settings.pseudonym_secret,
+            settings.late_after_hours,
+            settings.future_tolerance_minutes,
+            tuple(settings.own_hosts),
+        )
 
 
 def transform(messages: DataFrame, policy: Policy) -> DataFrame:

@@ -45,8 +45,8 @@ OF_USERS: dict[str, ModuleType] = {
 """Tables whose rows follow from the whole history of a user, each with the types of event it is made of."""
 
 THREAD_COLUMNS = ["comment_id", "user_id", "parent_comment_id", "commented_at", "event_id"]
-THREAD_COLUMNS += ["thread_id", "depth", "path"]
-"""What `threads.Threads` needs to know of a comment in silver; of one in the batch, all but its place."""
+"""What `threads.Threads` needs to know of a comment in the batch; of one in silver also its place."""
+PLACE_COLUMNS = ["thread_id", "depth", "path"]
 
 
 def refresh_events(spark: SparkSession, settings: Settings, messages: DataFrame) -> None:
@@ -57,13 +57,7 @@ def refresh_events(spark: SparkSession, settings: Settings, messages: DataFrame)
         settings: Tells where the lake is, and the limits and keys of `events.Policy`.
         messages: New rows of `bronze.user_logs`.
     """
-    policy = events.Policy(
-        settings.pseudonym_secret,
-        settings.late_after_hours,
-        settings.future_tolerance_minutes,
-        tuple(settings.own_hosts),
-    )
-    judged = events.transform(messages, policy).persist()
+    judged = events.transform(messages, events.Policy.of(settings)).persist()
     try:
         bad = judged.where("broken is not null")
         if not bad.isEmpty():
@@ -206,9 +200,11 @@ class _Batch:
         contract = table("silver.comments")
         own = self._keep(comments.transform(self.complete))
         among = threads.Threads(
-            _rows(own.select(*THREAD_COLUMNS[:5])),
+            _rows(own.select(*THREAD_COLUMNS)),
             changes.query(
-                self.settings, contract.full_name, f"select {', '.join(THREAD_COLUMNS)} from t"
+                self.settings,
+                contract.full_name,
+                f"select {', '.join(THREAD_COLUMNS + PLACE_COLUMNS)} from t",
             ).to_pylist(),
             {row["user_id"] for row in _rows(self._users())},
         )
