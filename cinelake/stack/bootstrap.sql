@@ -55,6 +55,14 @@ alter default privileges for role loader in schema ops
     grant select on tables to transformer, analyst;
 grant usage on schema ops to analyst;
 grant select on all tables in schema ops to analyst;
+-- Not the digests of the API's keys, also when this runs again once they are there.
+do $$
+begin
+    if to_regclass('ops.api_keys') is not null then
+        revoke all on ops.api_keys from analyst;
+    end if;
+end
+$$;
 revoke all on schema silver from analyst;
 
 -- Whatever the transformer makes, the analyst may read once it is in gold: `usage` on the schema is the door,
