@@ -1,12 +1,16 @@
 """`silver.events`: one clean row an event, from the messages in `bronze.user_logs`."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructType
 
 from cinelake.settings import Settings
 from ingestion.events import SPARK_ENVELOPE_DDL
+from lakehouse import tables
 from lakehouse.contract import table
 from lakehouse.pseudonym import hmac_sha256, network_of
 from lakehouse.quarantine import (
@@ -121,6 +125,7 @@ def transform(messages: DataFrame, policy: Policy) -> DataFrame:
 def _parse(messages: DataFrame) -> DataFrame:
     """Bytes to typed fields. What cannot be read becomes null, and `_corrupt` or `is_json` tells."""
     text = F.col("value").cast("string")
+    envelope = cast(StructType, StructType.fromDDL(SPARK_ENVELOPE_DDL))
     parsed = messages.select(
         F.col("topic").alias("kafka_topic"),
         F.col("partition").alias("kafka_partition"),
@@ -128,10 +133,7 @@ def _parse(messages: DataFrame) -> DataFrame:
         F.col("value").alias("payload"),
         text.alias("text"),
         F.coalesce(F.is_valid_utf8(text), F.lit(False)).alias("is_utf8"),
-        F.coalesce(
-            F.schema_of_variant(F.try_parse_json(F.make_valid_utf8(text))).startswith("OBJECT"),
-            F.lit(False),
-        ).alias("is_json"),
+        F.try_parse_json(F.make_valid_utf8(text)).alias("json"),
         F.from_json(
             F.make_valid_utf8(text),
             f"{SPARK_ENVELOPE_DDL}, _corrupt string",
@@ -145,11 +147,29 @@ def _parse(messages: DataFrame) -> DataFrame:
         "payload",
         "text",
         "is_utf8",
-        "is_json",
+        F.coalesce(F.schema_of_variant("json").startswith("OBJECT"), F.lit(False)).alias("is_json"),
+        tables.all_of([_is_text_or_none(place) for place in _text_places(envelope)]).alias(
+            "has_texts"
+        ),
         "event.*",
         F.get_json_object("text", "$.properties").alias("properties"),
         F.get_json_object("text", "$.properties.rating").alias("rating_text"),
     )
+
+
+def _text_places(envelope: StructType, within: str = "") -> Iterator[str]:
+    """Where the envelope has texts, for example `context.locale`."""
+    for field in envelope:
+        if isinstance(field.dataType, StructType):
+            yield from _text_places(field.dataType, f"{field.name}.")
+        elif isinstance(field.dataType, StringType):
+            yield f"{within}{field.name}"
+
+
+def _is_text_or_none(place: str) -> Column:
+    """Whether a place in the column `json` holds a text, null or nothing: `from_json` makes a text of any value."""
+    found = F.schema_of_variant(F.try_variant_get("json", f"$.{place}", "variant"))
+    return found.isNull() | found.isin("STRING", "VOID")
 
 
 def _clean(parsed: DataFrame, policy: Policy) -> DataFrame:
@@ -162,7 +182,7 @@ def _clean(parsed: DataFrame, policy: Policy) -> DataFrame:
         "text",
         "is_utf8",
         "is_json",
-        "_corrupt",
+        (F.col("_corrupt").isNull() & F.col("has_texts")).alias("has_types"),
         F.lower("event_id").alias("event_id"),
         "event_type",
         "schema_version",
@@ -230,7 +250,7 @@ def _rules(policy: Policy) -> list[Rule]:
         Rule(
             "wrong_type",
             "a field has another type than the event contract says",
-            F.col("_corrupt").isNotNull(),
+            ~F.col("has_types"),
         ),
         Rule(
             "bad_timestamp",
