@@ -1,6 +1,6 @@
 # Two commands: `make demo` shows the whole lakehouse, `make test` proves it.
 .DEFAULT_GOAL := help
-.PHONY: help install preflight demo test check format up down clean bench-refresh bench-api bench-tmdb
+.PHONY: help install preflight demo test check format up down clean bench-refresh bench-api bench-tmdb bench-devices
 SHELL := /bin/bash
 
 # A folder with the real data sets (tmdb/, ml-latest-small/). Empty: the demo generates its data.
@@ -67,3 +67,6 @@ bench-api: install ## The events API against a bare producer and a bare Flask ro
 
 bench-tmdb: install ## The TMDB sync against the ceiling of requests a second
 	@$(BIN)/python -m benchmarks.tmdb.throughput
+
+bench-devices: install ## Seconds to read real User-Agents (DATA=folder with the real data sets)
+	@$(BIN)/python -m benchmarks.devices $(DATA)
