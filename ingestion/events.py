@@ -427,16 +427,12 @@ def validate_event(raw: Any, is_clean: bool = False) -> Envelope:
 
 
 def _is_flat(raw: dict[str, Any]) -> bool:
-    """Whether nothing nests deeper than the envelope and its two objects do."""
-    for value in raw.values():
-        kind = type(value)
-        if kind is list:
-            return False
-        if kind is dict:
-            for inner in value.values():
-                if type(inner) is dict or type(inner) is list:
-                    return False
-    return True
+    """Whether no property nests: everywhere else the contract has no room for what does."""
+    properties = raw.get("properties")
+    return type(properties) is not dict or _NESTING.isdisjoint(map(type, properties.values()))
+
+
+_NESTING = {dict, list}
 
 
 _REASONS = {
