@@ -50,6 +50,8 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
         .config("spark.ui.showConsoleProgress", "false")
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.shuffle.partitions", SHUFFLE_PARTITIONS)
+        # Replanning each stage of a plan by what the last one gave costs a small increment more than it saves.
+        .config("spark.sql.adaptive.enabled", "false")
         .config("spark.sql.execution.arrow.pyspark.enabled", "true")
         .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
         .config(
