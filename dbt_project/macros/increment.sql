@@ -6,10 +6,17 @@
     arrives in two parts. Each of `gold` and `gold_next` keeps its own watermark that way and catches up by itself.
 #}
 
-{# Condition: the row changed after this model's watermark. #}
-{% macro after_watermark(column='lake_version') -%}
+{#
+    Condition: the row changed after this model's watermark.
+
+    Args:
+        column: The row's lake version.
+        mark: The column here that keeps the highest version of what the row comes from. Versions of two silver tables
+            cannot be compared, so a model that reads two keeps two marks.
+#}
+{% macro after_watermark(column='lake_version', mark='lake_version') -%}
     {{ column }} > (
-        select coalesce(max(processed.lake_version), -1) from {{ this }} as processed
+        select coalesce(max(processed.{{ mark }}), -1) from {{ this }} as processed
     )
 {%- endmacro %}
 
