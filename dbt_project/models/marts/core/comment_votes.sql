@@ -83,7 +83,10 @@ joined as (
         ---------- lineage
         current_votes.lake_version
     from current_votes
-    left join users on current_votes.user_id = users.user_id
+    left join users
+        on
+            current_votes.user_id = users.user_id
+            and {{ version_covers('users', 'current_votes.voted_at') }}
     left join dates on {{ utc_date('current_votes.voted_at') }} = dates.date_day
 
 )

@@ -18,8 +18,8 @@
 
 {% set stale = stale_pointers(['comment_id'], moment='commented_at') %}
 
--- What is said of a comment depends on its whole thread, so a thread is always computed whole. A
--- comment changes its thread when the one it answers arrives; then all below it changed in silver too.
+-- What is said of a comment depends on its whole thread, so threads are computed whole. A comment
+-- changes its thread when the one it answers arrives; then all below it changed in silver too.
 with recursive
 {% if is_incremental() %}
     changed as (
@@ -184,7 +184,10 @@ joined as (
         on
             current_comments.movie_id = movies.movie_id
             and {{ version_covers('movies', 'current_comments.commented_at') }}
-    left join users on current_comments.user_id = users.user_id
+    left join users
+        on
+            current_comments.user_id = users.user_id
+            and {{ version_covers('users', 'current_comments.commented_at') }}
     left join dates on {{ utc_date('current_comments.commented_at') }} = dates.date_day
     left join replies on current_comments.comment_id = replies.comment_id
     left join direct_replies on current_comments.comment_id = direct_replies.comment_id

@@ -112,7 +112,10 @@ joined as (
         on
             events.movie_id = movies.movie_id
             and {{ version_covers('movies', 'events.occurred_at') }}
-    left join users on events.user_id = users.user_id
+    left join users
+        on
+            events.user_id = users.user_id
+            and {{ version_covers('users', 'events.occurred_at') }}
     left join sessions on events.session_id = sessions.session_id
     left join dates on {{ utc_date('events.occurred_at') }} = dates.date_day
 

@@ -94,7 +94,10 @@ joined as (
         on
             current_reactions.movie_id = movies.movie_id
             and {{ version_covers('movies', 'current_reactions.reacted_at') }}
-    left join users on current_reactions.user_id = users.user_id
+    left join users
+        on
+            current_reactions.user_id = users.user_id
+            and {{ version_covers('users', 'current_reactions.reacted_at') }}
     left join dates on {{ utc_date('current_reactions.reacted_at') }} = dates.date_day
 
 )

@@ -88,7 +88,10 @@ joined as (
         on
             current_ratings.movie_id = movies.movie_id
             and {{ version_covers('movies', 'current_ratings.rated_at') }}
-    left join users on current_ratings.user_id = users.user_id
+    left join users
+        on
+            current_ratings.user_id = users.user_id
+            and {{ version_covers('users', 'current_ratings.rated_at') }}
     left join dates on {{ utc_date('current_ratings.rated_at') }} = dates.date_day
 
 )

@@ -101,7 +101,10 @@ joined as (
         on
             plays.movie_id = movies.movie_id
             and {{ version_covers('movies', 'plays.started_at') }}
-    left join users on plays.user_id = users.user_id
+    left join users
+        on
+            plays.user_id = users.user_id
+            and {{ version_covers('users', 'plays.started_at') }}
     left join sessions on plays.session_id = sessions.session_id
     left join dates on {{ utc_date('plays.started_at') }} = dates.date_day
 

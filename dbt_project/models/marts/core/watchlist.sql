@@ -90,7 +90,10 @@ joined as (
         on
             entries.movie_id = movies.movie_id
             and {{ version_covers('movies', 'entries.changed_at') }}
-    left join users on entries.user_id = users.user_id
+    left join users
+        on
+            entries.user_id = users.user_id
+            and {{ version_covers('users', 'entries.changed_at') }}
     left join dates on {{ utc_date('entries.changed_at') }} = dates.date_day
 
 )
