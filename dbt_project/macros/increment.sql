@@ -6,10 +6,17 @@
     arrives in two parts. Each of `gold` and `gold_next` keeps its own watermark that way and catches up by itself.
 #}
 
-{# Condition: the row changed after this model's watermark. #}
-{% macro after_watermark(column='lake_version') -%}
+{#
+    Condition: the row changed after this model's watermark.
+
+    Args:
+        column: The row's lake version.
+        mark: The column here that keeps the highest version of what the row comes from. Versions of two silver tables
+            cannot be compared, so a model that reads two keeps two marks.
+#}
+{% macro after_watermark(column='lake_version', mark='lake_version') -%}
     {{ column }} > (
-        select coalesce(max(processed.lake_version), -1) from {{ this }} as processed
+        select coalesce(max(processed.{{ mark }}), -1) from {{ this }} as processed
     )
 {%- endmacro %}
 
@@ -61,9 +68,9 @@
     Args:
         row_key: Columns that name a row here.
         pointers: One dictionary a dimension: `key` (the column here), `natural` (column or expression
-            here), `dimension` (relation), `member` (its natural column) and, where members can go, `staging`
-            (the staging model that marks them as deleted) and `staging_key` (the key there; by default
-            that of `member`); for a dimension with versions also `moment` (the time here).
+            here), `dimension` (relation), `member` (its natural column) and, where members can go, `gone`
+            (query of the keys that no member has any more); for a dimension with versions also `moment`
+            (the time here).
 #}
 {% macro rows_to_repoint(row_key, pointers) -%}
     {% for pointer in pointers %}
@@ -72,15 +79,11 @@
         from {{ this }}
         where {{ pointer.key }} = {{ unknown_key() }}
         and {{ pointer.natural }} in (select {{ pointer.member }} from {{ pointer.dimension }})
-        {% if pointer.staging %}
+        {% if pointer.gone %}
             union
             select {{ row_key | join(', ') }}
             from {{ this }}
-            where {{ pointer.key }} in (
-                select {{ pointer.staging_key or surrogate_key([pointer.member]) }}
-                from {{ pointer.staging }}
-                where is_deleted
-            )
+            where {{ pointer.key }} in ({{ pointer.gone }})
         {% endif %}
         {% if pointer.moment %}
             union

@@ -35,7 +35,35 @@
 {%- endmacro %}
 
 
-{# Condition: the version of a movie, a row of dim_movie, is the one for a time. The first holds for all time before. #}
+{#
+    The key of a version of a user: for the first one of the user id alone, as most users have no other, and whatever
+    comes to be known of the user's beginnings leaves it alone.
+#}
+{% macro user_version_key(user_id, version_number, valid_from) -%}
+    case
+        when {{ version_number }} = 1 then {{ surrogate_key([user_id]) }}
+        else {{ user_change_key(user_id, valid_from) }}
+    end
+{%- endmacro %}
+
+
+{# The key of the version that begins with a change of a user's profile, if it is not the first one. #}
+{% macro user_change_key(user_id, changed_at) -%}
+    {{ surrogate_key([
+        user_id, 'cast(extract(epoch from ' ~ changed_at ~ ') * 1000000 as bigint)'
+    ]) }}
+{%- endmacro %}
+
+
+{# The last value of a column that is not null, up to the row, in a window that ends with the row. #}
+{% macro latest_so_far(column, window) -%}
+    (array_agg({{ column }}) filter (where {{ column }} is not null) over {{ window }})[
+        count({{ column }}) over {{ window }}
+    ]
+{%- endmacro %}
+
+
+{# Condition: the version of a movie or user is the one for a time. The first holds for all time before. #}
 {% macro version_covers(version, moment) -%}
     ({{ version }}.version_number = 1 or {{ moment }} >= {{ version }}.valid_from)
     and ({{ version }}.valid_to is null or {{ moment }} < {{ version }}.valid_to)

@@ -1,5 +1,4 @@
 {% set dimensions = {
-    'dim_user': ['user_key', 'user_id'],
     'dim_session': ['session_key', 'session_id'],
     'dim_genre': ['genre_key', 'genre_id'],
     'dim_company': ['company_key', 'company_id'],
@@ -23,3 +22,11 @@ select
     movie_key as found_key
 from {{ ref('dim_movie') }}
 where movie_id is not null and movie_key <> {{ movie_version_key('movie_id', 'valid_from') }}
+union all
+select
+    'dim_user' as dimension,
+    user_key as found_key
+from {{ ref('dim_user') }}
+where
+    user_id is not null
+    and user_key <> {{ user_version_key('user_id', 'version_number', 'valid_from') }}

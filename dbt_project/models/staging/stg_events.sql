@@ -12,15 +12,23 @@ renamed as (
         user_id,
         anonymous_id,
         visitor_id,
+        resolved_user_id,
         session_id,
         movie_id,
 
         ---------- texts
         event_type,
+        movie_title,
+        movie_genre_ids,
         user_agent,
+        browser,
+        os,
+        device,
         ip_hash,
+        country,
         locale,
         referrer,
+        referrer_class,
         app_version,
         screen,
         properties,
@@ -28,9 +36,12 @@ renamed as (
         ---------- numbers
         schema_version,
         rating,
+        movie_runtime_minutes,
+        local_hour,
 
         ---------- flags
         is_late,
+        is_bot,
 
         ---------- times
         occurred_at,

@@ -11,14 +11,27 @@ renamed as (
         session_id,
         visitor_id,
         user_id,
+        resolved_user_id,
         anonymous_id,
         client_session_id,
+        entry_page,
+        exit_page,
 
         ---------- numbers
         event_count,
+        page_view_count,
+        movie_view_count,
+        search_count,
+        play_count,
+        play_complete_count,
+        rating_count,
+        comment_count,
+        duration_seconds,
+        seconds_watched,
 
         ---------- flags
         is_given,
+        is_bounce,
 
         ---------- times
         started_at,

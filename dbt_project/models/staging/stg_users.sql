@@ -15,6 +15,7 @@ renamed as (
         email_hash,
         country,
         locale,
+        timezone,
 
         ---------- numbers
         birth_year,

@@ -15,18 +15,7 @@
     ]
 ) }}
 
-{# dbt looks for dependencies outside of the incremental branches. #}
-{% set pointers = [
-    {'key': 'movie_key', 'natural': 'movie_id', 'dimension': ref('dim_movie'),
-     'member': 'movie_id', 'moment': 'occurred_at', 'staging': ref('stg_movie_versions'),
-     'staging_key': movie_version_key('movie_id', 'valid_from')},
-    {'key': 'user_key', 'natural': 'user_id', 'dimension': ref('dim_user'),
-     'member': 'user_id', 'staging': ref('stg_users')},
-    {'key': 'session_key', 'natural': 'session_id', 'dimension': ref('dim_session'),
-     'member': 'session_id', 'staging': ref('stg_sessions')},
-    {'key': 'date_key', 'natural': utc_date('occurred_at'), 'dimension': ref('dim_date'),
-     'member': 'date_day'},
-] %}
+{% set stale = stale_pointers(['event_id'], moment='occurred_at', session=true) %}
 
 with
 {% if is_incremental() %}
@@ -36,7 +25,7 @@ with
         from {{ ref('stg_events') }}
         where {{ after_watermark() }}
         union
-        {{ rows_to_repoint(['event_id'], pointers) }}
+        {{ stale }}
 
     ),
 {% endif %}
@@ -91,14 +80,25 @@ joined as (
 
         ---------- natural ids
         events.user_id,
+        events.resolved_user_id,
         events.visitor_id,
         events.movie_id,
         events.session_id,
+
+        ---------- circumstances
+        events.browser,
+        events.os,
+        events.device,
+        events.country,
+        events.referrer_class,
+        events.app_version,
+        events.local_hour,
 
         ---------- measures
         events.rating,
 
         ---------- flags
+        events.is_bot,
         events.is_late,
 
         ---------- times
@@ -112,7 +112,10 @@ joined as (
         on
             events.movie_id = movies.movie_id
             and {{ version_covers('movies', 'events.occurred_at') }}
-    left join users on events.user_id = users.user_id
+    left join users
+        on
+            events.user_id = users.user_id
+            and {{ version_covers('users', 'events.occurred_at') }}
     left join sessions on events.session_id = sessions.session_id
     left join dates on {{ utc_date('events.occurred_at') }} = dates.date_day
 

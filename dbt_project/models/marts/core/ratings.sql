@@ -15,16 +15,7 @@
     ]
 ) }}
 
-{# dbt looks for dependencies outside of the incremental branches. #}
-{% set pointers = [
-    {'key': 'movie_key', 'natural': 'movie_id', 'dimension': ref('dim_movie'),
-     'member': 'movie_id', 'moment': 'rated_at', 'staging': ref('stg_movie_versions'),
-     'staging_key': movie_version_key('movie_id', 'valid_from')},
-    {'key': 'user_key', 'natural': 'user_id', 'dimension': ref('dim_user'),
-     'member': 'user_id', 'staging': ref('stg_users')},
-    {'key': 'date_key', 'natural': utc_date('rated_at'), 'dimension': ref('dim_date'),
-     'member': 'date_day'},
-] %}
+{% set stale = stale_pointers(['user_id', 'movie_id'], moment='rated_at') %}
 
 with
 {% if is_incremental() %}
@@ -36,7 +27,7 @@ with
         from {{ ref('stg_ratings') }}
         where {{ after_watermark() }}
         union
-        {{ rows_to_repoint(['user_id', 'movie_id'], pointers) }}
+        {{ stale }}
 
     ),
 {% endif %}
@@ -97,7 +88,10 @@ joined as (
         on
             current_ratings.movie_id = movies.movie_id
             and {{ version_covers('movies', 'current_ratings.rated_at') }}
-    left join users on current_ratings.user_id = users.user_id
+    left join users
+        on
+            current_ratings.user_id = users.user_id
+            and {{ version_covers('users', 'current_ratings.rated_at') }}
     left join dates on {{ utc_date('current_ratings.rated_at') }} = dates.date_day
 
 )

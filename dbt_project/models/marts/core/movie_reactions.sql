@@ -1,0 +1,105 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='merge',
+    unique_key=['user_id', 'movie_id'],
+    on_schema_change='append_new_columns',
+    pre_hook="{{ note_watermark() }}",
+    post_hook="{{ delete_gone(
+        ref('stg_movie_reactions'), ['user_id', 'movie_id'],
+        'removed.reaction = $$none$$ or removed.is_deleted'
+    ) }}",
+    indexes=[
+        {'columns': ['movie_key', 'reacted_at']},
+        {'columns': ['user_key']},
+        {'columns': ['date_key']},
+        {'columns': ['lake_version']}
+    ]
+) }}
+
+{% set stale = stale_pointers(['user_id', 'movie_id'], moment='reacted_at') %}
+
+with
+{% if is_incremental() %}
+    changed as (
+
+        select
+            user_id,
+            movie_id
+        from {{ ref('stg_movie_reactions') }}
+        where {{ after_watermark() }}
+        union
+        {{ stale }}
+
+    ),
+{% endif %}
+
+current_reactions as (
+
+    select stg_movie_reactions.*
+    from {{ ref('stg_movie_reactions') }} as stg_movie_reactions
+    {% if is_incremental() %}
+        inner join changed
+            on
+                stg_movie_reactions.user_id = changed.user_id
+                and stg_movie_reactions.movie_id = changed.movie_id
+    {% endif %}
+    where stg_movie_reactions.reaction <> 'none' and not stg_movie_reactions.is_deleted
+
+),
+
+movies as (
+
+    select * from {{ ref('dim_movie') }}
+
+),
+
+users as (
+
+    select * from {{ ref('dim_user') }}
+
+),
+
+dates as (
+
+    select * from {{ ref('dim_date') }}
+
+),
+
+joined as (
+
+    select
+        ---------- dimensions
+        coalesce(users.user_key, {{ unknown_key() }}) as user_key,
+        coalesce(movies.movie_key, {{ unknown_key() }}) as movie_key,
+        coalesce(dates.date_key, {{ unknown_key() }}) as date_key,
+
+        ---------- ids
+        current_reactions.user_id,
+        current_reactions.movie_id,
+        current_reactions.event_id,
+
+        ---------- texts
+        current_reactions.reaction,
+
+        ---------- flags
+        current_reactions.reaction = 'like' as is_like,
+
+        ---------- times
+        current_reactions.reacted_at,
+
+        ---------- lineage
+        current_reactions.lake_version
+    from current_reactions
+    left join movies
+        on
+            current_reactions.movie_id = movies.movie_id
+            and {{ version_covers('movies', 'current_reactions.reacted_at') }}
+    left join users
+        on
+            current_reactions.user_id = users.user_id
+            and {{ version_covers('users', 'current_reactions.reacted_at') }}
+    left join dates on {{ utc_date('current_reactions.reacted_at') }} = dates.date_day
+
+)
+
+select * from joined
