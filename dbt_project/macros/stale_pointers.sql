@@ -34,7 +34,7 @@
 
 {# Query: keys that a version of a movie once had. #}
 {% macro gone_movie_keys() -%}
-    select {{ movie_version_key('movie_id', 'valid_from') }}
+    select {{ version_key('movie_id', 'valid_from') }}
     from {{ ref('stg_movie_versions') }}
     where is_deleted
 {%- endmacro %}
@@ -45,7 +45,7 @@
     (
         select {{ surrogate_key(['user_id']) }} from {{ ref('stg_users') }} where is_deleted
         union
-        select {{ user_change_key('user_id', 'occurred_at') }} from {{ ref('int_user_upserts') }}
+        select {{ version_key('user_id', 'occurred_at') }} from {{ ref('int_user_upserts') }}
     )
     except
     select user_key from {{ ref('dim_user') }}

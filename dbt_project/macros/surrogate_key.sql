@@ -27,10 +27,10 @@
 {%- endmacro %}
 
 
-{# The key of a version of a movie. Microseconds, as the text form of a time depends on the connection's time zone. #}
-{% macro movie_version_key(movie_id, valid_from) -%}
+{# The key of a version of a member. Microseconds, as the text form of a time depends on the connection's time zone. #}
+{% macro version_key(member_id, valid_from) -%}
     {{ surrogate_key([
-        movie_id, 'cast(extract(epoch from ' ~ valid_from ~ ') * 1000000 as bigint)'
+        member_id, 'cast(extract(epoch from ' ~ valid_from ~ ') * 1000000 as bigint)'
     ]) }}
 {%- endmacro %}
 
@@ -42,16 +42,8 @@
 {% macro user_version_key(user_id, version_number, valid_from) -%}
     case
         when {{ version_number }} = 1 then {{ surrogate_key([user_id]) }}
-        else {{ user_change_key(user_id, valid_from) }}
+        else {{ version_key(user_id, valid_from) }}
     end
-{%- endmacro %}
-
-
-{# The key of the version that begins with a change of a user's profile, if it is not the first one. #}
-{% macro user_change_key(user_id, changed_at) -%}
-    {{ surrogate_key([
-        user_id, 'cast(extract(epoch from ' ~ changed_at ~ ') * 1000000 as bigint)'
-    ]) }}
 {%- endmacro %}
 
 

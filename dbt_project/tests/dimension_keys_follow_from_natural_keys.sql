@@ -21,7 +21,7 @@ select
     'dim_movie' as dimension,
     movie_key as found_key
 from {{ ref('dim_movie') }}
-where movie_id is not null and movie_key <> {{ movie_version_key('movie_id', 'valid_from') }}
+where movie_id is not null and movie_key <> {{ version_key('movie_id', 'valid_from') }}
 union all
 select
     'dim_user' as dimension,

@@ -47,24 +47,11 @@ current_votes as (
 
 ),
 
-users as (
-
-    select * from {{ ref('dim_user') }}
-
-),
-
-dates as (
-
-    select * from {{ ref('dim_date') }}
-
-),
-
 joined as (
 
     select
         ---------- dimensions
-        coalesce(users.user_key, {{ unknown_key() }}) as user_key,
-        coalesce(dates.date_key, {{ unknown_key() }}) as date_key,
+        {{ pointer_keys(movie=false) }},
 
         ---------- ids
         current_votes.user_id,
@@ -83,11 +70,7 @@ joined as (
         ---------- lineage
         current_votes.lake_version
     from current_votes
-    left join users
-        on
-            current_votes.user_id = users.user_id
-            and {{ version_covers('users', 'current_votes.voted_at') }}
-    left join dates on {{ utc_date('current_votes.voted_at') }} = dates.date_day
+    {{ pointer_joins('current_votes', 'voted_at', movie=false) }}
 
 )
 

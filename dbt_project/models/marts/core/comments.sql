@@ -65,24 +65,6 @@ votes as (
 
 ),
 
-movies as (
-
-    select * from {{ ref('dim_movie') }}
-
-),
-
-users as (
-
-    select * from {{ ref('dim_user') }}
-
-),
-
-dates as (
-
-    select * from {{ ref('dim_date') }}
-
-),
-
 -- Each comment with every other one above it. `union` takes a pair once, so that a circle ends.
 lineage as (
 
@@ -143,9 +125,7 @@ joined as (
 
     select
         ---------- dimensions
-        coalesce(users.user_key, {{ unknown_key() }}) as user_key,
-        coalesce(movies.movie_key, {{ unknown_key() }}) as movie_key,
-        coalesce(dates.date_key, {{ unknown_key() }}) as date_key,
+        {{ pointer_keys() }},
 
         ---------- ids
         current_comments.comment_id,
@@ -180,15 +160,7 @@ joined as (
         current_comments.lake_version,
         coalesce(scores.votes_lake_version, {{ unknown_key() }}) as votes_lake_version
     from current_comments
-    left join movies
-        on
-            current_comments.movie_id = movies.movie_id
-            and {{ version_covers('movies', 'current_comments.commented_at') }}
-    left join users
-        on
-            current_comments.user_id = users.user_id
-            and {{ version_covers('users', 'current_comments.commented_at') }}
-    left join dates on {{ utc_date('current_comments.commented_at') }} = dates.date_day
+    {{ pointer_joins('current_comments', 'commented_at') }}
     left join replies on current_comments.comment_id = replies.comment_id
     left join direct_replies on current_comments.comment_id = direct_replies.comment_id
     left join scores on current_comments.comment_id = scores.comment_id

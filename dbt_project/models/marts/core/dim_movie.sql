@@ -43,7 +43,7 @@ version_genres as (
 members as (
 
     select
-        {{ movie_version_key('versions.movie_id', 'versions.valid_from') }} as movie_key,
+        {{ version_key('versions.movie_id', 'versions.valid_from') }} as movie_key,
         movies.movie_id,
         movies.imdb_id,
         cast(

@@ -41,30 +41,6 @@ events as (
 
 ),
 
-movies as (
-
-    select * from {{ ref('dim_movie') }}
-
-),
-
-users as (
-
-    select * from {{ ref('dim_user') }}
-
-),
-
-sessions as (
-
-    select * from {{ ref('dim_session') }}
-
-),
-
-dates as (
-
-    select * from {{ ref('dim_date') }}
-
-),
-
 joined as (
 
     select
@@ -73,10 +49,7 @@ joined as (
         events.event_type,
 
         ---------- dimensions
-        coalesce(dates.date_key, {{ unknown_key() }}) as date_key,
-        coalesce(users.user_key, {{ unknown_key() }}) as user_key,
-        coalesce(movies.movie_key, {{ unknown_key() }}) as movie_key,
-        coalesce(sessions.session_key, {{ unknown_key() }}) as session_key,
+        {{ pointer_keys(session=true) }},
 
         ---------- natural ids
         events.user_id,
@@ -108,16 +81,7 @@ joined as (
         ---------- lineage
         events.lake_version
     from events
-    left join movies
-        on
-            events.movie_id = movies.movie_id
-            and {{ version_covers('movies', 'events.occurred_at') }}
-    left join users
-        on
-            events.user_id = users.user_id
-            and {{ version_covers('users', 'events.occurred_at') }}
-    left join sessions on events.session_id = sessions.session_id
-    left join dates on {{ utc_date('events.occurred_at') }} = dates.date_day
+    {{ pointer_joins('events', 'occurred_at', session=true) }}
 
 )
 

@@ -47,31 +47,11 @@ current_reactions as (
 
 ),
 
-movies as (
-
-    select * from {{ ref('dim_movie') }}
-
-),
-
-users as (
-
-    select * from {{ ref('dim_user') }}
-
-),
-
-dates as (
-
-    select * from {{ ref('dim_date') }}
-
-),
-
 joined as (
 
     select
         ---------- dimensions
-        coalesce(users.user_key, {{ unknown_key() }}) as user_key,
-        coalesce(movies.movie_key, {{ unknown_key() }}) as movie_key,
-        coalesce(dates.date_key, {{ unknown_key() }}) as date_key,
+        {{ pointer_keys() }},
 
         ---------- ids
         current_reactions.user_id,
@@ -90,15 +70,7 @@ joined as (
         ---------- lineage
         current_reactions.lake_version
     from current_reactions
-    left join movies
-        on
-            current_reactions.movie_id = movies.movie_id
-            and {{ version_covers('movies', 'current_reactions.reacted_at') }}
-    left join users
-        on
-            current_reactions.user_id = users.user_id
-            and {{ version_covers('users', 'current_reactions.reacted_at') }}
-    left join dates on {{ utc_date('current_reactions.reacted_at') }} = dates.date_day
+    {{ pointer_joins('current_reactions', 'reacted_at') }}
 
 )
 

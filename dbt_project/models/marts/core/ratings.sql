@@ -44,31 +44,11 @@ current_ratings as (
 
 ),
 
-movies as (
-
-    select * from {{ ref('dim_movie') }}
-
-),
-
-users as (
-
-    select * from {{ ref('dim_user') }}
-
-),
-
-dates as (
-
-    select * from {{ ref('dim_date') }}
-
-),
-
 joined as (
 
     select
         ---------- dimensions
-        coalesce(users.user_key, {{ unknown_key() }}) as user_key,
-        coalesce(movies.movie_key, {{ unknown_key() }}) as movie_key,
-        coalesce(dates.date_key, {{ unknown_key() }}) as date_key,
+        {{ pointer_keys() }},
 
         ---------- ids
         current_ratings.user_id,
@@ -84,15 +64,7 @@ joined as (
         ---------- lineage
         current_ratings.lake_version
     from current_ratings
-    left join movies
-        on
-            current_ratings.movie_id = movies.movie_id
-            and {{ version_covers('movies', 'current_ratings.rated_at') }}
-    left join users
-        on
-            current_ratings.user_id = users.user_id
-            and {{ version_covers('users', 'current_ratings.rated_at') }}
-    left join dates on {{ utc_date('current_ratings.rated_at') }} = dates.date_day
+    {{ pointer_joins('current_ratings', 'rated_at') }}
 
 )
 

@@ -40,38 +40,11 @@ plays as (
 
 ),
 
-movies as (
-
-    select * from {{ ref('dim_movie') }}
-
-),
-
-users as (
-
-    select * from {{ ref('dim_user') }}
-
-),
-
-sessions as (
-
-    select * from {{ ref('dim_session') }}
-
-),
-
-dates as (
-
-    select * from {{ ref('dim_date') }}
-
-),
-
 joined as (
 
     select
         ---------- dimensions
-        coalesce(users.user_key, {{ unknown_key() }}) as user_key,
-        coalesce(movies.movie_key, {{ unknown_key() }}) as movie_key,
-        coalesce(sessions.session_key, {{ unknown_key() }}) as session_key,
-        coalesce(dates.date_key, {{ unknown_key() }}) as date_key,
+        {{ pointer_keys(session=true) }},
 
         ---------- ids
         plays.watch_id,
@@ -97,16 +70,7 @@ joined as (
         ---------- lineage
         plays.lake_version
     from plays
-    left join movies
-        on
-            plays.movie_id = movies.movie_id
-            and {{ version_covers('movies', 'plays.started_at') }}
-    left join users
-        on
-            plays.user_id = users.user_id
-            and {{ version_covers('users', 'plays.started_at') }}
-    left join sessions on plays.session_id = sessions.session_id
-    left join dates on {{ utc_date('plays.started_at') }} = dates.date_day
+    {{ pointer_joins('plays', 'started_at', session=true) }}
 
 )
 

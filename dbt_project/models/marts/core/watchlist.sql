@@ -44,31 +44,11 @@ entries as (
 
 ),
 
-movies as (
-
-    select * from {{ ref('dim_movie') }}
-
-),
-
-users as (
-
-    select * from {{ ref('dim_user') }}
-
-),
-
-dates as (
-
-    select * from {{ ref('dim_date') }}
-
-),
-
 joined as (
 
     select
         ---------- dimensions
-        coalesce(users.user_key, {{ unknown_key() }}) as user_key,
-        coalesce(movies.movie_key, {{ unknown_key() }}) as movie_key,
-        coalesce(dates.date_key, {{ unknown_key() }}) as date_key,
+        {{ pointer_keys() }},
 
         ---------- ids
         entries.user_id,
@@ -86,15 +66,7 @@ joined as (
         ---------- lineage
         entries.lake_version
     from entries
-    left join movies
-        on
-            entries.movie_id = movies.movie_id
-            and {{ version_covers('movies', 'entries.changed_at') }}
-    left join users
-        on
-            entries.user_id = users.user_id
-            and {{ version_covers('users', 'entries.changed_at') }}
-    left join dates on {{ utc_date('entries.changed_at') }} = dates.date_day
+    {{ pointer_joins('entries', 'changed_at') }}
 
 )
 
