@@ -1,9 +1,10 @@
 """Gold by increments is gold built anew: late dimensions, moved events, removals and deletions included."""
 
+import json
 from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 import psycopg
 import pytest
@@ -33,6 +34,11 @@ MODELS = (
     "bridge_movie_crew",
     "fact_user_event",
     "ratings",
+    "comments",
+    "comment_votes",
+    "movie_reactions",
+    "watchlist",
+    "watch_history",
 )
 NINE = "2024-03-01T09:00:00Z"
 ELEVEN = "2024-03-01T11:00:00Z"
@@ -181,6 +187,87 @@ class Silver:
             is_removed=rating is None,
         )
 
+    def profile(self, number: int, user_id: str, at: str, name: str, latest: str) -> None:
+        """The user says a name at a time; `latest` is the one that silver then knows."""
+        self.event(number, user_id, f"{user_id} 1", None, at=at)
+        self.connection.execute(
+            "update silver.events set event_type = 'user_upsert', properties = %s where event_id = %s",
+            (json.dumps({"name": name}), UUID(int=number)),
+        )
+        self.user(user_id)
+        self.connection.execute(
+            "update silver.users set name = %s, first_seen_at = %s where user_id = %s",
+            (latest, NINE, user_id),
+        )
+
+    def comment(
+        self, name: str, user_id: str, answers: str | None, thread: str, depth: int | None
+    ) -> None:
+        self.put(
+            "comments",
+            "comment_id",
+            comment_id=name,
+            user_id=user_id,
+            movie_id=1,
+            parent_comment_id=answers,
+            thread_id=thread,
+            depth=depth,
+            text="a text",
+            is_edited=False,
+            is_deleted=False,
+            event_id=uuid5(NAMESPACE_URL, f"comment {name}"),
+            commented_at=NOON,
+        )
+
+    def vote(self, user_id: str, comment: str, vote: str) -> None:
+        self.put(
+            "comment_votes",
+            "user_id,comment_id",
+            user_id=user_id,
+            comment_id=comment,
+            vote=vote,
+            event_id=uuid5(NAMESPACE_URL, f"vote {user_id} {comment}"),
+            voted_at=NOON,
+        )
+
+    def reaction(self, user_id: str, movie_id: int, reaction: str) -> None:
+        self.put(
+            "movie_reactions",
+            "user_id,movie_id",
+            user_id=user_id,
+            movie_id=movie_id,
+            reaction=reaction,
+            event_id=uuid5(NAMESPACE_URL, f"reaction {user_id} {movie_id}"),
+            reacted_at=NOON,
+        )
+
+    def listed(self, user_id: str, movie_id: int, is_listed: bool) -> None:
+        self.put(
+            "watchlist",
+            "user_id,movie_id",
+            user_id=user_id,
+            movie_id=movie_id,
+            is_listed=is_listed,
+            event_id=uuid5(NAMESPACE_URL, f"listed {user_id} {movie_id}"),
+            changed_at=NOON,
+        )
+
+    def play(self, name: str, user_id: str | None, session: str, movie_id: int) -> None:
+        self.put(
+            "watch_history",
+            "watch_id",
+            watch_id=session_id(name),
+            visitor_id=f"u:{user_id}" if user_id else "a:device",
+            user_id=user_id,
+            movie_id=movie_id,
+            session_id=session_id(session),
+            started_at=NOON,
+            ended_at=NOON,
+            seconds_watched=60.0,
+            is_completed=False,
+            event_count=1,
+        )
+
 
 def session_id(name: str) -> str:
     return sha256(name.encode()).hexdigest()
@@ -259,6 +346,52 @@ def fourth_publication(silver: Silver) -> None:
 PUBLICATIONS = (first_publication, second_publication, third_publication, fourth_publication)
 
 
+def first_conversation(silver: Silver) -> None:
+    silver.profile(20, "ada", at=NINE, name="Ada", latest="Ada")
+    silver.comment("one", "ada", answers=None, thread="one", depth=0)
+    silver.comment("two", "bob", answers="one", thread="one", depth=1)
+    # Of a user and below a comment that are not known yet.
+    silver.comment("three", "eve", answers="late", thread="three", depth=None)
+    silver.vote("bob", "one", "up")
+    silver.vote("eve", "one", "down")
+    silver.vote("ada", "late", "up")
+    silver.reaction("ada", 1, "like")
+    silver.reaction("bob", 99, "dislike")
+    silver.listed("ada", 99, is_listed=True)
+    silver.play("a", "ada", "ada 2", 99)
+    silver.play("b", None, "nobody 1", 1)
+
+
+def second_conversation(silver: Silver) -> None:
+    # From eleven on ada has another name, so what happened at noon moves to that version.
+    silver.profile(21, "ada", at=ELEVEN, name="Countess", latest="Countess")
+    silver.comment("late", "ada", answers=None, thread="late", depth=0)
+    silver.comment("three", "eve", answers="late", thread="late", depth=1)
+    silver.vote("eve", "one", "none")
+    silver.reaction("bob", 99, "none")
+    silver.listed("ada", 99, is_listed=False)
+    silver.play("a", "ada", "ada 1", 99)
+
+
+def third_conversation(silver: Silver) -> None:
+    for table in ("comments", "comment_votes"):
+        silver.delete(table, user_id="eve")
+    silver.vote("ada", "two", "down")
+    # A vote alone changes the score of a comment that itself stays as it was.
+    silver.vote("bob", "late", "up")
+
+
+def fourth_conversation(silver: Silver) -> None:
+    # A profile from between the two comes late, and what began at eleven is gone.
+    silver.profile(22, "ada", at="2024-03-01T10:00:00Z", name="Lady", latest="Lady")
+    silver.delete("events", event_id=UUID(int=21))
+    silver.reaction("bob", 99, "like")
+    silver.delete("watch_history", watch_id=session_id("b"))
+
+
+CONVERSATIONS = (first_conversation, second_conversation, third_conversation, fourth_conversation)
+
+
 @pytest.fixture
 def silver(settings: Settings) -> Iterator[Silver]:
     ensure_tables(settings)
@@ -273,12 +406,14 @@ def build(settings: Settings, *options: str, target: Any = "next") -> DbtResult:
 
 
 def test_increments_give_what_a_full_refresh_gives(settings: Settings, silver: Silver) -> None:
-    for publication in PUBLICATIONS:
+    for publication, conversation in zip(PUBLICATIONS, CONVERSATIONS, strict=True):
         publication(silver)
+        conversation(silver)
         build(settings, target="next")
         build(settings, "--full-refresh", target="dev")
         for model in MODELS:
             assert rows_of(silver, "gold_next", model) == rows_of(silver, "gold", model), model
+        assert all(rows_of(silver, "gold", model) for model in MODELS)
 
 
 def rows_of(silver: Silver, schema: str, model: str) -> list[str]:
