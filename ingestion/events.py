@@ -426,13 +426,13 @@ def validate_event(raw: Any, is_clean: bool = False) -> Envelope:
     return event
 
 
+_NESTING = {dict, list}
+
+
 def _is_flat(raw: dict[str, Any]) -> bool:
     """Whether no property nests: everywhere else the contract has no room for what does."""
     properties = raw.get("properties")
     return type(properties) is not dict or _NESTING.isdisjoint(map(type, properties.values()))
-
-
-_NESTING = {dict, list}
 
 
 _REASONS = {

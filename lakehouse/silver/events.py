@@ -123,7 +123,7 @@ def transform(messages: DataFrame, policy: Policy) -> DataFrame:
 
 
 def _parse(messages: DataFrame) -> DataFrame:
-    """Bytes to typed fields. What cannot be read becomes null, and `_corrupt` or `is_json` tells."""
+    """Bytes to typed fields. What cannot be read becomes null; `is_json`, `_corrupt` and `has_texts` tell."""
     text = F.col("value").cast("string")
     envelope = cast(StructType, StructType.fromDDL(SPARK_ENVELOPE_DDL))
     parsed = messages.select(

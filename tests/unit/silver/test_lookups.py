@@ -9,6 +9,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from benchmarks.devices import read_strings
 from lakehouse.contract import table
 from lakehouse.silver import devices, movie_context, places, referrers
 
@@ -30,9 +31,7 @@ def test_a_user_agent_tells_browser_system_device_and_robots() -> None:
 def test_real_user_agents_each_have_a_family(real_data: Path | None) -> None:
     if real_data is None:
         pytest.skip("CINELAKE_DATA names no folder with the real data sets")
-    file = real_data / "user-agents" / "browsers.txt"
-    lines = file.read_text("utf-8-sig", errors="replace").splitlines()
-    strings = [line.split("\t")[-1] for line in lines]
+    strings = read_strings(real_data)
     assert len(strings) == 12_472
     read = devices.parse_all(pa.array(strings)).to_pylist()
     assert all(row["browser"] and row["os"] and row["device"] for row in read)
