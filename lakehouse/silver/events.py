@@ -65,6 +65,9 @@ ALLOWED_PROPERTIES = {
 }
 """Properties with a closed list of values, and the event type that has them."""
 
+TIMES = ["occurred_at", "received_at"]
+"""Fields of the envelope that come as texts and are times; what is no time has rules of its own."""
+
 OF_HISTORY = ["session_id", "resolved_user_id", "local_hour"]
 """Columns that follow from the whole history of a visitor, and so may change with later events."""
 OF_LOOKUPS = ["browser", "os", "device", "is_bot", *movie_context.COLUMNS]
@@ -158,11 +161,11 @@ def _parse(messages: DataFrame) -> DataFrame:
 
 
 def _text_places(envelope: StructType, within: str = "") -> Iterator[str]:
-    """Where the envelope has texts, for example `context.locale`."""
+    """Where the envelope has texts that stay texts, for example `context.locale`."""
     for field in envelope:
         if isinstance(field.dataType, StructType):
             yield from _text_places(field.dataType, f"{field.name}.")
-        elif isinstance(field.dataType, StringType):
+        elif isinstance(field.dataType, StringType) and field.name not in TIMES:
             yield f"{within}{field.name}"
 
 

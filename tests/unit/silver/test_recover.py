@@ -123,7 +123,8 @@ def test_a_movie_comes_back_and_a_second_failure_is_noted(
         "one",
     )
     assert (broken.held, broken.passing, broken.recovered) == (2, 0, 0)
-    rows = changes.query(empty_lake, "silver.quarantine", "select * from t where kafka_offset < 2")
+    query = "select * from t where kafka_offset < 2 order by kafka_offset"
+    rows = changes.query(empty_lake, "silver.quarantine", query)
     assert [(row["rule"], row["attempts"]) for row in rows.to_pylist()] == [
         ("missing_field", 2)
     ] * 2
