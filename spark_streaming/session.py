@@ -10,8 +10,8 @@ from cinelake.settings import Settings
 from cinelake.stack.jars import spark_jars
 
 LOG_CONFIG = Path(__file__).with_name("log4j2.properties")
-SHUFFLE_PARTITIONS = 4
-"""Few on purpose: an increment is small, and each partition costs a task and a file."""
+SHUFFLE_PARTITIONS = 2
+"""Few on purpose: an increment is small, and each partition costs a task and a file in each table it changes."""
 
 KAFKA_SOURCE = "org.apache.spark.sql.kafka010.KafkaSourceProvider"
 """Read through Spark's older interface for sources.
