@@ -1,6 +1,6 @@
 # Two commands: `make demo` shows the whole lakehouse, `make test` proves it.
 .DEFAULT_GOAL := help
-.PHONY: help install preflight demo test check format up down clean bench-refresh bench-api bench-tmdb bench-devices
+.PHONY: help install preflight demo test prove coverage check format up down clean bench-refresh bench-api bench-tmdb bench-devices
 SHELL := /bin/bash
 
 # A folder with the real data sets (tmdb/, ml-latest-small/). Empty: the demo generates its data.
@@ -45,6 +45,12 @@ clean: down ## Stop the stack and remove all its data
 test: install ## Run the checks and all tests
 	@$(MAKE) --no-print-directory check
 	@CINELAKE_DATA="$(TEST_DATA)" $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+prove: install ## Test with 200,000 simulated events, in batches and with killed drivers (an hour)
+	@CINELAKE_DATA="$(TEST_DATA)" $(BIN)/python -m pytest --full-scale tests/integration/test_simulation_and_files.py tests/integration/test_batches.py
+
+coverage: install ## Branches of silver's transforms that their own tests reach (at least 95%)
+	@$(BIN)/python -m pytest --cov --cov-report=term tests/unit/silver
 
 check: install ## Lint, format, types, SQL, dbt parse and contract changes
 	$(BIN)/ruff check .

@@ -91,8 +91,8 @@ class EventProducer:
             "acks": "all",
             "enable.idempotence": True,
             # What arrives while a request is under way goes with the next one: a lone event leaves at once, and
-            # the batches grow with the load. Lingering longer would only make every answer later.
-            "linger.ms": 1,
+            # the batches grow with the load. To linger would only make every answer later, and cost a timer each.
+            "linger.ms": 0,
             "max.in.flight.requests.per.connection": 1,
             "queue.buffering.max.messages": queue_size,
             "queue.buffering.max.kbytes": 256 * 1024,

@@ -26,6 +26,15 @@ STACK_VARIABLES = (
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--full-scale`: what `make prove` runs."""
+    parser.addoption(
+        "--full-scale",
+        action="store_true",
+        help="200,000 simulated events instead of 3,000, and the tests that need as many",
+    )
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the tests away from a stack that a person runs, and from a person's `.env`."""

@@ -1,10 +1,12 @@
 """The routes of the events API, version 1."""
 
 from datetime import UTC, datetime
+from typing import cast
 
-from flask import Response, request
+from flask import Request, Response, request
 from flask_openapi3 import APIBlueprint
 from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.local import LocalProxy
 
 from ingestion.api import metrics
 from ingestion.api.access import admit
@@ -50,17 +52,18 @@ CONTENT_ENCODINGS = (None, "identity", "gzip")
 def post_events() -> Response:
     """Take one event or a batch; 202 once the broker has acknowledged what was accepted."""
     used = services()
-    key = admit(request, used)
-    if request.mimetype not in CONTENT_TYPES or request.content_encoding not in CONTENT_ENCODINGS:
+    # The request itself: the proxy looks it up anew at each attribute.
+    sent = cast(LocalProxy[Request], request)._get_current_object()
+    key = admit(sent, used)
+    if sent.mimetype not in CONTENT_TYPES or sent.content_encoding not in CONTENT_ENCODINGS:
         raise UnsupportedMediaType("Send the events as application/json, plain or with gzip.")
     now = iso_utc(datetime.now(UTC))
-    observed = Observed(now, request.remote_addr or None, _user_agent(), key.key_id)
+    observed = Observed(now, sent.remote_addr or None, _user_agent(sent), key.key_id)
     try:
-        intake = take_in(read_body(request), observed, used.publisher)
+        intake = take_in(read_body(sent), observed, used.publisher)
     except CompressedBodyError as error:
         intake = keep_unreadable(error.body, error.message, observed, used.publisher)
-    metrics.ACCEPTED.inc(intake.accepted)
-    metrics.REJECTED.inc(intake.rejected)
+    metrics.count_events(intake.accepted, intake.rejected)
     return _answer(intake)
 
 
@@ -136,8 +139,8 @@ def _answer(intake: Intake) -> Response:
     )
 
 
-def _user_agent() -> str | None:
-    header = request.headers.get("User-Agent")
+def _user_agent(sent: Request) -> str | None:
+    header = sent.headers.get("User-Agent")
     if not header:
         return None
     # WSGI hands headers over as Latin-1, whatever the client meant; most mean UTF-8. PostgreSQL holds no NUL.

@@ -1,6 +1,6 @@
-"""3,000 simulated events with every kind of trouble, through every real component: silver holds what the truth says.
+"""Simulated events with every kind of trouble, through every real component: silver holds what the truth says.
 
-Then the same lakehouse gives its tables as files and takes events from files.
+They are 3,000, or 200,000 with `--full-scale`. Then the same lakehouse gives its tables as files and takes events from files.
 """
 
 import gzip
@@ -12,7 +12,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -27,18 +26,17 @@ from psycopg.rows import dict_row
 from cinelake.errors import BadInputError
 from cinelake.settings import Settings, load_settings
 from ingestion.events import InvalidEventError, iso_utc, validate_event
-from ingestion.simulate import simulate
 from lakehouse import changes, export
 from tests.integration.conftest import CommandLine, command_line
+from tests.integration.simulated import FULL, SMALL, Simulation
 
-USERS, DAYS, SEED, EVENTS = 30, 14, 12, 3_000
-RATES = {"bad_rate": 0.06, "late_rate": 0.06, "duplicate_rate": 0.06}
-ARGUMENTS = (
-    *("--users", str(USERS), "--days", str(DAYS), "--seed", str(SEED)),
-    *("--start", "2026-01-05", "--events", str(EVENTS)),
-    *("--bad-rate", "0.06", "--late-rate", "0.06", "--duplicate-rate", "0.06"),
-)
 FILE_RATINGS = 50
+
+
+@pytest.fixture(scope="module")
+def simulation(pytestconfig: pytest.Config) -> Simulation:
+    """Whose events are sent."""
+    return FULL if pytestconfig.getoption("full_scale") else SMALL
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +46,14 @@ def home(reachable_folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def lakehouse(home: Path) -> Iterator[CommandLine]:
+def lakehouse(home: Path, simulation: Simulation) -> Iterator[CommandLine]:
     """A home of its own to which visitors were simulated, and refreshed."""
     cinelake = command_line(home)
     try:
         cinelake.run("up")
-        sent = cinelake.run("simulate", *ARGUMENTS, "--truth", str(home / "truth.json"))
+        sent = cinelake.run(
+            "simulate", *simulation.arguments(), "--truth", str(home / "truth.json")
+        )
         (home / "simulate.txt").write_text(sent.stdout)
         cinelake.run("refresh")
         yield cinelake
@@ -91,10 +91,10 @@ def _expected(rows: list[dict[str, Any]], *columns: str) -> Counter[tuple[Any, .
 
 
 def test_the_api_accepts_and_rejects_what_the_truth_says(
-    lakehouse: CommandLine, home: Path, truth: dict[str, Any]
+    lakehouse: CommandLine, home: Path, simulation: Simulation, truth: dict[str, Any]
 ) -> None:
     counts = truth["counts"]
-    assert counts["sent"] == EVENTS
+    assert counts["sent"] == simulation.events
     ledger = lakehouse.status()["ledger"]
     assert (ledger["accepted"], ledger["rejected"]) == (counts["accepted"], counts["refused"])
     shown = (home / "simulate.txt").read_text()
@@ -150,12 +150,12 @@ def test_each_anonymous_id_belongs_to_the_user_who_signed_in(
         assert row["resolved_user_id"] == owner
 
 
-def test_silver_events_are_the_good_events_sent(lake: Settings, truth: dict[str, Any]) -> None:
-    start = datetime.fromisoformat(truth["arguments"]["start"]).replace(tzinfo=UTC)
-    stream = islice(simulate(USERS, DAYS, SEED, start, **RATES), EVENTS)
+def test_silver_events_are_the_good_events_sent(
+    lake: Settings, simulation: Simulation, truth: dict[str, Any]
+) -> None:
     names = ("event_type", "occurred_at", "user_id", "anonymous_id", "session_id", "movie_id")
     good: dict[str, tuple[Any, ...]] = {}
-    for user_agent, event in stream:
+    for user_agent, event in simulation.stream():
         try:
             is_good = validate_event(event).occurred_at < datetime.now(UTC)
         except InvalidEventError:
@@ -408,9 +408,9 @@ def test_movielens_tags_are_accepted_as_comments(
 
 
 def test_simulating_it_again_sends_the_same(
-    lakehouse: CommandLine, home: Path, truth: dict[str, Any]
+    lakehouse: CommandLine, home: Path, simulation: Simulation, truth: dict[str, Any]
 ) -> None:
-    lakehouse.run("simulate", *ARGUMENTS, "--truth", str(home / "again.json"))
+    lakehouse.run("simulate", *simulation.arguments(), "--truth", str(home / "again.json"))
     assert json.loads((home / "again.json").read_text()) == truth
 
 
