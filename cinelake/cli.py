@@ -59,14 +59,10 @@ replay_app.command("movielens")(sending.replay_movielens)
 import_app.command("events")(files.import_events)
 catalog_app.command("load")(sending.catalog_load)
 app.command(rich_help_panel="Data out")(files.export)
-for command in (
-    stages.bronze,
-    stages.silver,
-    stages.publish,
-    stages.gold,
-    stages.refresh,
-    stages.docs,
-):
+for command in (stages.bronze, stages.silver, stages.publish):
+    app.command(rich_help_panel="Stages")(command)
+app.add_typer(stages.gold_app, name="gold", rich_help_panel="Stages")
+for command in (stages.refresh, stages.docs):
     app.command(rich_help_panel="Stages")(command)
 app.add_typer(contracts.contracts_app, name="contracts", rich_help_panel="Stages")
 app.add_typer(quarantine.quarantine_app, name="quarantine", rich_help_panel="Operations")

@@ -3,6 +3,7 @@
 from cinelake.errors import GateFailedError
 from cinelake.postgres import connect
 from cinelake.settings import Settings
+from pipeline import gold_versions
 from pipeline.dbt import build_gold_next
 
 
@@ -16,6 +17,7 @@ def build_next(settings: Settings, full_refresh: bool = False) -> None:
     Raises:
         GateFailedError: A model or a test failed; `gold` is untouched.
     """
+    gold_versions.note_build(settings)
     result = build_gold_next(settings, full_refresh=full_refresh)
     if result.success:
         return

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 from pyspark.sql import SparkSession
@@ -18,7 +19,7 @@ from lakehouse.publish import Published
 from pipeline import gates, gold, runs
 from pipeline.locks import only_one
 from pipeline.streams import run_bronze, run_silver
-from pipeline.swap import swap_gold
+from pipeline.swap import SwapResult, swap_gold
 
 log = get_logger("refresh")
 
@@ -76,14 +77,21 @@ def run_gold(
     Raises:
         GateFailedError: dbt or the gate refused `gold_next`; `gold` stays as it was.
     """
+    report = RefreshReport(run_id=current_run_id())
+    with _recorded(settings, report), only_one(settings, "gold"):
+        _publish_gold(report, settings, on_stage, full_refresh)
+    return gold.count_rows(settings)
+
+
+def roll_back_gold(settings: Settings) -> SwapResult:
+    """Let analysts see the gold of before the last swap again.
+
+    Raises:
+        NoRollbackError: `gold_next` does not hold it any more.
+        ServiceError: PostgreSQL is down, or readers held `gold` for too long.
+    """
     with only_one(settings, "gold"):
-        on_stage("dbt build")
-        gold.build_next(settings, full_refresh=full_refresh)
-        on_stage("gold gate")
-        gates.require(gates.gate_gold(settings, current_run_id()))
-        on_stage("swap")
-        swap_gold(settings.postgres, current_run_id())
-        return gold.count_rows(settings)
+        return swap_gold(settings.postgres, current_run_id(), is_rollback=True)
 
 
 def current_run_id() -> str:
@@ -114,11 +122,22 @@ def refresh(
         ServiceError: A service is down.
     """
     report = RefreshReport(run_id=current_run_id())
+    with (
+        _recorded(settings, report),
+        only_one(settings, "refresh"),
+        only_one(settings, "gold"),
+    ):
+        _run_stages(report, spark_session, settings, on_stage, full_refresh)
+    return report
+
+
+@contextmanager
+def _recorded(settings: Settings, report: RefreshReport) -> Iterator[None]:
+    """Keep how the block ends in the history of runs."""
     outcome = "interrupted"
     try:
-        with only_one(settings, "refresh"), only_one(settings, "gold"):
-            _run_stages(report, spark_session, settings, on_stage, full_refresh)
-        outcome = "published"
+        yield
+        outcome = runs.PUBLISHED
     except CinelakeError as error:
         outcome = error.message
         raise
@@ -127,7 +146,31 @@ def refresh(
         raise
     finally:
         runs.record(settings, report.run_id, outcome, report.stages)
-    return report
+
+
+@contextmanager
+def _stage(report: RefreshReport, on_stage: Callable[[str], None], name: str) -> Iterator[None]:
+    """Tell of a stage when it begins, and keep its seconds when it has ended."""
+    on_stage(name)
+    started = time.monotonic()
+    yield
+    report.stages.append((name, time.monotonic() - started))
+    log.info("stage", name=name, seconds=round(report.stages[-1][1], 2))
+
+
+def _publish_gold(
+    report: RefreshReport,
+    settings: Settings,
+    on_stage: Callable[[str], None],
+    full_refresh: bool,
+) -> None:
+    with _stage(report, on_stage, "dbt build"):
+        gold.build_next(settings, full_refresh=full_refresh)
+    with _stage(report, on_stage, "gold gate"):
+        report.gates.append(gates.gate_gold(settings, report.run_id))
+        gates.require(report.gates[-1])
+    with _stage(report, on_stage, "swap"):
+        swap_gold(settings.postgres, report.run_id)
 
 
 def _run_stages(
@@ -139,13 +182,7 @@ def _run_stages(
 ) -> None:
     accepted = ledger.count_accepted(settings)
 
-    @contextmanager
-    def stage(name: str) -> Iterator[None]:
-        on_stage(name)
-        started = time.monotonic()
-        yield
-        report.stages.append((name, time.monotonic() - started))
-        log.info("stage", name=name, seconds=round(report.stages[-1][1], 2))
+    stage = partial(_stage, report, on_stage)
 
     def gate(result: GateResult) -> None:
         report.gates.append(result)
@@ -163,12 +200,7 @@ def _run_stages(
         gate(gates.gate_silver(lambda: spark, settings, report.run_id))
     with stage("publish"):
         publish.publish(settings)
-    with stage("dbt build"):
-        gold.build_next(settings, full_refresh=full_refresh)
-    with stage("gold gate"):
-        gate(gates.gate_gold(settings, report.run_id))
-    with stage("swap"):
-        swap_gold(settings.postgres, report.run_id)
+    _publish_gold(report, settings, on_stage, full_refresh)
     with stage("ledger"):
         report.ledger = ledger.count(settings)
         ledger.record(settings, report.ledger, report.run_id)

@@ -18,6 +18,8 @@ create table if not exists ops.runs (
 );
 """
 
+PUBLISHED = "published"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -34,6 +36,11 @@ class Run:
     finished_at: datetime
     outcome: str
     stages: list[tuple[str, float]]
+
+    @property
+    def is_published(self) -> bool:
+        """It went through, and analysts see what it brought."""
+        return self.outcome == PUBLISHED
 
 
 def record(settings: Settings, run_id: str, outcome: str, stages: list[tuple[str, float]]) -> None:

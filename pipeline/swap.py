@@ -13,15 +13,15 @@ resolves its names anew.
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import psycopg
 from psycopg import errors, sql
-from psycopg.types.json import Jsonb
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from cinelake.errors import ServiceError
 from cinelake.log import get_logger
+from pipeline import gold_versions
 
 log = get_logger("swap")
 
@@ -35,15 +35,6 @@ PAUSE_SECONDS = (0.05, 0.3)
 KINDS = {"r": "table", "p": "table", "v": "view"}
 """What gold may consist of: PostgreSQL's `relkind`, and the word for it in `alter`."""
 
-GOLD_VERSION_DDL = """
-create table if not exists ops.gold_version (
-    swapped_at timestamptz primary key,
-    run_id text not null,
-    lake_versions jsonb not null
-);
-comment on table ops.gold_version is
-    'Each publication of gold: when, by which run, and the lake version that every table had reached.';
-"""
 MOVES = (("gold", "gold_swap"), ("gold_next", "gold"), ("gold_swap", "gold_next"))
 
 
@@ -67,9 +58,15 @@ class SwapResult:
 
 
 def swap_gold(
-    postgres_uri: str, run_id: str = "", patience_seconds: float = PATIENCE_SECONDS
+    postgres_uri: str,
+    run_id: str = "",
+    patience_seconds: float = PATIENCE_SECONDS,
+    *,
+    is_rollback: bool = False,
 ) -> SwapResult:
     """Make `gold_next` the schema analysts read, and the old `gold` the one to be built next.
+
+    As a swap only exchanges the two, a second one takes the first back, until the next build has begun.
 
     Readers neither fail nor see tables of both; a query in flight delays the swap, not the other way round.
 
@@ -77,8 +74,10 @@ def swap_gold(
         postgres_uri: A connection that may take on the roles `transformer` and `loader`.
         run_id: The run that publishes, for `ops.gold_version`.
         patience_seconds: How long to wait for readers before giving up.
+        is_rollback: `gold_next` has to be the gold of before.
 
     Raises:
+        NoRollbackError: It should be, and is not.
         ServiceError: PostgreSQL is down, `gold_next` is empty, or readers held `gold` for too long. Then `gold` is as
             it was.
     """
@@ -92,7 +91,7 @@ def swap_gold(
     try:
         with psycopg.connect(postgres_uri, connect_timeout=10, autocommit=True) as connection:
             versions = _prepare(connection)
-            swapped_at = retrying(_swap, connection, run_id, versions)
+            swapped_at = retrying(_swap, connection, run_id, versions, is_rollback)
     except (errors.LockNotAvailable, errors.DeadlockDetected) as error:
         raise ServiceError(
             f"gold was in use for {patience_seconds:g} s, so gold_next could not be swapped in.",
@@ -110,11 +109,10 @@ def swap_gold(
 
 
 def _prepare(connection: psycopg.Connection) -> dict[str, int]:
-    """Do what needs no lock: make `ops.gold_version`, and read the lake version of each new table."""
+    """Do what needs no lock: make the tables that tell of publications, and read the lake version of each new table."""
     with connection.transaction():
         connection.execute("set local role loader")
-        connection.execute("set local client_min_messages = warning")
-        connection.execute(GOLD_VERSION_DDL)
+        gold_versions.ensure(connection)
     with connection.transaction():
         connection.execute("set local role transformer")
         relations = _relations(connection, "gold_next")
@@ -130,12 +128,16 @@ def _prepare(connection: psycopg.Connection) -> dict[str, int]:
         }
 
 
-def _swap(connection: psycopg.Connection, run_id: str, lake_versions: dict[str, int]) -> datetime:
+def _swap(
+    connection: psycopg.Connection, run_id: str, lake_versions: dict[str, int], is_rollback: bool
+) -> datetime:
     with connection.transaction():
         connection.execute("set local role transformer")
         connection.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'".encode())
         # Two swaps at once would undo each other.
         connection.execute("select pg_advisory_xact_lock(hashtext('cinelake swap'))")
+        if is_rollback:
+            gold_versions.require_previous(connection)
         if relations := _relations(connection, "gold"):
             listed = sql.SQL(", ").join(sql.Identifier("gold", name) for name in relations)
             connection.execute(sql.SQL("lock table {} in access exclusive mode").format(listed))
@@ -143,7 +145,8 @@ def _swap(connection: psycopg.Connection, run_id: str, lake_versions: dict[str, 
         for origin, destination in MOVES:
             _move(connection, origin, destination)
         connection.execute("drop schema gold_swap")
-        return _record(connection, run_id, lake_versions)
+        connection.execute("set local role loader")
+        return gold_versions.note_swap(connection, run_id, lake_versions, is_rollback=is_rollback)
 
 
 def _move(connection: psycopg.Connection, origin: str, destination: str) -> None:
@@ -153,18 +156,6 @@ def _move(connection: psycopg.Connection, origin: str, destination: str) -> None
                 sql.SQL(KINDS[kind]), sql.Identifier(origin, name), sql.Identifier(destination)
             )
         )
-
-
-def _record(connection: psycopg.Connection, run_id: str, lake_versions: dict[str, int]) -> datetime:
-    connection.execute("set local role loader")
-    row = connection.execute(
-        "insert into ops.gold_version (swapped_at, run_id, lake_versions)"
-        " values (clock_timestamp(), %s, %s) returning swapped_at",
-        [run_id, Jsonb(lake_versions)],
-    ).fetchone()
-    assert row is not None, "an insert that returns has a row"
-    swapped_at: datetime = row[0]
-    return swapped_at.astimezone(UTC)
 
 
 def _relations(connection: psycopg.Connection, schema: str) -> dict[str, str]:

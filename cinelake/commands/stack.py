@@ -3,13 +3,14 @@
 import json
 import os
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cinelake.commands.shared import ledger_facts, show_ledger, start_stack
 from cinelake.console import counts_table, out
-from cinelake.errors import ServiceError
+from cinelake.errors import ServiceError, SettingError
 from cinelake.settings import get_settings
 
 if TYPE_CHECKING:
@@ -94,7 +95,19 @@ def _status(settings: "Settings") -> dict[str, Any]:
         "lake_uri": settings.lake_uri,
         "services": _services(settings),
         "ledger": ledger_facts(settings),
+        "gold": _gold(settings),
     }
+
+
+def _gold(settings: "Settings") -> dict[str, Any] | None:
+    """The version of gold that analysts see; None before the first, or while nobody can tell."""
+    from pipeline import gold_versions
+
+    try:
+        version = gold_versions.current(settings)
+    except (ServiceError, SettingError):
+        return None
+    return json.loads(json.dumps(asdict(version), default=str)) if version else None
 
 
 def _show_status(facts: dict[str, Any]) -> None:
@@ -105,3 +118,9 @@ def _show_status(facts: dict[str, Any]) -> None:
     out.print(counts_table("Services", rows, "state"))
     if facts["ledger"]:
         show_ledger(facts["ledger"])
+    if gold := facts["gold"]:
+        came = "came back" if gold["is_rollback"] else "was published"
+        out.print(f"Gold {came} at {gold['swapped_at']} by run {gold['run_id']}.", highlight=False)
+        if refusal := gold["refusal"]:
+            out.print(f"[yellow]Run {refusal['run_id']} brought no newer one:[/]")
+            out.print(refusal["reason"], markup=False, highlight=False)

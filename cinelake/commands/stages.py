@@ -54,12 +54,31 @@ def publish(
         out.print(f"{table.table:24} {table.merged:>10,} rows, lake version {table.lake_version}")
 
 
-def gold(full_refresh: Full = False) -> None:
-    """Build gold_next with dbt, test and gate it, and swap it in."""
+gold_app = typer.Typer(
+    help="Build gold_next with dbt, test and gate it, and swap it in; or take the last swap back.",
+    invoke_without_command=True,
+)
+
+
+@gold_app.callback()
+def gold(context: typer.Context, full_refresh: Full = False) -> None:
+    """Build gold_next with dbt, test and gate it, and swap it in; or take the last swap back."""
     from pipeline.refresh import run_gold
 
+    if context.invoked_subcommand:
+        return
     rows = run_gold(get_settings(), say_stage, full_refresh=full_refresh)
     out.print(counts_table("Gold", [(name, f"{n:,}") for name, n in rows.items()], "rows"))
+
+
+@gold_app.command()
+def rollback() -> None:
+    """Let analysts see the gold of before the last swap again; possible until the next build begins."""
+    from pipeline.refresh import roll_back_gold
+
+    result = roll_back_gold(get_settings())
+    out.print(f"Gold is again as it was before the last swap ({result.seconds:.2f} s).")
+    out.print("`cinelake refresh` builds and publishes anew; until then this version stays.")
 
 
 def refresh(full_refresh: Full = False) -> None:

@@ -179,9 +179,20 @@ def test_a_row_broken_by_hand_in_silver_never_reaches_gold(
     assert refused.returncode == 3
     assert "silver.ratings" in refused.stderr
     assert lakehouse.sql("select sum(rating), count(*) from ratings") == before
+    refusal = lakehouse.status()["gold"]["refusal"]
+    assert refusal["reason"].startswith("The silver gate refused the data")
     _set_rating(home, "integration", 8.5)
     lakehouse.run("refresh")
     assert lakehouse.sql("select sum(rating), count(*) from ratings") == before
+    assert lakehouse.status()["gold"]["refusal"] is None
+
+
+def test_the_last_swap_is_taken_back_and_done_again(lakehouse: CommandLine) -> None:
+    published = lakehouse.status()["gold"]
+    lakehouse.run("gold", "rollback")
+    assert lakehouse.status()["gold"]["is_rollback"] is True
+    lakehouse.run("gold", "rollback")
+    assert lakehouse.status()["gold"]["lake_versions"] == published["lake_versions"]
 
 
 def test_services_killed_come_back_with_their_data(lakehouse: CommandLine) -> None:

@@ -2,13 +2,16 @@
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
 from cinelake.errors import ServiceError
+from cinelake.settings import Settings
+from pipeline import gold_versions, runs
+from pipeline.gold_versions import NoRollbackError
 from pipeline.swap import swap_gold
 
 SWAPS = 20
@@ -130,6 +133,49 @@ def test_each_publication_is_recorded_with_its_lake_versions(database: str) -> N
             "select swapped_at, run_id, lake_versions from ops.gold_version"
         ).fetchall()
     assert rows == [(result.swapped_at, "run-1", result.lake_versions)]
+
+
+def test_a_swap_can_be_taken_back_until_the_next_build_begins(
+    settings: Settings, database: str
+) -> None:
+    with pytest.raises(NoRollbackError, match="there was none"):
+        swap_gold(database, is_rollback=True)
+    swap_gold(database, run_id="first")
+    with pytest.raises(NoRollbackError):
+        swap_gold(database, is_rollback=True)
+    with psycopg.connect(database, autocommit=True) as connection:
+        build_next(connection, 1)
+    swap_gold(database, run_id="bad")
+    assert read_gold(database) == 1
+
+    swap_gold(database, run_id="back", is_rollback=True)
+    assert read_gold(database) == 0
+    seen = gold_versions.current(settings)
+    assert seen is not None
+    assert (seen.run_id, seen.is_rollback, seen.refusal) == ("back", True, None)
+    swap_gold(database, run_id="forth", is_rollback=True)
+    assert read_gold(database) == 1
+
+    gold_versions.note_build(settings)
+    with pytest.raises(NoRollbackError, match="a build has begun"):
+        swap_gold(database, is_rollback=True)
+    assert read_gold(database) == 1
+
+
+def test_a_version_tells_why_there_is_no_newer_one(settings: Settings, database: str) -> None:
+    assert gold_versions.current(settings) is None
+    swap_gold(database, run_id="good")
+    runs.record(settings, "good", runs.PUBLISHED, [])
+    seen = gold_versions.current(settings)
+    assert seen is not None
+    assert (seen.run_id, seen.lake_versions) == ("good", {"left_side": 7, "right_side": 7})
+    assert seen.refusal is None
+
+    runs.record(settings, "bad", "dbt refused gold_next", [])
+    later = gold_versions.current(settings)
+    assert later is not None and later.refusal is not None
+    assert (later.refusal.run_id, later.refusal.reason) == ("bad", "dbt refused gold_next")
+    assert replace(later, refusal=None) == seen
 
 
 def test_analysts_see_gold_and_not_what_is_being_built(database: str) -> None:
