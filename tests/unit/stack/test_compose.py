@@ -88,6 +88,11 @@ def test_every_service_has_a_health_check_and_a_named_volume() -> None:
     assert set(volumes) == {f"{name}-data" for name in SERVICES}
 
 
+def test_only_metabase_has_to_be_asked_for() -> None:
+    profiles = {name: service.get("profiles") for name, service in SERVICES.items()}
+    assert profiles == {"kafka": None, "postgres": None, "mongo": None, "metabase": ["metabase"]}
+
+
 def test_docker_compose_accepts_the_file() -> None:
     docker = shutil.which("docker")
     if docker is None or subprocess.call([docker, "compose", "version"]) != 0:
