@@ -21,10 +21,12 @@ from great_expectations.core.expectation_validation_result import (
 from great_expectations.core.run_identifier import RunIdentifier
 from great_expectations.data_context.data_context.file_data_context import FileDataContext
 from great_expectations.data_context.types.base import ProgressBarsConfig
+from great_expectations.datasource.fluent.interfaces import TestConnectionError
 from psycopg.conninfo import conninfo_to_dict
 from pyspark.sql import DataFrame
 from sqlalchemy.engine import URL
 
+from cinelake.errors import GateFailedError
 from cinelake.log import get_logger
 from cinelake.settings import Settings
 from expectations.gold import GOLD_TABLES, SCHEMA, gold_suites
@@ -99,6 +101,7 @@ def run_gold_gate(settings: Settings, run_id: str, expected_rows: Mapping[str, i
         Every rule of every table.
 
     Raises:
+        GateFailedError: A table is not there.
         KeyError: `expected_rows` lacks a table that has the rule.
     """
     started = time.monotonic()
@@ -109,9 +112,15 @@ def run_gold_gate(settings: Settings, run_id: str, expected_rows: Mapping[str, i
     suites = gold_suites()
     rules: list[RuleResult] = []
     for gold in GOLD_TABLES:
-        asset = source.add_table_asset(
-            name=gold.full_name, table_name=gold.name, schema_name=SCHEMA
-        )
+        try:
+            asset = source.add_table_asset(
+                name=gold.full_name, table_name=gold.name, schema_name=SCHEMA
+            )
+        except TestConnectionError as error:
+            raise GateFailedError(
+                f"The gold gate found no table {SCHEMA}.{gold.name}.",
+                "Run `cinelake gold`, which builds it first; analysts still see the last good version.",
+            ) from error
         result = _validate(
             context,
             asset.add_batch_definition_whole_table(gold.full_name),

@@ -155,6 +155,14 @@ def test_an_unknown_member_too_many_and_a_row_too_many_are_caught(
     ]
 
 
+def test_a_missing_table_of_gold_is_named(
+    settings: Settings, gold_next: psycopg.Connection
+) -> None:
+    gold_next.execute("drop table gold_next.ratings")
+    with pytest.raises(GateFailedError, match=r"no table gold_next\.ratings"):
+        check(settings)
+
+
 def test_the_password_of_postgres_is_in_no_file_of_the_home(
     settings: Settings, gold_next: psycopg.Connection, tmp_path: Any
 ) -> None:
