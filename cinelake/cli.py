@@ -11,6 +11,7 @@ import typer
 
 from cinelake import __version__
 from cinelake.commands import (
+    alerts,
     backup,
     contracts,
     demo,
@@ -70,6 +71,7 @@ app.command(rich_help_panel="Operations")(quarantine.recover)
 app.command(rich_help_panel="Operations")(looking.trace)
 app.command(rich_help_panel="Operations")(looking.as_of)
 app.command(rich_help_panel="Operations")(upkeep.maintain)
+app.add_typer(alerts.alerts_app, name="alerts", rich_help_panel="Operations")
 app.command(rich_help_panel="All of it")(demo.demo)
 
 

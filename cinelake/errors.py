@@ -58,3 +58,10 @@ class ServiceError(CinelakeError):
     """Kafka, PostgreSQL, MongoDB, Spark or the API is down, refused or too slow."""
 
     exit_code = 5
+
+
+def message_of(error: Exception) -> str:
+    """What happened, in a line of text: our own message, or the kind and the text of any other error."""
+    if isinstance(error, CinelakeError):
+        return error.message
+    return f"{type(error).__name__}: {error}"

@@ -16,6 +16,7 @@ from pydantic import (
     SecretStr,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
     field_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -50,6 +51,10 @@ EXAMPLES = {
     "CINELAKE_LATE_AFTER_HOURS": "24",
     "CINELAKE_FUTURE_TOLERANCE_MINUTES": "5",
     "CINELAKE_GATE_PANDAS_ROWS": "1000000",
+    "CINELAKE_ALERT_WEBHOOK": "https://hooks.slack.com/services/T000/B000/XXXX",
+    "CINELAKE_SMTP_URI": "smtp://user:password@mail.example:587",
+    "CINELAKE_ALERT_RECIPIENTS": "data@movies.example,on-call@movies.example",
+    "CINELAKE_ALERT_SENDER": "cinelake@movies.example",
     "CINELAKE_LOG_FORMAT": "console",
     "CINELAKE_LOG_LEVEL": "INFO",
     "DBT_PROFILES_DIR": "dbt_project",
@@ -66,6 +71,7 @@ Origins = Annotated[
     str, StringConstraints(pattern=r"^(\*|(https?://[^/\s,]+)(,https?://[^/\s,]+)*)?$")
 ]
 Hosts = Annotated[str, StringConstraints(pattern=r"^([a-z0-9.-]+(,[a-z0-9.-]+)*)?$")]
+_ADDRESS = r"[^@,\s]+@[^@,\s]+"
 MongoUri = Annotated[str, StringConstraints(pattern=r"^mongodb(\+srv)?://[^/\s]+/[^/\s?]+")]
 
 
@@ -132,6 +138,18 @@ class Settings(BaseSettings):
     gate_pandas_rows: int = Field(1_000_000, alias="CINELAKE_GATE_PANDAS_ROWS", ge=0)
     """Increments up to this many rows are gated on pandas through Arrow, larger ones on Spark."""
 
+    alert_webhook: SecretStr | None = Field(None, alias="CINELAKE_ALERT_WEBHOOK")
+    """Where failed runs are told, as Slack's incoming webhooks take it."""
+    smtp_uri: SecretStr | None = Field(None, alias="CINELAKE_SMTP_URI")
+    """The mail server for alerts: `smtp://` (with STARTTLS where it offers that) or `smtps://`."""
+    alert_recipients: Annotated[
+        str, StringConstraints(pattern=rf"^({_ADDRESS}(,{_ADDRESS})*)?$")
+    ] = Field("", alias="CINELAKE_ALERT_RECIPIENTS")
+    """Whom alerts are mailed to, separated by commas."""
+    alert_sender: Annotated[str, StringConstraints(pattern=rf"^{_ADDRESS}$")] = Field(
+        "cinelake@localhost", alias="CINELAKE_ALERT_SENDER"
+    )
+
     log_format: Literal["console", "json"] = Field("console", alias="CINELAKE_LOG_FORMAT")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", alias="CINELAKE_LOG_LEVEL"
@@ -150,6 +168,14 @@ class Settings(BaseSettings):
         if key and not re.fullmatch(API_KEY_PATTERN, key.get_secret_value()):
             raise ValueError("it should be a key that `cinelake keys create` made")
         return key
+
+    @field_validator("alert_webhook", "smtp_uri")
+    @classmethod
+    def _is_address(cls, uri: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        schemes = "https?" if info.field_name == "alert_webhook" else "smtps?"
+        if uri and not re.fullmatch(rf"{schemes}://\S+", uri.get_secret_value()):
+            raise ValueError("it should be an address")
+        return uri
 
     @field_validator("kafka_bootstrap_servers")
     @classmethod

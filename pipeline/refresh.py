@@ -9,14 +9,14 @@ from functools import partial
 import structlog
 from pyspark.sql import SparkSession
 
-from cinelake.errors import CinelakeError, LedgerMismatchError
+from cinelake.errors import LedgerMismatchError, message_of
 from cinelake.log import get_logger
 from cinelake.settings import Settings
 from expectations.results import GateResult
 from lakehouse import ledger, publish
 from lakehouse.ledger import Ledger
 from lakehouse.publish import Published
-from pipeline import gates, gold, runs
+from pipeline import alerts, gates, gold, runs
 from pipeline.locks import only_one
 from pipeline.streams import run_bronze, run_silver
 from pipeline.swap import SwapResult, swap_gold
@@ -133,17 +133,18 @@ def refresh(
 
 @contextmanager
 def _recorded(settings: Settings, report: RefreshReport) -> Iterator[None]:
-    """Keep how the block ends in the history of runs."""
+    """Keep how the block ends in the history of runs, and tell people of a failure and of its end."""
     outcome = "interrupted"
     try:
         yield
-        outcome = runs.PUBLISHED
-    except CinelakeError as error:
-        outcome = error.message
-        raise
     except Exception as error:
-        outcome = f"{type(error).__name__}: {error}"
+        outcome = message_of(error)
+        # First, as PostgreSQL may be what failed.
+        alerts.after_run(settings, report.run_id, error)
         raise
+    else:
+        outcome = runs.PUBLISHED
+        alerts.after_run(settings, report.run_id, None)
     finally:
         runs.record(settings, report.run_id, outcome, report.stages)
 

@@ -17,6 +17,7 @@ import psutil
 import pytest
 import requests
 
+from cinelake.stack import ports
 from tests.integration.conftest import CommandLine, command_line
 
 
@@ -175,14 +176,19 @@ def test_a_row_broken_by_hand_in_silver_never_reaches_gold(
 ) -> None:
     before = lakehouse.sql("select sum(rating), count(*) from ratings")
     _set_rating(home, "integration", 99.0)
-    refused = lakehouse.run("refresh", check=False)
+    webhook = {"CINELAKE_ALERT_WEBHOOK": f"http://{ports.HOST}:{ports.choose([])}/nobody-listens"}
+    alerted = CommandLine(lakehouse.environment | webhook)
+    refused = alerted.run("refresh", check=False)
     assert refused.returncode == 3
+    assert "alert_not_sent" in refused.stderr
+    assert "The silver gate refused the data" in alerted.run("alerts", "list").stdout
     assert "silver.ratings" in refused.stderr
     assert lakehouse.sql("select sum(rating), count(*) from ratings") == before
     refusal = lakehouse.status()["gold"]["refusal"]
     assert refusal["reason"].startswith("The silver gate refused the data")
     _set_rating(home, "integration", 8.5)
-    lakehouse.run("refresh")
+    alerted.run("refresh")
+    assert alerted.run("alerts", "list").stdout == ""
     assert lakehouse.sql("select sum(rating), count(*) from ratings") == before
     assert lakehouse.status()["gold"]["refusal"] is None
 

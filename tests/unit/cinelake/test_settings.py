@@ -29,6 +29,10 @@ MALFORMED = {
     "CINELAKE_LATE_AFTER_HOURS": ["0", "-1"],
     "CINELAKE_FUTURE_TOLERANCE_MINUTES": ["-1", "1.5"],
     "CINELAKE_GATE_PANDAS_ROWS": ["-1", "many"],
+    "CINELAKE_ALERT_WEBHOOK": ["hooks.example", "ftp://hooks.example/x"],
+    "CINELAKE_SMTP_URI": ["mail.example:25", "https://mail.example"],
+    "CINELAKE_ALERT_RECIPIENTS": ["nobody", "a@b.example, c@d.example"],
+    "CINELAKE_ALERT_SENDER": ["", "nobody"],
     "CINELAKE_LOG_FORMAT": ["xml"],
     "CINELAKE_LOG_LEVEL": ["LOUD"],
     "CINELAKE_API_KEY": (

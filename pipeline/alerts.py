@@ -1,0 +1,227 @@
+"""Alerts: a problem is told once, over every channel that is configured, and once more when it is over.
+
+What was told is kept in a file of the home, as PostgreSQL may be what the problem is about. A channel that cannot be
+reached never fails a run: what it does not know yet is told after the next one.
+"""
+
+import smtplib
+import socket
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+import requests
+from pydantic import BaseModel, Field
+
+from cinelake.errors import CinelakeError, message_of
+from cinelake.log import get_logger
+from cinelake.settings import Settings
+from cinelake.stack.lock import file_lock
+from cinelake.whole_file import whole_file
+
+TIMEOUT_SECONDS = 10
+SMTP_PORTS = {"smtp": 25, "smtps": 465}
+
+log = get_logger("alerts")
+
+
+class Problem(BaseModel):
+    """Something a person has to know of.
+
+    Args:
+        name: What tells it from other problems: the error's message up to its first colon.
+        message: What happened, in full.
+        hint: The next step.
+        run_id: The run that noticed it first.
+        since: When that was, UTC.
+        is_over: A run went through since then.
+        told: The channels that know of it; of one that is over, those that do not know that yet.
+    """
+
+    name: str
+    message: str
+    hint: str
+    run_id: str
+    since: datetime
+    is_over: bool = False
+    told: set[str] = Field(default_factory=set)
+
+    @property
+    def title(self) -> str:
+        """One line."""
+        return f"Cinelake: {'over' if self.is_over else 'problem'}: {self.name}"
+
+    @property
+    def text(self) -> str:
+        """The whole of it."""
+        noticed = f"Noticed by run {self.run_id} at {self.since:%Y-%m-%d %H:%M} UTC on {socket.gethostname()}."
+        if self.is_over:
+            return f"A run went through again.\n{noticed}"
+        return "\n".join(filter(None, (self.message, self.hint, noticed)))
+
+
+class _Told(BaseModel):
+    """The file: problems that some channel has to be told of, or has to be told that they are over."""
+
+    problems: list[Problem] = Field(default_factory=list)
+
+
+class Channel(Protocol):
+    """A way to tell people."""
+
+    def send(self, title: str, text: str) -> None:
+        """Tell them, or raise `OSError`."""
+
+
+class Webhook:
+    """Posts JSON as Slack's incoming webhooks take it, and those of Mattermost, Rocket.Chat and Discord's `/slack`.
+
+    https://api.slack.com/messaging/webhooks
+
+    Args:
+        url: The address, which is a secret.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def send(self, title: str, text: str) -> None:
+        """Post it; the error tells the status, never the address."""
+        try:
+            answer = requests.post(
+                self._url, json={"text": f"*{title}*\n{text}"}, timeout=TIMEOUT_SECONDS
+            )
+        except requests.RequestException as error:
+            raise OSError(type(error).__name__) from None
+        if not answer.ok:
+            raise OSError(f"the webhook answered {answer.status_code}")
+
+
+class Email:
+    """Sends an e-mail over SMTP, encrypted wherever the server offers it.
+
+    Args:
+        server: `smtp://` or `smtps://`, with user and password where it wants them.
+        sender: The address it comes from.
+        recipients: Addresses, separated by commas.
+    """
+
+    def __init__(self, server: str, sender: str, recipients: str) -> None:
+        self._server = urlsplit(server)
+        self._sender = sender
+        self._recipients = recipients
+
+    def send(self, title: str, text: str) -> None:
+        """Hand it to the server."""
+        message = EmailMessage()
+        message["Subject"] = title.replace("\n", " ")
+        message["From"] = self._sender
+        message["To"] = self._recipients
+        message.set_content(text)
+        server = self._server
+        kind = smtplib.SMTP_SSL if server.scheme == "smtps" else smtplib.SMTP
+        port = server.port or SMTP_PORTS[server.scheme]
+        with kind(server.hostname or "", port, timeout=TIMEOUT_SECONDS) as connection:
+            connection.ehlo()
+            if server.scheme == "smtp" and connection.has_extn("starttls"):
+                connection.starttls()
+            if server.username:
+                connection.login(unquote(server.username), unquote(server.password or ""))
+            connection.send_message(message)
+
+
+def channels(settings: Settings) -> dict[str, Channel]:
+    """The channels that are configured, by name."""
+    found: dict[str, Channel] = {}
+    if settings.alert_webhook:
+        found["webhook"] = Webhook(settings.alert_webhook.get_secret_value())
+    if settings.smtp_uri and settings.alert_recipients:
+        server = settings.smtp_uri.get_secret_value()
+        found["e-mail"] = Email(server, settings.alert_sender, settings.alert_recipients)
+    return found
+
+
+def after_run(settings: Settings, run_id: str, error: Exception | None) -> None:
+    """Tell of what ended a run, unless it was told before; after one that went through, that all is well again.
+
+    Args:
+        settings: The channels, and `home`.
+        run_id: The run.
+        error: What ended it; None when it went through.
+    """
+    path = settings.home / "alerts.json"
+    configured = channels(settings)
+    if not configured and not path.exists():
+        return
+    with file_lock(path.with_suffix(".lock")):
+        problems = _read(path)
+        if error is None:
+            for problem in problems:
+                problem.is_over = True
+        else:
+            _note(problems, _problem(error, run_id))
+        left = [problem for problem in problems if not _tell(problem, configured)]
+        with whole_file(path) as file:
+            file.write(_Told(problems=left).model_dump_json(indent=2).encode())
+
+
+def open_problems(settings: Settings) -> list[Problem]:
+    """Problems that are not over, oldest first."""
+    return [each for each in _read(settings.home / "alerts.json") if not each.is_over]
+
+
+def send_test(settings: Settings) -> dict[str, str]:
+    """Send a trial over every channel; by its name what went wrong, empty where nothing did."""
+    text = f"A trial from {socket.gethostname()}: alerts of failed runs will come this way."
+    return {
+        name: _send(name, channel, "Cinelake: trial", text)
+        for name, channel in channels(settings).items()
+    }
+
+
+def _read(path: Path) -> list[Problem]:
+    return _Told.model_validate_json(path.read_bytes()).problems if path.exists() else []
+
+
+def _problem(error: Exception, run_id: str) -> Problem:
+    message = message_of(error)
+    return Problem(
+        name=message.partition(":")[0],
+        message=message,
+        hint=error.hint if isinstance(error, CinelakeError) else "",
+        run_id=run_id,
+        since=datetime.now(UTC),
+    )
+
+
+def _note(problems: list[Problem], new: Problem) -> None:
+    """Add a problem that is not known; one that comes back before its end was told everywhere never ended."""
+    for problem in problems:
+        if problem.name == new.name:
+            problem.is_over = False
+            return
+    problems.append(new)
+
+
+def _tell(problem: Problem, configured: Mapping[str, Channel]) -> bool:
+    """Tell whom it concerns; whether it may be forgotten, as it is over and everybody knows."""
+    for name, channel in configured.items():
+        if (name in problem.told) is problem.is_over and not _send(
+            name, channel, problem.title, problem.text
+        ):
+            problem.told ^= {name}
+    # A channel that is configured no more need not be told.
+    return problem.is_over and not problem.told & set(configured)
+
+
+def _send(name: str, channel: Channel, title: str, text: str) -> str:
+    try:
+        channel.send(title, text)
+    except OSError as error:
+        log.warning("alert_not_sent", channel=name, reason=str(error))
+        return str(error) or type(error).__name__
+    log.info("alert_sent", channel=name, title=title)
+    return ""

@@ -1,0 +1,153 @@
+"""Alerts over a real HTTP server and a real SMTP server: once a problem, and once more when it is over."""
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from email import message_from_bytes
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from cinelake.errors import GateFailedError, ServiceError
+from cinelake.settings import Settings, load_settings
+from cinelake.stack import ports
+from pipeline import alerts
+
+DBT = GateFailedError("dbt refused gold_next: 1 of 200 nodes failed.\n  ratings: älter", "Mend it.")
+
+
+@dataclass
+class Inbox:
+    """What both servers were sent, and how the HTTP server answers."""
+
+    posted: list[dict[str, Any]] = field(default_factory=list)
+    mailed: list[Any] = field(default_factory=list)
+    status: int = 200
+    webhook: str = ""
+    smtp: str = ""
+
+    def titles(self) -> tuple[list[str], list[str]]:
+        """First lines of what was posted, and subjects of what was mailed."""
+        posted = [body["text"].splitlines()[0].strip("*") for body in self.posted]
+        return posted, [str(mail["Subject"]) for mail in self.mailed]
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        """Called by the SMTP server for each mail."""
+        self.mailed.append(message_from_bytes(envelope.original_content or b""))
+        return "250 OK"
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    """Both servers, on free ports of loopback."""
+    found = Inbox()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if found.status == 200:
+                found.posted.append(json.loads(body))
+            self.send_response(found.status)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Quiet."""
+
+    web = ThreadingHTTPServer((ports.HOST, 0), Handler)
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    mail = Controller(found, hostname=ports.HOST, port=ports.choose([web.server_port]))
+    mail.start()
+    found.webhook = f"http://{ports.HOST}:{web.server_port}/services/secret-part"
+    found.smtp = f"smtp://{mail.hostname}:{mail.port}"
+    yield found
+    mail.stop()
+    web.shutdown()
+    web.server_close()
+
+
+@pytest.fixture
+def told(inbox: Inbox, tmp_path: Path) -> Settings:
+    """Settings with both channels."""
+    return load_settings(
+        CINELAKE_HOME=str(tmp_path),
+        CINELAKE_ALERT_WEBHOOK=inbox.webhook,
+        CINELAKE_SMTP_URI=inbox.smtp,
+        CINELAKE_ALERT_RECIPIENTS="data@movies.example,on-call@movies.example",
+        CINELAKE_ALERT_SENDER="cinelake@movies.example",
+    )
+
+
+def test_a_problem_is_told_once_and_once_more_when_it_is_over(inbox: Inbox, told: Settings) -> None:
+    alerts.after_run(told, "one", None)
+    alerts.after_run(told, "two", DBT)
+    alerts.after_run(told, "three", DBT)
+    noticed = ["Cinelake: problem: dbt refused gold_next"]
+    assert inbox.titles() == (noticed, noticed)
+    text = inbox.posted[0]["text"]
+    assert "ratings: älter" in text and "Mend it." in text and "run two" in text
+    (mail,) = inbox.mailed
+    assert (mail["From"], mail["To"]) == ("cinelake@movies.example", told.alert_recipients)
+    assert "ratings: älter" in mail.get_payload(decode=True).decode()
+    assert [problem.run_id for problem in alerts.open_problems(told)] == ["two"]
+
+    away = ServiceError("PostgreSQL cannot be reached: refused")
+    alerts.after_run(told, "four", away)
+    alerts.after_run(told, "five", None)
+    alerts.after_run(told, "six", None)
+    away_told = "Cinelake: problem: PostgreSQL cannot be reached"
+    over = [title.replace("problem", "over") for title in (*noticed, away_told)]
+    assert inbox.titles() == ([*noticed, away_told, *over],) * 2
+    assert alerts.open_problems(told) == []
+    alerts.after_run(told, "seven", DBT)
+    assert inbox.titles()[0][-1] == noticed[0]
+
+
+def test_a_channel_that_is_away_is_told_after_a_later_run(
+    inbox: Inbox, told: Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
+    inbox.status = 500
+    alerts.after_run(told, "one", DBT)
+    assert [len(each) for each in inbox.titles()] == [0, 1]
+    inbox.status = 200
+    alerts.after_run(told, "two", DBT)
+    assert [len(each) for each in inbox.titles()] == [1, 1]
+    inbox.status = 500
+    alerts.after_run(told, "three", None)
+    inbox.status = 200
+    alerts.after_run(told, "four", None)
+    assert inbox.titles()[0][-1] == inbox.titles()[1][-1] == "Cinelake: over: dbt refused gold_next"
+    assert [len(each) for each in inbox.titles()] == [2, 2]
+    assert "secret-part" not in capfd.readouterr().err
+
+
+def test_who_was_never_told_of_a_problem_is_not_told_that_it_is_over(
+    inbox: Inbox, told: Settings
+) -> None:
+    inbox.status = 500
+    alerts.after_run(told, "one", DBT)
+    inbox.status = 200
+    alerts.after_run(told, "two", None)
+    assert [len(each) for each in inbox.titles()] == [0, 2]
+
+
+def test_any_other_error_is_told_with_its_kind(inbox: Inbox, told: Settings) -> None:
+    alerts.after_run(told, "one", ZeroDivisionError("by zero"))
+    assert inbox.titles()[0] == ["Cinelake: problem: ZeroDivisionError"]
+
+
+def test_a_trial_says_which_channel_is_away(inbox: Inbox, told: Settings) -> None:
+    assert alerts.send_test(told) == {"webhook": "", "e-mail": ""}
+    inbox.status = 404
+    assert alerts.send_test(told) == {"webhook": "the webhook answered 404", "e-mail": ""}
+
+
+def test_without_a_channel_nothing_is_written(tmp_path: Path) -> None:
+    settings = load_settings(CINELAKE_HOME=str(tmp_path))
+    alerts.after_run(settings, "one", DBT)
+    assert list(tmp_path.iterdir()) == []
+    assert alerts.send_test(settings) == {}
