@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cinelake.settings import Settings
 from tests.integration.silver_writer import Silver, session_id
 
 MOVIES = range(1, 13)
@@ -21,19 +22,19 @@ class Behaviour:
     """Rows by table, without the bookkeeping columns.
 
     Args:
-        postgres: The connection to the database whose `gold_next` was built from them.
+        settings: Tell in which database `gold` was built from them.
     """
 
-    postgres: str
+    settings: Settings
     events: list[dict[str, Any]] = field(default_factory=list)
     ratings: list[dict[str, Any]] = field(default_factory=list)
     plays: list[dict[str, Any]] = field(default_factory=list)
 
 
-def generate(postgres: str, sessions: int = 160) -> Behaviour:
+def generate(settings: Settings, sessions: int = 160) -> Behaviour:
     """Sessions of users, of devices whose user is known later or never, and of bots."""
     chance = random.Random(20240101)
-    behaviour = Behaviour(postgres)
+    behaviour = Behaviour(settings)
     for number in range(sessions):
         _session(behaviour, chance, number)
     return behaviour

@@ -63,13 +63,13 @@ def settings(stack: Settings, tmp_path: Path) -> Iterator[Settings]:
 
 @pytest.fixture(scope="session")
 def behaviour(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behaviour]:
-    """Generated behaviour, of which the marts are built in `gold_next`; for tests that only read."""
+    """Generated behaviour, of which `gold` is built; for tests that only read."""
     with own_database(stack, tmp_path_factory.mktemp("behaviour")) as own:
         ensure_tables(own)
-        generated = generate(own.postgres)
+        generated = generate(own)
         with psycopg.connect(own.postgres, autocommit=True) as connection:
             write(Silver(connection), generated)
-        built = run_dbt(own, ["run"])
+        built = run_dbt(own, ["run"], target="dev")
         assert built.success, built.failed
         yield generated
 

@@ -33,8 +33,8 @@ def ratings(behaviour: Behaviour) -> pd.DataFrame:
 
 
 def mart(behaviour: Behaviour, name: str, key: list[str], columns: list[str]) -> pd.DataFrame:
-    query = f"select {', '.join([*key, *columns])} from gold_next.{name}"
-    with psycopg.connect(behaviour.postgres) as connection:
+    query = f"select {', '.join([*key, *columns])} from gold.{name}"
+    with psycopg.connect(behaviour.settings.postgres) as connection:
         rows = connection.execute(query.encode()).fetchall()
     return pd.DataFrame(rows, columns=[*key, *columns]).set_index(key).sort_index()
 
