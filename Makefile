@@ -76,3 +76,6 @@ bench-tmdb: install ## The TMDB sync against the ceiling of requests a second
 
 bench-devices: install ## Seconds to read real User-Agents (DATA=folder with the real data sets)
 	@$(BIN)/python -m benchmarks.devices $(DATA)
+
+bench-gold: install ## Gold of a million events: an increment against a full refresh, and the cookbook's queries
+	@$(BIN)/python -m benchmarks.gold

@@ -68,6 +68,9 @@ def _bridge(name: str, member: str, key: str = "") -> GoldTable:
     )
 
 
+OF_MOVIE = (("movie_key", "dim_movie"), ("user_key", "dim_user"))
+"""References of a fact about what a user did with a movie."""
+
 GOLD_TABLES = (
     GoldTable("dim_movie", ("movie_key",), has_unknown=True),
     GoldTable("dim_user", ("user_key",), has_unknown=True),
@@ -100,10 +103,46 @@ GOLD_TABLES = (
         valid_values=(("event_type", _event_types()),),
     ),
     GoldTable(
-        "ratings",
+        "ratings", ("user_id", "movie_id"), references=OF_MOVIE, ranges=(("rating", 0.5, 10),)
+    ),
+    GoldTable("comments", ("comment_id",), references=OF_MOVIE),
+    GoldTable(
+        "comment_votes",
+        ("user_id", "comment_id"),
+        references=(("user_key", "dim_user"),),
+        valid_values=(("vote", ("up", "down")),),
+    ),
+    GoldTable(
+        "movie_reactions",
         ("user_id", "movie_id"),
-        references=(("movie_key", "dim_movie"), ("user_key", "dim_user")),
-        ranges=(("rating", 0.5, 10),),
+        references=OF_MOVIE,
+        valid_values=(("reaction", ("like", "dislike")),),
+    ),
+    GoldTable("watchlist", ("user_id", "movie_id"), references=OF_MOVIE),
+    GoldTable(
+        "watch_history", ("watch_id",), references=(*OF_MOVIE, ("session_key", "dim_session"))
+    ),
+    GoldTable("movie_daily", ("movie_id", "date_day"), ranges=(("mean_rating", 0.5, 10),)),
+    GoldTable(
+        "movie_popularity",
+        ("movie_id",),
+        references=(("movie_key", "dim_movie"),),
+        ranges=(("weighted_rating", 0.5, 10),),
+    ),
+    GoldTable("user_activity", ("date_day",), ranges=(("stickiness", 0, 1),)),
+    GoldTable(
+        "user_retention", ("cohort_week", "week_number"), ranges=(("retention_share", 0, 1),)
+    ),
+    GoldTable(
+        "session_funnel",
+        ("date_day", "device"),
+        ranges=tuple((f"{step}_share", 0, 1) for step in ("view", "play", "complete", "rating")),
+    ),
+    GoldTable(
+        "genre_trends",
+        ("genre_key", "month_start"),
+        references=(("genre_key", "dim_genre"),),
+        ranges=(("play_share", 0, 1),),
     ),
 )
 """The tables that must be right before they may replace those in `gold`."""

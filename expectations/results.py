@@ -6,22 +6,9 @@ from typing import Any
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from cinelake.postgres import connect, create_missing
+from cinelake.postgres import connect
 from cinelake.settings import Settings
 
-GATE_RESULTS_DDL = """
-create table if not exists ops.gate_results (
-    run_id text not null,
-    gate text not null,
-    table_name text not null,
-    rule text not null,
-    success boolean not null,
-    observed text not null,
-    expected text not null,
-    rows_checked bigint not null,
-    recorded_at timestamptz not null default now()
-)
-"""
 SHOWN_SAMPLES = 5
 
 
@@ -117,7 +104,6 @@ def save_results(settings: Settings, result: GateResult) -> None:
         for rule in result.rules
     ]
     with connect(settings, "loader") as connection:
-        create_missing(connection, GATE_RESULTS_DDL)
         connection.cursor().executemany(
             "insert into ops.gate_results (run_id, gate, table_name, rule, success, observed,"
             " expected, rows_checked) values (%s, %s, %s, %s, %s, %s, %s, %s)",

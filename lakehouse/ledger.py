@@ -8,20 +8,10 @@ from dataclasses import dataclass, fields
 
 from psycopg import errors, sql
 
-from cinelake.postgres import connect, create_missing
+from cinelake.postgres import connect
 from cinelake.settings import Settings
 from ingestion.topics import USER_LOGS, USER_LOGS_REJECTED, topic_end_offsets
 from lakehouse import changes
-
-LEDGER_DDL = """
-create table if not exists ops.ledger (
-    run_id text not null,
-    recorded_at timestamptz not null default now(),
-    hop text not null,
-    rows bigint not null,
-    primary key (run_id, hop)
-)
-"""
 
 
 @dataclass(frozen=True)
@@ -128,7 +118,6 @@ def count_postgres(settings: Settings, schema: str, name: str, where: str = "tru
 def record(settings: Settings, ledger: Ledger, run_id: str) -> None:
     """Keep a count in `ops.ledger`, a row a hop; a second count of one run replaces the first."""
     with connect(settings, "loader") as connection:
-        create_missing(connection, LEDGER_DDL)
         connection.cursor().executemany(
             "insert into ops.ledger (run_id, hop, rows) values (%s, %s, %s)"
             " on conflict (run_id, hop) do update set rows = excluded.rows, recorded_at = now()",

@@ -42,14 +42,13 @@ class Published:
 
 
 def ensure_tables(settings: Settings) -> None:
-    """Make the silver tables and `ops.watermarks` in PostgreSQL where they are missing, and add columns that lack.
+    """Make the silver tables in PostgreSQL where they are missing, and add columns that lack.
 
     Raises:
         ContractRefusedError: A contract asks more of a table that is there than to add optional columns.
         ServiceError: PostgreSQL cannot be reached.
     """
     with connect(settings, "loader") as connection:
-        watermarks.ensure(connection)
         found = shape.found_in_postgres(connection)
         for table in tables("silver"):
             if table.name in found:

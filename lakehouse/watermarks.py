@@ -2,27 +2,13 @@
 
 import psycopg
 
-from cinelake.postgres import connect, create_missing
+from cinelake.postgres import connect
 from cinelake.settings import Settings
-
-DDL = """
-create table if not exists ops.watermarks (
-    table_name text primary key,
-    lake_version bigint not null,
-    loaded_at timestamptz not null default now()
-)
-"""
-
-
-def ensure(connection: psycopg.Connection) -> None:
-    """Make the table of watermarks where it is missing."""
-    create_missing(connection, DDL)
 
 
 def read(settings: Settings, name: str) -> int:
     """The last version dealt with under that name; -1 at first."""
     with connect(settings, "loader") as connection:
-        ensure(connection)
         row = connection.execute(
             "select lake_version from ops.watermarks where table_name = %s", [name]
         ).fetchone()

@@ -21,6 +21,8 @@ DBT_PROJECT = PROJECT_ROOT / "dbt_project"
 PROFILES = DBT_PROJECT / "env_profile"
 
 Target = Literal["dev", "next"]
+BUILD = ("build", "--exclude-resource-type", "unit_test", "--no-write-json")
+"""Models and data tests; without the artifacts, which are larger than most increments and read by nobody."""
 FAILED = frozenset({"error", "fail", "runtime error", "partial success"})
 
 
@@ -127,6 +129,8 @@ def build_gold_next(
 ) -> DbtResult:
     """Build and test every model in `gold_next`; what analysts see is not touched.
 
+    Unit tests stay out: they say of the models what does not depend on the data, and a refresh would pay for them.
+
     Args:
         settings: As for `run_dbt`.
         full_refresh: Build incremental models from scratch.
@@ -135,9 +139,8 @@ def build_gold_next(
     Raises:
         ServiceError: As for `run_dbt`.
     """
-    return run_dbt(
-        settings, ["build", *(["--full-refresh"] if full_refresh else [])], "next", progress
-    )
+    options = ["--full-refresh"] if full_refresh else []
+    return run_dbt(settings, [*BUILD, *options], "next", progress)
 
 
 def generate_docs(settings: Settings) -> Path:

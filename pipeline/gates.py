@@ -28,7 +28,6 @@ def gate_bronze(spark_session: SparkSource, settings: Settings, run_id: str) -> 
     result = _gate_lake(spark_session, settings, "bronze", run_id, newest)
     if result.passed:
         with connect(settings, "loader") as connection:
-            watermarks.ensure(connection)
             for name, version in newest.items():
                 watermarks.write(connection, _gated(name), version)
     return result

@@ -138,8 +138,11 @@ def _swap(
         connection.execute("select pg_advisory_xact_lock(hashtext('cinelake swap'))")
         if is_rollback:
             gold_versions.require_previous(connection)
-        if relations := _relations(connection, "gold"):
-            listed = sql.SQL(", ").join(sql.Identifier("gold", name) for name in relations)
+        # Not the views: to lock one locks what it reads, which is not gold's. They lock as they move; should a reader
+        # who waits for a table hold one, the swap gives up first and tries again.
+        relations = _relations(connection, "gold").items()
+        if tables := [name for name, kind in relations if kind != "v"]:
+            listed = sql.SQL(", ").join(sql.Identifier("gold", name) for name in tables)
             connection.execute(sql.SQL("lock table {} in access exclusive mode").format(listed))
         connection.execute("create schema gold_swap")
         for origin, destination in MOVES:

@@ -71,3 +71,34 @@ alter default privileges for role transformer grant select on tables to analyst;
 grant usage on schema gold to analyst;
 grant select on all tables in schema gold to analyst;
 revoke all on schema staging, gold_next from analyst;
+
+-- What runs leave behind. It is made here, so that the marts of it can be built before the first run has ended.
+set local role loader;
+
+create table if not exists ops.watermarks (
+    table_name text primary key,
+    lake_version bigint not null,
+    loaded_at timestamptz not null default now()
+);
+
+create table if not exists ops.ledger (
+    run_id text not null,
+    recorded_at timestamptz not null default now(),
+    hop text not null,
+    rows bigint not null,
+    primary key (run_id, hop)
+);
+
+create table if not exists ops.gate_results (
+    run_id text not null,
+    gate text not null,
+    table_name text not null,
+    rule text not null,
+    success boolean not null,
+    observed text not null,
+    expected text not null,
+    rows_checked bigint not null,
+    recorded_at timestamptz not null default now()
+);
+
+reset role;

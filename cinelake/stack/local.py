@@ -62,7 +62,11 @@ class ServiceStatus:
 
 
 def up(
-    settings: Settings, progress: Progress = lambda _: None, *, with_api: bool = True
+    settings: Settings,
+    progress: Progress = lambda _: None,
+    *,
+    with_api: bool = True,
+    stores: Sequence[Service] = STORES,
 ) -> StackState:
     """Start what does not run, and wait until all of it is well. Safe to call again, at any time.
 
@@ -73,6 +77,7 @@ def up(
         settings: Where the stack lives. Its endpoints may be stale afterwards: read the settings anew.
         progress: Called with 1 whenever a service is well.
         with_api: False leaves the events API, and whatever else stands before the stores, alone.
+        stores: Those that are needed.
 
     Returns:
         The ports and processes.
@@ -84,11 +89,11 @@ def up(
     with file_lock(_lock(settings)):
         state = load_state(settings.home)
         # Before stack.env changes: what is external is told by comparing with it.
-        local = [each for each in STORES if not _is_external(settings, each)]
+        local = [each for each in stores if not _is_external(settings, each)]
         moved = _settle_ports(settings, state, local)
         filled = write_env(settings, state)
         fresh = {each.name for each in local if _launch(each, filled, state)}
-        for each in STORES:
+        for each in stores:
             _wait(each, filled, state, local=each in local, fresh=each.name in fresh)
             if each is POSTGRES:
                 bootstrap(filled)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,11 @@ import pytest
 from cinelake.settings import Settings, load_settings
 from cinelake.stack import local
 from cinelake.stack.postgres import bootstrap
+from lakehouse.publish import ensure_tables
+from pipeline.dbt import run_dbt
 from pipeline.stack import bring_up
+from tests.integration.behaviour import Behaviour, generate, write
+from tests.integration.silver_writer import Silver
 
 
 @pytest.fixture(scope="session")
@@ -31,16 +36,16 @@ def stack(reachable_folder: Path) -> Iterator[Settings]:
     local.down(load_settings(**places))
 
 
-@pytest.fixture
-def settings(stack: Settings, tmp_path: Path) -> Iterator[Settings]:
-    """The running stack, with a database and a lake folder of the test's own."""
+@contextmanager
+def own_database(stack: Settings, folder: Path) -> Iterator[Settings]:
+    """The running stack, with a database and a lake folder of one's own."""
     name = f"test_{uuid4().hex}"
     with psycopg.connect(stack.postgres, autocommit=True) as connection:
         connection.execute(f"create database {name}".encode())
     own = stack.model_copy(
         update={
             "postgres_uri": stack.postgres.rsplit("/", 1)[0] + f"/{name}",
-            "lake": str(tmp_path / "lake"),
+            "lake": str(folder / "lake"),
         }
     )
     bootstrap(own)
@@ -50,9 +55,37 @@ def settings(stack: Settings, tmp_path: Path) -> Iterator[Settings]:
 
 
 @pytest.fixture
+def settings(stack: Settings, tmp_path: Path) -> Iterator[Settings]:
+    """The running stack, with a database and a lake folder of the test's own."""
+    with own_database(stack, tmp_path) as own:
+        yield own
+
+
+@pytest.fixture(scope="session")
+def behaviour(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behaviour]:
+    """Generated behaviour, of which `gold` is built; for tests that only read."""
+    with own_database(stack, tmp_path_factory.mktemp("behaviour")) as own:
+        ensure_tables(own)
+        generated = generate(own)
+        with psycopg.connect(own.postgres, autocommit=True) as connection:
+            write(Silver(connection), generated)
+        built = run_dbt(own, ["run"], target="dev")
+        assert built.success, built.failed
+        yield generated
+
+
+@pytest.fixture
 def postgres_uri(settings: Settings) -> str:
     """The owner's connection to a bootstrapped database of the test's own."""
     return settings.postgres
+
+
+@pytest.fixture
+def silver(settings: Settings) -> Iterator[Silver]:
+    """Silver in PostgreSQL, empty, and a writer of it."""
+    ensure_tables(settings)
+    with psycopg.connect(settings.postgres, autocommit=True) as connection:
+        yield Silver(connection)
 
 
 @dataclass(frozen=True)

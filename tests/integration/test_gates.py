@@ -50,7 +50,26 @@ CLEAN = [
     " from generate_series(1, 10) n",
     "create table gold_next.ratings as select 'user ' || n as user_id, 13 as movie_id,"
     " 1 as movie_key, 1 as user_key, 10.0::float as rating, n from generate_series(1, 5) n",
-]
+    *(
+        f"create table gold_next.{name} as"
+        f" select n, 1 as movie_key, 2 as user_key, -1 as session_key, 1 as genre_key, {columns}"
+        " from generate_series(1, 5) n"
+        for name, columns in (
+            ("comments", "'comment ' || n as comment_id"),
+            ("comment_votes", "'user ' || n as user_id, 'comment' as comment_id, 'up' as vote"),
+            ("movie_reactions", "'user ' || n as user_id, 13 as movie_id, 'like' as reaction"),
+            ("watchlist", "'user ' || n as user_id, 13 as movie_id"),
+            ("watch_history", "'watch ' || n as watch_id"),
+            ("movie_daily", "n as movie_id, date '2024-01-01' as date_day, 5.5::float as mean_rating"),
+            ("movie_popularity", "n as movie_id, 5.5::float as weighted_rating"),
+            ("user_activity", "date '2024-01-01' + n as date_day, 0.5::float as stickiness"),
+            ("user_retention", "date '2024-01-01' as cohort_week, n as week_number, 1::float as retention_share"),
+            ("session_funnel", "date '2024-01-01' + n as date_day, 'Mac' as device, 1::float as view_share,"
+             " 1::float as play_share, 0::float as complete_share, null::float as rating_share"),
+            ("genre_trends", "date '2024-01-01' + n as month_start, 0.5::float as play_share"),
+        )
+    ),
+]  # fmt: skip
 
 # What breaks a rule: the statement, and the rule's table, name and column.
 BROKEN = [
@@ -73,6 +92,19 @@ BROKEN = [
     ("delete from dim_movie where movie_key = -1", "dim_movie", "one_unknown_member", "movie_key"),
     ("insert into dim_genre values (2)", "dim_genre", "unique", "genre_key"),
     ("insert into dim_session values (null)", "dim_session", "not_null", "session_key"),
+    ("update comments set user_key = 9 where n = 1", "comments", "reference", "user_key"),
+    ("update comments set comment_id = 'comment 2' where n = 3", "comments", "unique", "comment_id"),
+    ("update comment_votes set vote = 'none' where n = 1", "comment_votes", "valid_values", "vote"),
+    ("update movie_reactions set reaction = 'none' where n = 1", "movie_reactions", "valid_values", "reaction"),
+    ("update watchlist set movie_key = 9 where n = 1", "watchlist", "reference", "movie_key"),
+    ("update watch_history set session_key = 9 where n = 1", "watch_history", "reference", "session_key"),
+    ("update movie_daily set mean_rating = 11 where n = 1", "movie_daily", "range", "mean_rating"),
+    ("update movie_popularity set weighted_rating = 0 where n = 1", "movie_popularity", "range", "weighted_rating"),
+    ("update movie_popularity set movie_key = 9 where n = 2", "movie_popularity", "reference", "movie_key"),
+    ("update user_activity set stickiness = 1.5 where n = 1", "user_activity", "range", "stickiness"),
+    ("update user_retention set week_number = 2 where n = 3", "user_retention", "unique", "cohort_week, week_number"),
+    ("update session_funnel set play_share = -1 where n = 1", "session_funnel", "range", "play_share"),
+    ("update genre_trends set genre_key = 9 where n = 1", "genre_trends", "reference", "genre_key"),
     ("alter table dim_date rename date_key to other", "dim_date", "columns_exist", ""),
 ]  # fmt: skip
 

@@ -1,18 +1,19 @@
 """Gold by increments is gold built anew: late dimensions, moved events, removals and deletions included."""
 
-import json
-from collections.abc import Iterator
-from hashlib import sha256
 from typing import Any
-from uuid import NAMESPACE_URL, UUID, uuid5
-
-import psycopg
-import pytest
-from psycopg import sql
+from uuid import UUID
 
 from cinelake.settings import Settings
-from lakehouse.publish import ensure_tables
-from pipeline.dbt import DbtResult, run_dbt
+from pipeline.dbt import BUILD, run_dbt
+from tests.integration.silver_writer import (
+    ELEVEN,
+    NINE,
+    PAIRS,
+    Silver,
+    build,
+    rows_of,
+    session_id,
+)
 
 MODELS = (
     "dim_movie",
@@ -39,238 +40,18 @@ MODELS = (
     "movie_reactions",
     "watchlist",
     "watch_history",
+    "int_user_days",
+    "int_session_steps",
+    "int_genre_months",
+    "movie_daily",
+    "movie_popularity",
+    "user_activity",
+    "user_retention",
+    "session_funnel",
+    "genre_trends",
 )
-NINE = "2024-03-01T09:00:00Z"
-ELEVEN = "2024-03-01T11:00:00Z"
-NOON = "2024-03-01T12:00:00Z"
-NAMED: dict[str, dict[str, Any]] = {
-    "genres": {"genre_id": 1},
-    "production_companies": {"company_id": 1},
-    "countries": {"country_code": "FR"},
-    "languages": {"language_code": "fr"},
-    "keywords": {"keyword_id": 1},
-    "people": {"person_id": 1},
-}
-PAIRS = {
-    "movie_genres": NAMED["genres"],
-    "movie_companies": NAMED["production_companies"],
-    "movie_countries": NAMED["countries"],
-    "movie_languages": NAMED["languages"],
-    "movie_keywords": NAMED["keywords"],
-}
-
-
-class Silver:
-    """Writes silver rows as `publish` does: each with the lake version of its change."""
-
-    def __init__(self, connection: psycopg.Connection) -> None:
-        self.connection = connection
-        self.version = 0
-
-    def put(self, table: str, key: str, **values: Any) -> None:
-        """Insert a row, or change the one with the same key (comma-separated column names)."""
-        row = {**values, "_lake_version": self.version, "_deleted": False}
-        self.connection.execute(
-            sql.SQL(
-                "insert into silver.{} ({}) values ({}) on conflict ({}) do update set {}"
-            ).format(
-                sql.Identifier(table),
-                sql.SQL(", ").join(map(sql.Identifier, row)),
-                sql.SQL(", ").join(map(sql.Placeholder, row)),
-                sql.SQL(", ").join(sql.Identifier(name) for name in key.split(",")),
-                sql.SQL(", ").join(
-                    sql.SQL("{0} = excluded.{0}").format(sql.Identifier(n)) for n in row
-                ),
-            ),
-            row,
-        )
-
-    def delete(self, table: str, **key: Any) -> None:
-        """Mark the rows with these values as gone."""
-        condition = sql.SQL(" and ").join(
-            sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in key
-        )
-        self.connection.execute(
-            sql.SQL("update silver.{} set _deleted = true, _lake_version = %(v)s where {}").format(
-                sql.Identifier(table), condition
-            ),
-            {**key, "v": self.version},
-        )
-
-    def movie(self, movie_id: int) -> None:
-        self.put(
-            "movies",
-            "movie_id",
-            movie_id=movie_id,
-            title=f"Movie {movie_id}",
-            fetched_at=NOON,
-            content_hash="0" * 64,
-            is_deleted=False,
-        )
-        self.movie_version(movie_id, f"Movie {movie_id}", since=NINE)
-        for table, member in PAIRS.items():
-            self.put(table, ",".join(("movie_id", *member)), movie_id=movie_id, **member)
-        for table in ("movie_cast", "movie_crew"):
-            credit = {"movie_id": movie_id, "credit_id": f"c{movie_id}", "person_id": 1}
-            self.put(table, "movie_id,credit_id", **credit)
-
-    def movie_version(
-        self, movie_id: int, title: str, since: str, until: str | None = None
-    ) -> None:
-        self.put(
-            "movie_versions",
-            "movie_id,valid_from",
-            movie_id=movie_id,
-            title=title,
-            popularity_bucket="unknown",
-            genre_ids="1",
-            valid_from=since,
-            valid_to=until,
-            is_current=until is None,
-        )
-
-    def named(self) -> None:
-        """What movies name: one genre, company, country, language, keyword and person."""
-        flags = {"production_companies": {"name_is_shared": False}}
-        flags |= {"countries": {"is_iso": True}, "languages": {"is_iso": True}}
-        for table, key in NAMED.items():
-            row = {"name": "Name"} | flags.get(table, {})
-            self.put(table, next(iter(key)), **key, **row)
-
-    def user(self, user_id: str) -> None:
-        seen = {"first_seen_at": NOON, "last_seen_at": NOON, "event_count": 1}
-        self.put("users", "user_id", user_id=user_id, **seen)
-
-    def session(self, name: str, user_id: str, events: int = 1) -> None:
-        self.put(
-            "sessions",
-            "session_id",
-            session_id=session_id(name),
-            visitor_id=f"u:{user_id}",
-            user_id=user_id,
-            is_given=False,
-            started_at=NOON,
-            ended_at=NOON,
-            event_count=events,
-        )
-
-    def event(
-        self, number: int, user_id: str, session: str, movie_id: int | None, at: str = NOON
-    ) -> None:
-        self.put(
-            "events",
-            "event_id",
-            event_id=UUID(int=number),
-            event_type="movie_view" if movie_id else "page_view",
-            schema_version=1,
-            occurred_at=at,
-            received_at=at,
-            user_id=user_id,
-            visitor_id=f"u:{user_id}",
-            session_id=session_id(session),
-            movie_id=movie_id,
-            is_late=False,
-            kafka_topic="user_logs",
-            kafka_partition=0,
-            kafka_offset=number,
-        )
-
-    def rating(self, number: int, user_id: str, movie_id: int, rating: float | None) -> None:
-        self.put(
-            "ratings",
-            "user_id,movie_id",
-            user_id=user_id,
-            movie_id=movie_id,
-            rating=rating,
-            event_id=UUID(int=number),
-            rated_at=NOON,
-            is_removed=rating is None,
-        )
-
-    def profile(self, number: int, user_id: str, at: str, name: str, latest: str) -> None:
-        """The user says a name at a time; `latest` is the one that silver then knows."""
-        self.event(number, user_id, f"{user_id} 1", None, at=at)
-        self.connection.execute(
-            "update silver.events set event_type = 'user_upsert', properties = %s where event_id = %s",
-            (json.dumps({"name": name}), UUID(int=number)),
-        )
-        self.user(user_id)
-        self.connection.execute(
-            "update silver.users set name = %s, first_seen_at = %s where user_id = %s",
-            (latest, NINE, user_id),
-        )
-
-    def comment(
-        self, name: str, user_id: str, answers: str | None, thread: str, depth: int | None
-    ) -> None:
-        self.put(
-            "comments",
-            "comment_id",
-            comment_id=name,
-            user_id=user_id,
-            movie_id=1,
-            parent_comment_id=answers,
-            thread_id=thread,
-            depth=depth,
-            text="a text",
-            is_edited=False,
-            is_deleted=False,
-            event_id=uuid5(NAMESPACE_URL, f"comment {name}"),
-            commented_at=NOON,
-        )
-
-    def vote(self, user_id: str, comment: str, vote: str) -> None:
-        self.put(
-            "comment_votes",
-            "user_id,comment_id",
-            user_id=user_id,
-            comment_id=comment,
-            vote=vote,
-            event_id=uuid5(NAMESPACE_URL, f"vote {user_id} {comment}"),
-            voted_at=NOON,
-        )
-
-    def reaction(self, user_id: str, movie_id: int, reaction: str) -> None:
-        self.put(
-            "movie_reactions",
-            "user_id,movie_id",
-            user_id=user_id,
-            movie_id=movie_id,
-            reaction=reaction,
-            event_id=uuid5(NAMESPACE_URL, f"reaction {user_id} {movie_id}"),
-            reacted_at=NOON,
-        )
-
-    def listed(self, user_id: str, movie_id: int, is_listed: bool) -> None:
-        self.put(
-            "watchlist",
-            "user_id,movie_id",
-            user_id=user_id,
-            movie_id=movie_id,
-            is_listed=is_listed,
-            event_id=uuid5(NAMESPACE_URL, f"listed {user_id} {movie_id}"),
-            changed_at=NOON,
-        )
-
-    def play(self, name: str, user_id: str | None, session: str, movie_id: int) -> None:
-        self.put(
-            "watch_history",
-            "watch_id",
-            watch_id=session_id(name),
-            visitor_id=f"u:{user_id}" if user_id else "a:device",
-            user_id=user_id,
-            movie_id=movie_id,
-            session_id=session_id(session),
-            started_at=NOON,
-            ended_at=NOON,
-            seconds_watched=60.0,
-            is_completed=False,
-            event_count=1,
-        )
-
-
-def session_id(name: str) -> str:
-    return sha256(name.encode()).hexdigest()
+JANUARY = "2024-01-31T23:59:59Z"
+FEBRUARY = "2024-02-01T00:00:01Z"
 
 
 def first_publication(silver: Silver) -> None:
@@ -371,6 +152,8 @@ def second_conversation(silver: Silver) -> None:
     silver.reaction("bob", 99, "none")
     silver.listed("ada", 99, is_listed=False)
     silver.play("a", "ada", "ada 1", 99)
+    # An event of the play from the day before is late.
+    silver.play("b", None, "nobody 1", 1, at="2024-02-29T12:00:00Z")
 
 
 def third_conversation(silver: Silver) -> None:
@@ -389,36 +172,67 @@ def fourth_conversation(silver: Silver) -> None:
     silver.delete("watch_history", watch_id=session_id("b"))
 
 
+def device(silver: Silver, number: int, event_type: str, **values: Any) -> None:
+    """An event on a device whose user may be known."""
+    silver.event(
+        number,
+        None,
+        values.pop("session", "device"),
+        values.pop("movie_id", 2),
+        at=values.pop("at", JANUARY),
+        event_type=event_type,
+        **({"visitor_id": "a:device", "resolved_user_id": None, "device": "Mac"} | values),
+    )
+
+
+def first_visits(silver: Silver) -> None:
+    device(silver, 40, "movie_view")
+    device(silver, 41, "play")
+    device(silver, 42, "rating", rating=7.5)
+    device(silver, 43, "play", session="device too", movie_id=1)
+    device(silver, 44, "page_view", session="bot", movie_id=None, is_bot=True)
+    device(silver, 45, "play", session="alone", movie_id=99, visitor_id="a:gone", at=FEBRUARY)
+
+
+def second_visits(silver: Silver) -> None:
+    # The device turns out to be ada's; what makes the way to the rating whole is late.
+    for number, event_type in ((40, "movie_view"), (41, "play")):
+        device(silver, number, event_type, resolved_user_id="ada")
+    device(silver, 42, "rating", rating=7.5, resolved_user_id="ada")
+    device(silver, 46, "play_complete", resolved_user_id="ada")
+    # Another movie, another day and month, another session; and a bot after all.
+    device(silver, 43, "play", session="device", movie_id=2, at=FEBRUARY)
+    device(silver, 41, "play", resolved_user_id="ada", is_bot=True)
+
+
+def third_visits(silver: Silver) -> None:
+    # The last of a movie's day, of a user and of a session is gone; another changed first, then went.
+    silver.delete("events", event_id=UUID(int=45))
+    device(silver, 43, "play", session="device too", movie_id=1, at=JANUARY)
+    silver.delete("events", event_id=UUID(int=43))
+
+
+def fourth_visits(silver: Silver) -> None:
+    device(silver, 41, "play", resolved_user_id="ada", is_bot=False)
+    device(silver, 45, "movie_view", session="alone", movie_id=99, visitor_id="a:gone")
+    silver.put("movie_genres", "movie_id,genre_id", movie_id=99, genre_id=2)
+    silver.put("genres", "genre_id", genre_id=2, name="Another")
+
+
+VISITS = (first_visits, second_visits, third_visits, fourth_visits)
 CONVERSATIONS = (first_conversation, second_conversation, third_conversation, fourth_conversation)
 
 
-@pytest.fixture
-def silver(settings: Settings) -> Iterator[Silver]:
-    ensure_tables(settings)
-    with psycopg.connect(settings.postgres, autocommit=True) as connection:
-        yield Silver(connection)
-
-
-def build(settings: Settings, *options: str, target: Any = "next") -> DbtResult:
-    result = run_dbt(settings, ["build", *options], target=target)
-    assert result.success, result.failed
-    return result
-
-
 def test_increments_give_what_a_full_refresh_gives(settings: Settings, silver: Silver) -> None:
-    for publication, conversation in zip(PUBLICATIONS, CONVERSATIONS, strict=True):
-        publication(silver)
-        conversation(silver)
+    for changes in zip(PUBLICATIONS, CONVERSATIONS, VISITS, strict=True):
+        for change in changes:
+            change(silver)
         build(settings, target="next")
-        build(settings, "--full-refresh", target="dev")
+        anew = run_dbt(settings, ["run", "--full-refresh"], target="dev")
+        assert anew.success, anew.failed
         for model in MODELS:
             assert rows_of(silver, "gold_next", model) == rows_of(silver, "gold", model), model
         assert all(rows_of(silver, "gold", model) for model in MODELS)
-
-
-def rows_of(silver: Silver, schema: str, model: str) -> list[str]:
-    query = sql.SQL("select r::text from {} as r order by 1").format(sql.Identifier(schema, model))
-    return [row[0] for row in silver.connection.execute(query)]
 
 
 def unresolved(silver: Silver) -> dict[str, list[int]]:
@@ -493,7 +307,7 @@ def test_a_rating_off_the_scale_is_a_result_and_not_an_error(
 ) -> None:
     first_publication(silver)
     silver.rating(1, "ada", 1, 8.3)
-    result = run_dbt(settings, ["build"])
+    result = run_dbt(settings, BUILD)
     assert not result.success
     assert [node.name for node in result.failed] == ["ratings_are_half_steps_from_half_to_ten"]
     assert result.failed[0].failures == 1

@@ -1,5 +1,6 @@
 """What is generated from the contracts is checked in, complete and up to date."""
 
+import re
 from pathlib import Path
 
 import yaml
@@ -58,3 +59,13 @@ def test_gold_accepts_the_event_types_of_the_contract() -> None:
     tests = [test for test in column["data_tests"] if "accepted_values" in test]
     contract = next(c for c in table("silver.events").columns if c.name == "event_type")
     assert tests[0]["accepted_values"]["arguments"]["values"] == list(contract.valid_values)
+
+
+def test_the_freshness_mart_keeps_the_promises_of_the_contracts() -> None:
+    path = PROJECT_ROOT / "dbt_project/models/marts/ops/freshness.sql"
+    promised = re.findall(r"'(\w+)': \('(\w+)', (\d+)\)", path.read_text("utf-8"))
+    assert promised == [
+        (contract.name, contract.freshness_column, str(contract.freshness_hours))
+        for contract in tables("silver")
+        if contract.freshness_column
+    ]

@@ -5,13 +5,13 @@
 with bounds as (
 
     select
-        min({{ utc_date('occurred_at') }}) as first_day,
-        max({{ utc_date('occurred_at') }}) as last_day
+        {{ utc_date('min(occurred_at)') }} as first_day,
+        {{ utc_date('max(occurred_at)') }} as last_day
     from {{ ref('stg_events') }}
     where
         not is_deleted
-        and {{ utc_date('occurred_at') }}
-        between date '{{ var("first_date") }}' and date '{{ var("last_date") }}'
+        and occurred_at >= timestamptz '{{ var("first_date") }} 00:00:00+00'
+        and occurred_at < timestamptz '{{ var("last_date") }} 00:00:00+00' + interval '24 hours'
 
 ),
 

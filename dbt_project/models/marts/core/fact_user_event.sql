@@ -8,8 +8,9 @@
     indexes=[
         {'columns': ['occurred_at']},
         {'columns': ['date_key']},
-        {'columns': ['user_key']},
-        {'columns': ['movie_key', 'occurred_at']},
+        {'columns': ['user_key', 'user_id']},
+        {'columns': ['movie_key', 'movie_id']},
+        {'columns': ['movie_id', 'occurred_at']},
         {'columns': ['session_key']},
         {'columns': ['lake_version']}
     ]

@@ -7,7 +7,8 @@
     post_hook="{{ delete_gone(ref('stg_watch_history'), ['watch_id']) }}",
     indexes=[
         {'columns': ['movie_key', 'started_at']},
-        {'columns': ['user_key']},
+        {'columns': ['movie_id', 'started_at']},
+        {'columns': ['user_key', 'user_id']},
         {'columns': ['session_key']},
         {'columns': ['date_key']},
         {'columns': ['lake_version']}

@@ -1,0 +1,1 @@
+"""Gold of a million events, by an increment and built anew: `python -m benchmarks.gold`."""

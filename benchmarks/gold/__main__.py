@@ -1,0 +1,104 @@
+"""Seconds of gold by increments and built anew: `python -m benchmarks.gold`.
+
+Starts a PostgreSQL in a home of its own, fills silver with a million generated events, has dbt build gold from them (without
+tests), adds ten thousand events and has dbt build the increment. It ends with 1 when the increment takes more than 0.15 of
+the full refresh, or a query of `docs/sql-cookbook.md` more than 300 ms.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from benchmarks.gold import cookbook
+from cinelake.postgres import connect
+from cinelake.settings import Settings, load_settings
+from cinelake.stack import local
+from cinelake.stack.postgres import POSTGRES
+from lakehouse.publish import ensure_tables
+from pipeline.dbt import DbtResult, run_dbt
+
+EVENTS = 1_000_000
+NEW_EVENTS = 10_000
+RATIO_LIMIT = 0.15
+QUERY_LIMIT_MS = 300.0
+SLOWEST_NODES = 8
+
+
+def main() -> int:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory(prefix="cinelake-bench-") as folder:
+        # As root, PostgreSQL runs as another account, which has to get in.
+        Path(folder).chmod(0o755)
+        places = {"CINELAKE_HOME": f"{folder}/home", "DBT_PROFILES_DIR": f"{folder}/dbt"}
+        try:
+            local.up(load_settings(**places), with_api=False, stores=(POSTGRES,))
+            return measure(load_settings(**places))
+        finally:
+            local.down(load_settings(**places))
+
+
+def measure(settings: Settings) -> int:
+    """Fill silver, build gold twice, ask the cookbook's questions; 1 when a limit is passed."""
+    ensure_tables(settings)
+    with connect(settings, "loader") as connection:
+        _run(connection, "catalogue.sql")
+    _put_events(settings, 0, EVENTS, version=1)
+    full = _build(settings, "--full-refresh")
+    _put_events(settings, EVENTS, EVENTS + NEW_EVENTS, version=2)
+    increment = _build(settings)
+    timed = cookbook.measure(settings)
+    slowest = max(timed, key=lambda query: query.milliseconds)
+    ratio = increment.seconds / full.seconds
+    figures = {
+        "events": EVENTS,
+        "new_events": NEW_EVENTS,
+        "full_refresh_seconds": round(full.seconds, 1),
+        "full_refresh_slowest": _slowest(full),
+        "increment_seconds": round(increment.seconds, 1),
+        "increment_slowest": _slowest(increment),
+        "ratio": round(ratio, 3),
+        "ratio_limit": RATIO_LIMIT,
+        "queries_ms": {query.question: round(query.milliseconds, 1) for query in timed},
+        "query_limit_ms": QUERY_LIMIT_MS,
+    }
+    sys.stdout.write(json.dumps(figures, indent=2) + "\n")
+    sys.stdout.write(f"\nThe slowest query, {slowest.question}\n{slowest.plan}\n")
+    return int(ratio > RATIO_LIMIT or slowest.milliseconds > QUERY_LIMIT_MS)
+
+
+def _put_events(settings: Settings, first: int, end: int, version: int) -> None:
+    with connect(settings, "loader") as connection:
+        _run(connection, "behaviour.sql", {"first": first, "last": end - 1, "version": version})
+    # As autovacuum does by itself, only later.
+    with connect(settings, "loader") as connection:
+        for (name,) in connection.execute(
+            "select tablename from pg_tables where schemaname = 'silver'"
+        ).fetchall():
+            connection.execute(f"analyze silver.{name}".encode())
+
+
+def _run(
+    connection: psycopg.Connection, script: str, parameters: dict[str, Any] | None = None
+) -> None:
+    text = Path(__file__).with_name(script).read_text("utf-8")
+    # The client puts the values in, as the server takes none in a script of several statements.
+    psycopg.ClientCursor(connection).execute(text.encode(), parameters)
+
+
+def _build(settings: Settings, *options: str) -> DbtResult:
+    result = run_dbt(settings, ["run", "--no-write-json", *options], target="dev")
+    assert result.success, result.failed
+    return result
+
+
+def _slowest(result: DbtResult) -> dict[str, float]:
+    nodes = sorted(result.nodes, key=lambda node: -node.seconds)[:SLOWEST_NODES]
+    return {node.name: round(node.seconds, 2) for node in nodes}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
