@@ -79,3 +79,6 @@ bench-devices: install ## Seconds to read real User-Agents (DATA=folder with the
 
 bench-gold: install ## Gold of a million events: an increment against a full refresh, and the cookbook's queries
 	@$(BIN)/python -m benchmarks.gold
+
+mutate: install ## Break a row for each data test of dbt, and see the test fail
+	@$(BIN)/python -m tests.mutations

@@ -29,7 +29,6 @@ with
         select distinct places.event_id
         from {{ event_places }} as places
         inner join changed on places.session_id = changed.session_id
-        where {{ of_few_rows('places.lake_version') }}
 
     ),
 {% endif %}

@@ -30,7 +30,6 @@ with
             on
                 places.active_user_id = changed.active_user_id
                 and places.activity_date = changed.activity_date
-        where {{ of_few_rows('places.lake_version') }}
 
     ),
 {% endif %}

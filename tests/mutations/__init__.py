@@ -1,0 +1,1 @@
+"""Whether each data test of dbt can fail: `python -m tests.mutations`."""
