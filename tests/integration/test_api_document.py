@@ -20,20 +20,34 @@ CHECKS = (
 )
 
 
+ROUND_SECONDS = 50
+"""A round of fuzzing goes on for so long; how many cases that gives depends on the machine."""
+
+
 def test_generated_requests_get_what_the_document_says(stack: Settings, tmp_path: Path) -> None:
     key = keys.create_key(stack, "schemathesis", requests_per_second=1_000_000)
+    passed = 0
+    rounds = 0
+    while passed < CASES:
+        phases = "fuzzing" if rounds else "coverage,fuzzing"
+        passed += _passed(stack, key, tmp_path, phases, seed=rounds)
+        rounds += 1
+
+
+def _passed(stack: Settings, key: str, folder: Path, phases: str, seed: int) -> int:
+    """Cases of one round, each of which got an answer as documented."""
     command = [
         str(Path(sys.executable).with_name("schemathesis")),
         *("run", f"{endpoint(stack)}/openapi/openapi.json", "--header", f"X-API-Key: {key}"),
-        *("--checks", ",".join(CHECKS), "--phases", "coverage,fuzzing"),
-        *("--max-examples", "300", "--max-time", "150", "--workers", "2"),
-        *("--generation-deterministic", "--no-color"),
+        *("--checks", ",".join(CHECKS), "--phases", phases, "--seed", str(seed)),
+        *("--max-examples", "300", "--max-time", str(ROUND_SECONDS), "--workers", "2"),
+        "--no-color",
     ]
     done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600
+        command, cwd=folder, capture_output=True, text=True, check=False, timeout=600
     )
     assert done.returncode == 0, done.stdout[-5000:]
-    passed = re.search(r"([\d,]+) generated, ([\d,]+) passed", done.stdout)
-    assert passed is not None, done.stdout[-2000:]
-    assert passed[1] == passed[2]
-    assert int(passed[1].replace(",", "")) >= CASES
+    found = re.search(r"([\d,]+) generated, ([\d,]+) passed", done.stdout)
+    assert found is not None, done.stdout[-2000:]
+    assert found[1] == found[2] != "0"
+    return int(found[1].replace(",", ""))
