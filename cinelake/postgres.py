@@ -35,11 +35,16 @@ def connect(settings: Settings, role: Role) -> Iterator[psycopg.Connection]:
 
 
 def create_missing(connection: psycopg.Connection, *statements: LiteralString | bytes) -> None:
-    """Run `create … if not exists` statements, as part of the connection's transaction.
-
-    PostgreSQL lets two that make one table at once collide in its catalogue, so they wait for each other here.
-    """
+    """Run `create … if not exists` statements, as part of the connection's transaction."""
     connection.execute("set local client_min_messages = warning")
-    connection.execute("select pg_advisory_xact_lock(hashtext('cinelake tables'))")
+    one_at_a_time(connection)
     for statement in statements:
         connection.execute(statement)
+
+
+def one_at_a_time(connection: psycopg.Connection) -> None:
+    """Wait for whoever makes or changes tables, and have others wait until this transaction ends.
+
+    PostgreSQL lets two that make one table at once collide in its catalogue.
+    """
+    connection.execute("select pg_advisory_xact_lock(hashtext('cinelake tables'))")

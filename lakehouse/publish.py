@@ -15,7 +15,7 @@ import pyarrow.compute
 import pyarrow.csv
 
 from cinelake.log import get_logger
-from cinelake.postgres import connect
+from cinelake.postgres import connect, one_at_a_time
 from cinelake.settings import Settings
 from lakehouse import changes, shape, watermarks
 from lakehouse.contract import Table, tables
@@ -49,6 +49,7 @@ def ensure_tables(settings: Settings) -> None:
         ServiceError: PostgreSQL cannot be reached.
     """
     with connect(settings, "loader") as connection:
+        one_at_a_time(connection)
         found = shape.found_in_postgres(connection)
         for table in tables("silver"):
             if table.name in found:
