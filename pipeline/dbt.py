@@ -22,7 +22,12 @@ PROFILES = DBT_PROJECT / "env_profile"
 
 Target = Literal["dev", "next"]
 BUILD = ("build", "--exclude-resource-type", "unit_test", "--no-write-json")
-"""Models and data tests; without the artifacts, which are larger than most increments and read by nobody."""
+"""Models and data tests; without the artifacts, which are larger than most increments and read by nobody.
+
+Unit tests stay out: they say of the models what does not depend on the data, and a refresh would pay for them.
+"""
+INCREMENT = ("--selector", "increment")
+"""All but the views of staging."""
 FAILED = frozenset({"error", "fail", "runtime error", "partial success"})
 
 
@@ -120,27 +125,6 @@ def run_dbt(
         seconds=round(result.seconds, 2),
     )
     return result
-
-
-def build_gold_next(
-    settings: Settings,
-    full_refresh: bool = False,
-    progress: Callable[[int], None] | None = None,
-) -> DbtResult:
-    """Build and test every model in `gold_next`; what analysts see is not touched.
-
-    Unit tests stay out: they say of the models what does not depend on the data, and a refresh would pay for them.
-
-    Args:
-        settings: As for `run_dbt`.
-        full_refresh: Build incremental models from scratch.
-        progress: Called with 1 after each node.
-
-    Raises:
-        ServiceError: As for `run_dbt`.
-    """
-    options = ["--full-refresh"] if full_refresh else []
-    return run_dbt(settings, [*BUILD, *options], "next", progress)
 
 
 def generate_docs(settings: Settings) -> Path:

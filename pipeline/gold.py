@@ -3,23 +3,28 @@
 from cinelake.errors import GateFailedError
 from cinelake.postgres import connect
 from cinelake.settings import Settings
-from pipeline import gold_versions
-from pipeline.dbt import build_gold_next
+from pipeline import gold_versions, staging
+from pipeline.dbt import BUILD, INCREMENT, run_dbt
 
 
 def build_next(settings: Settings, full_refresh: bool = False) -> None:
-    """Build and test `gold_next` with dbt.
+    """Build and test every model in `gold_next` with dbt; what analysts see is not touched.
 
     Args:
         settings: Tells where PostgreSQL is.
-        full_refresh: Rebuild incremental models from scratch.
+        full_refresh: Rebuild incremental models, and the views of staging, from scratch.
 
     Raises:
         GateFailedError: A model or a test failed; `gold` is untouched.
+        ServiceError: dbt could not do its work at all: PostgreSQL is down, or the project cannot be parsed.
     """
     gold_versions.note_build(settings)
-    result = build_gold_next(settings, full_refresh=full_refresh)
+    with_staging = full_refresh or not staging.is_current(settings)
+    options = [*(["--full-refresh"] if full_refresh else []), *([] if with_staging else INCREMENT)]
+    result = run_dbt(settings, [*BUILD, *options])
     if result.success:
+        if with_staging:
+            staging.note(settings)
         return
     described = "\n".join(f"  {node.name}: {node.message}" for node in result.failed)
     raise GateFailedError(

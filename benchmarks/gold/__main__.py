@@ -20,7 +20,7 @@ from cinelake.settings import Settings, load_settings
 from cinelake.stack import local
 from cinelake.stack.postgres import POSTGRES
 from lakehouse.publish import ensure_tables
-from pipeline.dbt import DbtResult, Target, run_dbt
+from pipeline.dbt import INCREMENT, DbtResult, Target, run_dbt
 
 EVENTS = 1_000_000
 NEW_EVENTS = 10_000
@@ -51,7 +51,7 @@ def measure(settings: Settings) -> int:
     _put_events(settings, 0, EVENTS, version=1)
     full = _build(settings, "--full-refresh")
     _put_events(settings, EVENTS, EVENTS + NEW_EVENTS, version=2)
-    increment = _build(settings)
+    increment = _build(settings, *INCREMENT)
     timed = cookbook.measure(settings)
     _build(settings, target="next")
     swapped = swaps.measure(settings)

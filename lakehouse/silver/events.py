@@ -65,6 +65,18 @@ ALLOWED_PROPERTIES = {
 }
 """Properties with a closed list of values, and the event type that has them."""
 
+TEXT_PROPERTIES = {
+    "path": ["page_view"],
+    "title": ["page_view"],
+    "query": ["search"],
+    "play_id": watch_history.EVENT_TYPES,
+    "comment_id": REQUIRED_PROPERTIES["comment_id"],
+    "parent_comment_id": ["comment"],
+    "text": REQUIRED_PROPERTIES["text"],
+    **{name: ["user_upsert"] for name in ("name", "email", "country", "locale", "timezone")},
+}
+"""Properties that are texts in the event types beside them; those of `ALLOWED_PROPERTIES` are judged by their values."""
+
 TIMES = ["occurred_at", "received_at"]
 """Fields of the envelope that come as texts and are times; what is no time has rules of its own."""
 
@@ -151,22 +163,28 @@ def _parse(messages: DataFrame) -> DataFrame:
         "text",
         "is_utf8",
         F.coalesce(F.schema_of_variant("json").startswith("OBJECT"), F.lit(False)).alias("is_json"),
-        tables.all_of([_is_text_or_none(place) for place in _text_places(envelope)]).alias(
-            "has_texts"
-        ),
+        tables.all_of([*_texts_of(envelope), *_texts_of_properties()]).alias("has_texts"),
         "event.*",
         F.get_json_object("text", "$.properties").alias("properties"),
         F.get_json_object("text", "$.properties.rating").alias("rating_text"),
     )
 
 
-def _text_places(envelope: StructType, within: str = "") -> Iterator[str]:
-    """Where the envelope has texts that stay texts, for example `context.locale`."""
+def _texts_of(envelope: StructType, within: str = "") -> Iterator[Column]:
+    """Whether each place that has a text that stays a text, for example `context.locale`, holds one."""
     for field in envelope:
         if isinstance(field.dataType, StructType):
-            yield from _text_places(field.dataType, f"{field.name}.")
+            yield from _texts_of(field.dataType, f"{field.name}.")
         elif isinstance(field.dataType, StringType) and field.name not in TIMES:
-            yield f"{within}{field.name}"
+            yield _is_text_or_none(f"{within}{field.name}")
+
+
+def _texts_of_properties() -> Iterator[Column]:
+    """Whether each property that is a text in an event of this type holds one."""
+    for name, event_types in TEXT_PROPERTIES.items():
+        is_other = ~F.col("event.event_type").isin(*event_types)
+        # A message without a type has a rule of its own.
+        yield F.coalesce(is_other, F.lit(True)) | _is_text_or_none(f"properties.{name}")
 
 
 def _is_text_or_none(place: str) -> Column:

@@ -4,7 +4,8 @@ from typing import Any
 from uuid import UUID
 
 from cinelake.settings import Settings
-from pipeline.dbt import BUILD, Target, run_dbt
+from pipeline import gold, staging
+from pipeline.dbt import BUILD, INCREMENT, Target, run_dbt
 from tests.integration.silver_writer import (
     ELEVEN,
     NINE,
@@ -302,14 +303,23 @@ def titles_of_events(silver: Silver) -> dict[int, str]:
     return {row[0].int: row[1] for row in silver.connection.execute(query)}
 
 
-def test_a_second_build_changes_nothing(settings: Settings, silver: Silver) -> None:
+def test_a_second_build_changes_nothing_and_leaves_the_views_of_staging_alone(
+    settings: Settings, silver: Silver
+) -> None:
     first_publication(silver)
-    build(settings)
+    assert not staging.is_current(settings)
+    gold.build_next(settings)
+    assert staging.is_current(settings)
     before = {model: rows_of(silver, "gold_next", model) for model in MODELS}
-    again = build(settings)
+    again = build(settings, *INCREMENT)
     assert {model: rows_of(silver, "gold_next", model) for model in MODELS} == before
     messages = {node.name: node.message for node in again.nodes}
     assert messages["fact_user_event"] == messages["ratings"] == "MERGE 0"
+    assert "not_null_stg_events_event_id" in messages
+    assert "stg_events" not in messages
+    silver.connection.execute("drop view staging.stg_genres")
+    silver.connection.execute("create view staging.stg_genres as select * from silver.genres")
+    assert not staging.is_current(settings)
 
 
 def test_a_rating_off_the_scale_is_a_result_and_not_an_error(

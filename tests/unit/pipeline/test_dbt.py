@@ -12,7 +12,7 @@ from dbt.contracts.results import NodeStatus
 from cinelake.errors import ServiceError
 from cinelake.settings import Settings, load_settings
 from pipeline import dbt
-from pipeline.dbt import DBT_PROJECT, FAILED, build_gold_next, generate_docs, run_dbt
+from pipeline.dbt import DBT_PROJECT, FAILED, generate_docs, run_dbt
 
 
 @dataclass
@@ -111,18 +111,9 @@ def test_dbt_keeps_its_files_below_the_home(settings: Settings) -> None:
     assert option("--profiles-dir") == str(DBT_PROJECT / "env_profile")
 
 
-def test_gold_next_is_built_and_never_gold(settings: Settings) -> None:
-    build_gold_next(settings)
-    assert FakeRunner.told[-1][0] == "build"
-    assert option("--target") == "next"
-    assert "--full-refresh" not in FakeRunner.told[-1]
-    build_gold_next(settings, full_refresh=True)
-    assert "--full-refresh" in FakeRunner.told[-1]
-
-
 def test_progress_counts_nodes_that_ended(settings: Settings) -> None:
     done: list[int] = []
-    build_gold_next(settings, progress=done.append)
+    run_dbt(settings, ["build"], progress=done.append)
     assert done == [1, 1]
 
 

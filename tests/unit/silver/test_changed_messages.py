@@ -1,11 +1,14 @@
 """A producer that changes its messages: what is new is kept, and what no longer fits is set aside by name."""
 
 import json
+import re
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
 from pyspark.sql import DataFrame
 
+from ingestion.events import event_components
 from lakehouse.silver import events
 from tests.unit.silver.conftest import message
 
@@ -40,6 +43,9 @@ SET_ASIDE = [
             message(movie_id="13"),
             message(movie_id=[13]),
             message(context="none"),
+            message(event_type="comment_delete", properties={"comment_id": 5}),
+            message(event_type="page_view", properties={"path": ["/"]}),
+            message(event_type="user_upsert", properties={"timezone": False}),
         )
     ),
     (message(occurred_at=1767225600), "bad_timestamp", "occurred_at is not an ISO 8601 time from 1970 to 9999"),
@@ -55,6 +61,19 @@ def test_a_renamed_or_retyped_field_is_set_aside_by_a_rule_that_names_it(
     found = [(row.broken.rule, row.broken.reason) if row.broken else None for row in rows]
     assert found == [(rule, reason) for _, rule, reason in SET_ASIDE]
     assert [json.loads(row.payload) for row in rows] == [sent for sent, *_ in SET_ASIDE]
+
+
+def test_the_text_properties_are_those_of_the_event_contract() -> None:
+    components = event_components()
+    expected = defaultdict(set)
+    for fields in (component.get("properties", {}) for component in components.values()):
+        model = re.search(r"schemas/(\w+)", json.dumps(fields.get("properties", {})))
+        if model is None or "event_type" not in fields:
+            continue
+        for name, shape in components[model[1]]["properties"].items():
+            if name not in events.ALLOWED_PROPERTIES and '"string"' in json.dumps(shape):
+                expected[name].add(fields["event_type"]["const"])
+    assert {name: set(types) for name, types in events.TEXT_PROPERTIES.items()} == expected
 
 
 def test_new_optional_fields_are_taken_and_new_properties_kept(
