@@ -16,6 +16,7 @@ from cinelake.commands import (
     contracts,
     demo,
     files,
+    gates,
     keys,
     looking,
     quarantine,
@@ -66,6 +67,7 @@ app.add_typer(stages.gold_app, name="gold", rich_help_panel="Stages")
 for command in (stages.refresh, stages.docs):
     app.command(rich_help_panel="Stages")(command)
 app.add_typer(contracts.contracts_app, name="contracts", rich_help_panel="Stages")
+app.command(rich_help_panel="Operations")(gates.gates)
 app.add_typer(quarantine.quarantine_app, name="quarantine", rich_help_panel="Operations")
 app.command(rich_help_panel="Operations")(quarantine.recover)
 app.command(rich_help_panel="Operations")(looking.trace)

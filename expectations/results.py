@@ -1,15 +1,18 @@
 """What a gate found: its data classes, the table `ops.gate_results`, and the view for a terminal."""
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
+from psycopg.rows import dict_row
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from cinelake.postgres import connect
 from cinelake.settings import Settings
-
-SHOWN_SAMPLES = 5
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,9 @@ class RuleResult:
         expected: What the rule asks for, in words.
         rows_checked: Rows of the batch.
         unexpected_count: Rows that broke it; 0 for a rule that does not look at rows.
-        sample: Up to 20 rows that broke it: key columns and the column in question. Empty for a rule that is a
-            query of its own, of which Great Expectations hands over the number of rows alone.
+        sample: Up to 20 rows that broke it: key columns, the event they come from where the table has it, and the
+            column in question. Empty for a rule that is a query of its own, of which Great Expectations hands over
+            the number of rows alone.
     """
 
     table: str
@@ -84,6 +88,19 @@ class GateResult:
         ]
 
 
+@dataclass(frozen=True)
+class KeptResult:
+    """The outcome of a gate as `ops.gate_results` keeps it.
+
+    Args:
+        recorded_at: When it was kept, UTC.
+        result: The outcome; its rules in the order of their tables' names.
+    """
+
+    recorded_at: datetime
+    result: GateResult
+
+
 def save_results(settings: Settings, result: GateResult) -> None:
     """Append a gate's rules to `ops.gate_results`.
 
@@ -100,15 +117,80 @@ def save_results(settings: Settings, result: GateResult) -> None:
             rule.observed,
             rule.expected,
             rule.rows_checked,
+            rule.unexpected_count,
+            json.dumps(rule.sample, default=str),
+            result.seconds,
         )
         for rule in result.rules
     ]
     with connect(settings, "loader") as connection:
         connection.cursor().executemany(
             "insert into ops.gate_results (run_id, gate, table_name, rule, success, observed,"
-            " expected, rows_checked) values (%s, %s, %s, %s, %s, %s, %s, %s)",
+            " expected, rows_checked, unexpected_count, sample, gate_seconds)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             rows,
         )
+
+
+def load_results(settings: Settings, run_id: str | None = None) -> list[KeptResult]:
+    """What the gates of a run found, or each gate when it last had something to check.
+
+    Args:
+        settings: Tells where PostgreSQL is.
+        run_id: The run; None for the last one of each gate.
+
+    Returns:
+        At most one a gate, by the time at which it ran; a gate that had nothing to check is not among them.
+
+    Raises:
+        ServiceError: PostgreSQL cannot be reached.
+    """
+    query = """
+        select *
+        from ops.gate_results
+        where (gate, run_id) in (
+            select distinct on (gate) gate, run_id
+            from ops.gate_results
+            where run_id = %(run_id)s or %(run_id)s::text is null
+            order by gate, recorded_at desc
+        )
+        order by recorded_at, gate, table_name, rule
+    """
+    with connect(settings, "loader") as connection:
+        rows = connection.cursor(row_factory=dict_row).execute(query, {"run_id": run_id}).fetchall()
+    return [_kept(list(of_gate)) for _, of_gate in groupby(rows, lambda row: row["gate"])]
+
+
+def _kept(rows: list[dict[str, Any]]) -> KeptResult:
+    first = rows[0]
+    rules = tuple(_rule_of(row) for row in rows)
+    result = GateResult(first["gate"], first["run_id"], first["gate_seconds"], rules)
+    return KeptResult(first["recorded_at"].astimezone(UTC), result)
+
+
+def _rule_of(row: dict[str, Any]) -> RuleResult:
+    rule, _, column = row["rule"].partition("(")
+    return RuleResult(
+        row["table_name"],
+        rule,
+        column.removesuffix(")"),
+        row["success"],
+        row["observed"],
+        row["expected"],
+        row["rows_checked"],
+        row["unexpected_count"],
+        tuple(row["sample"]),
+    )
+
+
+def trace_command(rules: Iterable[RuleResult]) -> str | None:
+    """The command that follows one of the rows that broke a rule: an event where there is one, else a movie."""
+    rows = [row for rule in rules for row in rule.sample]
+    for name, kind in (("event_id", ""), ("movie_id", "movie ")):
+        for row in rows:
+            if row.get(name) is not None:
+                return f"cinelake trace {kind}{row[name]}"
+    return None
 
 
 def render(result: GateResult) -> RichTable:
@@ -129,9 +211,6 @@ def render(result: GateResult) -> RichTable:
 
 
 def _examples(rule: RuleResult) -> str:
-    shown = [
-        ", ".join(f"{name}={value}" for name, value in row.items())
-        for row in rule.sample[:SHOWN_SAMPLES]
-    ]
+    shown = [", ".join(f"{name}={value}" for name, value in row.items()) for row in rule.sample]
     more = rule.unexpected_count - len(shown)
     return "\n".join([*shown, f"and {more:,} more"] if shown and more > 0 else shown)

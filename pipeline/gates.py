@@ -12,7 +12,7 @@ from cinelake.postgres import connect
 from cinelake.settings import Settings
 from expectations.frames import frame_from_arrow
 from expectations.gate import Batch, run_gold_gate, run_lake_gate
-from expectations.results import GateResult, render, save_results
+from expectations.results import GateResult, render, save_results, trace_command
 from lakehouse import changes, ledger, tables, watermarks
 from lakehouse.changes import CHANGE_TYPE, COMMIT_VERSION
 from lakehouse.contract import Table
@@ -68,9 +68,12 @@ def require(result: GateResult) -> None:
         return
     failures = result.failures
     named = "; ".join(f"{rule.table}: {rule.rule} {rule.column or ''}".strip() for rule in failures)
+    trace = trace_command(failures)
+    follow = f" `{trace}` shows where one of them comes from." if trace else ""
     raise GateFailedError(
         f"The {result.gate} gate refused the data: {len(failures)} of {len(result.rules)} rules failed ({named}).",
-        "Analysts still see the last good version of gold. Mend the rows, then run `cinelake refresh` again.",
+        "Analysts still see the last good version of gold. Mend the rows, then run `cinelake refresh` again."
+        + follow,
         details=render(result),
     )
 

@@ -100,5 +100,9 @@ create table if not exists ops.gate_results (
     rows_checked bigint not null,
     recorded_at timestamptz not null default now()
 );
+alter table ops.gate_results
+add column if not exists unexpected_count bigint not null default 0,
+add column if not exists sample jsonb not null default '[]',
+add column if not exists gate_seconds double precision not null default 0;
 
 reset role;

@@ -172,7 +172,7 @@ def test_the_good_event_of_a_mixed_batch_arrives_in_gold(
 
 
 def test_a_row_broken_by_hand_in_silver_never_reaches_gold(
-    lakehouse: CommandLine, home: Path
+    lakehouse: CommandLine, home: Path, mixed: MixedBatch
 ) -> None:
     before = lakehouse.sql("select sum(rating), count(*) from ratings")
     _set_rating(home, "integration", 99.0)
@@ -183,12 +183,19 @@ def test_a_row_broken_by_hand_in_silver_never_reaches_gold(
     assert "alert_not_sent" in refused.stderr
     assert "The silver gate refused the data" in alerted.run("alerts", "list").stdout
     assert "silver.ratings" in refused.stderr
+    assert f"cinelake trace {mixed.good['event_id']}" in refused.stderr
+    shown = alerted.run("gates").stdout
+    assert "silver: " in shown
+    assert "range(rating)" in shown
+    assert f"cinelake trace {mixed.good['event_id']}" in shown
     assert lakehouse.sql("select sum(rating), count(*) from ratings") == before
     refusal = lakehouse.status()["gold"]["refusal"]
     assert refusal["reason"].startswith("The silver gate refused the data")
     _set_rating(home, "integration", 8.5)
     alerted.run("refresh")
     assert alerted.run("alerts", "list").stdout == ""
+    found = json.loads(alerted.run("gates", "--json").stdout)
+    assert {gate["gate"] for gate in found if gate["passed"]} == {"bronze", "silver", "gold"}
     assert lakehouse.sql("select sum(rating), count(*) from ratings") == before
     assert lakehouse.status()["gold"]["refusal"] is None
 

@@ -11,7 +11,7 @@ from cinelake.errors import GateFailedError
 from cinelake.settings import Settings
 from expectations.gate import run_gold_gate
 from expectations.gold import gold_suites
-from expectations.results import GateResult, save_results
+from expectations.results import GateResult, load_results, save_results
 from lakehouse import tables, watermarks
 from lakehouse.contract import table
 from lakehouse.publish import publish
@@ -244,9 +244,13 @@ def test_the_silver_gate_looks_at_changed_rows_only(
     assert checked_rows(settings, "full") == {"silver.users": 4 - 1}
 
     write(spark, settings, USERS, user("zoe", country="Oz"))
-    for how in (settings, on_spark):
-        result = gate_silver(lambda: spark, how, "broken")
+    for run_id, how in (("broken", settings), ("broken on Spark", on_spark)):
+        result = gate_silver(lambda: spark, how, run_id)
         assert failed(result) == [("silver.users", "pattern", "country")]
+        (kept,) = load_results(settings)
+        assert (kept.result.run_id, kept.result.failures) == (run_id, result.failures)
+    assert [kept.result.passed for kept in load_results(settings, "full")] == [True]
+    assert load_results(settings, "no such run") == []
 
 
 def test_the_bronze_gate_goes_on_where_it_last_passed(

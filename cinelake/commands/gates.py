@@ -1,0 +1,64 @@
+"""What the gates found."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cinelake.commands.values import write_json
+from cinelake.console import out
+from cinelake.errors import BadInputError
+from cinelake.settings import get_settings
+
+if TYPE_CHECKING:
+    from expectations.results import KeptResult
+
+
+def gates(
+    run_id: Annotated[
+        str | None,
+        typer.Option("--run", metavar="RUN_ID", help="A run; without it, the last of each gate."),
+    ] = None,
+    every_table: Annotated[
+        bool, typer.Option("--tables", help="Also a line for each table that was checked.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable, every rule.")] = False,
+) -> None:
+    """Show what the gates found: the rules that failed, with rows that broke them and how to trace one."""
+    from expectations.results import load_results
+
+    found = load_results(get_settings(), run_id)
+    if run_id is not None and not found:
+        raise BadInputError(
+            f"No gate has a result of run {run_id}.",
+            "The id is in the log of the run and in the table `ledger` of gold; a run without new rows has none.",
+        )
+    if as_json:
+        write_json([_as_json(kept) for kept in found])
+        return
+    for kept in found:
+        _show(kept, every_table)
+
+
+def _as_json(kept: "KeptResult") -> dict[str, Any]:
+    result = kept.result
+    return {**asdict(result), "passed": result.passed, "recorded_at": kept.recorded_at}
+
+
+def _show(kept: "KeptResult", every_table: bool) -> None:
+    from expectations.results import render, trace_command
+
+    result = kept.result
+    state = "passed" if result.passed else f"{len(result.failures)} failed"
+    out.print(
+        f"{result.gate}: {len(result.rules)} rules, {state}; {result.seconds:.1f} s,"
+        f" run {result.run_id}, {kept.recorded_at:%Y-%m-%d %H:%M} UTC",
+        highlight=False,
+    )
+    if every_table:
+        for name, rules, failed in result.by_table():
+            out.print(f"  {name}: {rules} rules, {failed} failed", highlight=False)
+    if result.failures:
+        out.print(render(result))
+        if trace := trace_command(result.failures):
+            out.print(f"One of these rows: {trace}", markup=False, highlight=False)
