@@ -233,8 +233,17 @@ def _gate_result(gate: str, run_id: str, started: float, rules: Sequence[RuleRes
         gate=gate,
         rules=len(rules),
         failed=len(result.failures),
+        warnings=len(result.warnings),
         seconds=round(result.seconds, 2),
     )
+    for rule in result.warnings:
+        log.warning(
+            "unusual",
+            table=rule.table,
+            rule=rule.label,
+            observed=rule.observed,
+            expected=rule.expected,
+        )
     return result
 
 
@@ -265,6 +274,7 @@ def _rule_result(
         rows_checked=rows,
         unexpected_count=_unexpected_count(result),
         sample=_sample(result.result, column, key),
+        severity=config.meta["severity"],
     )
 
 

@@ -16,6 +16,7 @@ from expectations.suites import (
     rule_meta,
     values_expectation,
 )
+from expectations.trends import trend_expectations
 from lakehouse.contract import table
 
 SCHEMA = "gold_next"
@@ -33,7 +34,8 @@ class GoldTable:
         name: Its name in the schema.
         key: The columns that make a row unique.
         has_unknown: Whether it is a dimension with exactly one unknown member.
-        is_counted: Whether it must hold as many rows as the run says the layer before it holds.
+        is_counted: Whether it holds all events: as many rows as the run says the layer before it holds, which are
+            compared with how they usually are.
         references: Each foreign key: its column, and the dimension whose key of the same name it must be found in.
         ranges: Lowest and highest value by column.
         valid_values: Allowed values by column.
@@ -179,6 +181,7 @@ def _expectations(gold: GoldTable, schema: str) -> Iterator[Expectation]:
         yield _reference_expectation(gold, column, dimension, schema)
     if gold.is_counted:
         yield row_count_expectation(name)
+        yield from trend_expectations(name)
     if gold.has_unknown:
         yield _unknown_expectation(gold)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, Literal
 
 from psycopg.rows import dict_row
 from rich.table import Table as RichTable
@@ -13,6 +13,9 @@ from rich.text import Text
 
 from cinelake.postgres import connect
 from cinelake.settings import Settings
+
+Severity = Literal["block", "quarantine", "warn"]
+"""What a rule that fails does: it stops the run; it stops it because too many rows are in quarantine; it is told."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class RuleResult:
         sample: Up to 20 rows that broke it: key columns, the event they come from where the table has it, and the
             column in question. Empty for a rule that is a query of its own, of which Great Expectations hands over
             the number of rows alone.
+        severity: What happens when the data broke it.
     """
 
     table: str
@@ -42,6 +46,7 @@ class RuleResult:
     rows_checked: int
     unexpected_count: int = 0
     sample: tuple[dict[str, Any], ...] = ()
+    severity: Severity = "block"
 
     @property
     def label(self) -> str:
@@ -67,13 +72,18 @@ class GateResult:
 
     @property
     def passed(self) -> bool:
-        """True when no rule failed."""
+        """True when no rule failed that stops a run."""
         return not self.failures
 
     @property
     def failures(self) -> list[RuleResult]:
-        """The rules that failed."""
-        return [rule for rule in self.rules if not rule.success]
+        """The rules that failed and stop the run."""
+        return [rule for rule in self.rules if not rule.success and rule.severity != "warn"]
+
+    @property
+    def warnings(self) -> list[RuleResult]:
+        """The rules that failed and are only told."""
+        return [rule for rule in self.rules if not rule.success and rule.severity == "warn"]
 
     def by_table(self) -> list[tuple[str, int, int]]:
         """Table, rules checked and rules failed, in the order they ran."""
@@ -120,14 +130,15 @@ def save_results(settings: Settings, result: GateResult) -> None:
             rule.unexpected_count,
             json.dumps(rule.sample, default=str),
             result.seconds,
+            rule.severity,
         )
         for rule in result.rules
     ]
     with connect(settings, "loader") as connection:
         connection.cursor().executemany(
             "insert into ops.gate_results (run_id, gate, table_name, rule, success, observed,"
-            " expected, rows_checked, unexpected_count, sample, gate_seconds)"
-            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            " expected, rows_checked, unexpected_count, sample, gate_seconds, severity)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             rows,
         )
 
@@ -180,6 +191,7 @@ def _rule_of(row: dict[str, Any]) -> RuleResult:
         row["rows_checked"],
         row["unexpected_count"],
         tuple(row["sample"]),
+        row["severity"],
     )
 
 
@@ -194,14 +206,16 @@ def trace_command(rules: Iterable[RuleResult]) -> str | None:
 
 
 def render(result: GateResult) -> RichTable:
-    """The failed rules of a gate as a Rich table, a row a rule; without rows when it passed."""
+    """The failed rules of a gate and its warnings as a Rich table, a row a rule; without rows when there are none."""
     title = f"Gate {result.gate}: {len(result.failures)} of {len(result.rules)} rules failed"
+    if result.warnings:
+        title += f", {len(result.warnings)} warn"
     view = RichTable(title=title, show_lines=True)
     for heading in ("Table", "Rule", "Expected", "Observed"):
         view.add_column(heading, overflow="fold")
     view.add_column("Rows", justify="right")
     view.add_column("For example", overflow="fold")
-    for rule in result.failures:
+    for rule in [*result.failures, *result.warnings]:
         # Text, because a value out of the data may look like Rich's markup.
         cells = (rule.table, rule.label, rule.expected, rule.observed)
         view.add_row(

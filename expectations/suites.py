@@ -7,6 +7,7 @@ import great_expectations as gx
 import great_expectations.expectations as gxe
 from great_expectations.expectations.expectation import Expectation
 
+from expectations.results import Severity
 from lakehouse.contract import UUID_PATTERN, Column, PhysicalType, Table
 
 ENGINE_TYPES: dict[PhysicalType, list[str]] = {
@@ -38,15 +39,18 @@ def suite_for(table: Table) -> gx.ExpectationSuite:
     return gx.ExpectationSuite(name=table.full_name, expectations=list(_expectations(table)))
 
 
-def rule_meta(contract: str, rule: str, expected: str) -> dict[str, Any]:
+def rule_meta(
+    contract: str, rule: str, expected: str, severity: Severity = "block"
+) -> dict[str, Any]:
     """The `meta` by which a result is traced back to its rule.
 
     Args:
         contract: For example `silver.events 1.0.0`.
         rule: For example `not_null`.
         expected: What a person should read, for example `no nulls`.
+        severity: What happens when it fails.
     """
-    return {"contract": contract, "rule": rule, "severity": "block", "expected": expected}
+    return {"contract": contract, "rule": rule, "severity": severity, "expected": expected}
 
 
 def row_count_expectation(contract: str) -> Expectation:

@@ -50,6 +50,8 @@ def _show(kept: "KeptResult", every_table: bool) -> None:
 
     result = kept.result
     state = "passed" if result.passed else f"{len(result.failures)} failed"
+    if result.warnings:
+        state += f", {len(result.warnings)} warn"
     out.print(
         f"{result.gate}: {len(result.rules)} rules, {state}; {result.seconds:.1f} s,"
         f" run {result.run_id}, {kept.recorded_at:%Y-%m-%d %H:%M} UTC",
@@ -58,7 +60,7 @@ def _show(kept: "KeptResult", every_table: bool) -> None:
     if every_table:
         for name, rules, failed in result.by_table():
             out.print(f"  {name}: {rules} rules, {failed} failed", highlight=False)
-    if result.failures:
+    if result.failures or result.warnings:
         out.print(render(result))
         if trace := trace_command(result.failures):
             out.print(f"One of these rows: {trace}", markup=False, highlight=False)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from cinelake.settings import Settings
+    from expectations.results import GateResult
     from lakehouse.ledger import Ledger
     from pipeline.refresh import RefreshReport
 
@@ -68,12 +69,17 @@ def show_ledger(counts: dict[str, Any]) -> None:
         out.print(f"[yellow]{difference}[/]")
 
 
+def _outcome(gate: "GateResult") -> str:
+    passed = f"{len(gate.rules) - len(gate.warnings)} rules passed"
+    return f"{passed}, {len(gate.warnings)} warn: `cinelake gates`" if gate.warnings else passed
+
+
 def show_report(report: "RefreshReport") -> None:
     """Show what a refresh did: seconds, gates, rows."""
     stages = [(name, f"{seconds:.1f}") for name, seconds in report.stages]
     out.print(counts_table("Stages", [*stages, ("all", f"{report.seconds:.1f}")], "seconds"))
     gates = [
-        (gate.gate, f"{len(gate.rules)} rules passed" if gate.rules else "nothing new to check")
+        (gate.gate, _outcome(gate) if gate.rules else "nothing new to check")
         for gate in report.gates
     ]
     out.print(counts_table("Gates", gates, ""))

@@ -103,6 +103,7 @@ create table if not exists ops.gate_results (
 alter table ops.gate_results
 add column if not exists unexpected_count bigint not null default 0,
 add column if not exists sample jsonb not null default '[]',
-add column if not exists gate_seconds double precision not null default 0;
+add column if not exists gate_seconds double precision not null default 0,
+add column if not exists severity text not null default 'block';
 
 reset role;

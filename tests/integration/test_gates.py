@@ -12,9 +12,10 @@ from cinelake.settings import Settings
 from expectations.gate import run_gold_gate
 from expectations.gold import gold_suites
 from expectations.results import GateResult, load_results, save_results
+from expectations.trends import trend_expectations
 from lakehouse import tables, watermarks
 from lakehouse.contract import table
-from lakehouse.publish import publish
+from lakehouse.publish import ensure_tables, publish
 from pipeline.gates import gate_bronze, gate_silver, require
 from tests.integration.test_publish import USERS, remove, user, write
 
@@ -46,7 +47,8 @@ CLEAN = [
     ),
     "create table gold_next.fact_user_event as select gen_random_uuid() as event_id, n,"
     " 1 as movie_key, -1 as user_key, 2 as session_key, 1 as date_key,"
-    " case when n = 1 then null else 0.5 end::float as rating, 'rating' as event_type"
+    " case when n = 1 then null else 0.5 end::float as rating, 'rating' as event_type, 13 as movie_id,"
+    " now() as received_at"
     " from generate_series(1, 10) n",
     "create table gold_next.ratings as select 'user ' || n as user_id, 13 as movie_id,"
     " 1 as movie_key, 1 as user_key, 10.0::float as rating, n from generate_series(1, 5) n",
@@ -112,6 +114,7 @@ BROKEN = [
 @pytest.fixture
 def gold_next(settings: Settings) -> Iterator[psycopg.Connection]:
     """A connection to a `gold_next` that keeps every rule."""
+    ensure_tables(settings)
     with psycopg.connect(settings.postgres, autocommit=True) as connection:
         connection.execute("set role transformer")
         connection.execute("set search_path = gold_next")
@@ -132,7 +135,8 @@ def test_a_clean_gold_next_passes_and_its_results_are_kept(
     settings: Settings, gold_next: psycopg.Connection
 ) -> None:
     result = check(settings)
-    assert [(rule.table, rule.label, rule.observed) for rule in result.failures] == []
+    broken = [*result.failures, *result.warnings]
+    assert [(rule.table, rule.label, rule.observed) for rule in broken] == []
     assert len(result.rules) == sum(len(suite.expectations) for suite in gold_suites().values())
 
     save_results(settings, result)
@@ -185,6 +189,62 @@ def test_an_unknown_member_too_many_and_a_row_too_many_are_caught(
         ("gold.dim_user", "unique", "user_key"),
         ("gold.fact_user_event", "row_count", ""),
     ]
+
+
+USUAL = [
+    "drop table fact_user_event",
+    "create table fact_user_event as select gen_random_uuid() as event_id, n, 1 as movie_key, -1 as user_key,"
+    " 2 as session_key, 1 as date_key, 7.5::float as rating, 'rating' as event_type, 13 as movie_id,"
+    " now() - n * interval '1 hour' as received_at from generate_series(0, 191) n, generate_series(1, 10)",
+    # Eight runs, the last of which had brought all but the newest hundred events.
+    *(
+        "set role loader; insert into ops.ledger (run_id, hop, rows, recorded_at) values"
+        f" ('run {run}', 'published', {1020 + 100 * run}, now() - interval '{10 - run} days'); set role transformer"
+        for run in range(1, 9)
+    ),
+]
+"""Eight days of ten ratings an hour; seven runs brought a hundred events each, and the next one does."""
+UNUSUAL = [
+    ("update fact_user_event set received_at = received_at - interval '2 days'", "freshness"),
+    ("delete from fact_user_event where ctid in (select ctid from fact_user_event where n = 100 or n > 186)", "volume"),
+    ("update fact_user_event set event_type = 'play' where n > 23", "event_type_vanished"),
+    ("update fact_user_event set movie_key = -1 where n > 90", "unknown_movies"),
+    ("update fact_user_event set rating = 2 where n between 24 and 120", "mean_rating"),
+    ("set local role loader; insert into silver.quarantine (kafka_topic, kafka_partition, kafka_offset, rule, reason,"
+     " contract_version, first_seen_at, last_seen_at, attempts, _lake_version, _deleted) select 'user_logs', 0, n,"
+     " 'not_json', 'x', '1.0.0', now(), now(), 1, 1, false from generate_series(1, 200) n; set local role transformer",
+     "quarantined"),
+]  # fmt: skip
+
+
+def test_what_is_unusual_is_told_by_the_rule_for_it_and_by_no_other(
+    settings: Settings, gold_next: psycopg.Connection
+) -> None:
+    for statement in USUAL:
+        gold_next.execute(statement.encode())
+    queries = {
+        rule.meta["rule"]: rule.unexpected_rows_query.format(batch="fact_user_event")
+        for rule in trend_expectations("gold.fact_user_event")
+    }
+
+    def found() -> list[str]:
+        return [name for name, query in queries.items() if gold_next.execute(query).fetchall()]
+
+    assert found() == []
+    for statement, rule in UNUSUAL:
+        with gold_next.transaction(force_rollback=True):
+            gold_next.execute(statement.encode())
+            assert found() == [rule]
+    with gold_next.transaction():
+        for statement, rule in UNUSUAL:
+            if rule in ("freshness", "quarantined"):
+                gold_next.execute(statement.encode())
+    result = check(settings, rows=1920)
+    assert failed(result) == [("gold.fact_user_event", "quarantined", "")]
+    assert [rule.label for rule in result.warnings] == ["freshness(received_at)"]
+    save_results(settings, result)
+    (kept,) = load_results(settings)
+    assert kept.result.warnings == result.warnings
 
 
 def test_a_missing_table_of_gold_is_named(

@@ -14,6 +14,7 @@ renamed as (
         rule,
 
         ---------- texts
+        severity,
         observed,
         expected,
 
