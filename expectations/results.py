@@ -13,6 +13,7 @@ from rich.text import Text
 
 from cinelake.postgres import connect
 from cinelake.settings import Settings
+from expectations.advice import ADVICE, owner_of
 
 Severity = Literal["block", "quarantine", "warn"]
 """What a rule that fails does: it stops the run; it stops it because too many rows are in quarantine; it is told."""
@@ -206,7 +207,10 @@ def trace_command(rules: Iterable[RuleResult]) -> str | None:
 
 
 def render(result: GateResult) -> RichTable:
-    """The failed rules of a gate and its warnings as a Rich table, a row a rule; without rows when there are none."""
+    """The failed rules of a gate and its warnings as a Rich table, a row a rule; without rows when there are none.
+
+    Below it stands for each of them what to do, and whose concern it is.
+    """
     title = f"Gate {result.gate}: {len(result.failures)} of {len(result.rules)} rules failed"
     if result.warnings:
         title += f", {len(result.warnings)} warn"
@@ -215,12 +219,15 @@ def render(result: GateResult) -> RichTable:
         view.add_column(heading, overflow="fold")
     view.add_column("Rows", justify="right")
     view.add_column("For example", overflow="fold")
-    for rule in [*result.failures, *result.warnings]:
+    broken = [*result.failures, *result.warnings]
+    for rule in broken:
         # Text, because a value out of the data may look like Rich's markup.
         cells = (rule.table, rule.label, rule.expected, rule.observed)
         view.add_row(
             *(Text(cell) for cell in cells), f"{rule.unexpected_count:,}", Text(_examples(rule))
         )
+    advice = [f"{rule.rule} ({owner_of(rule.table)}): {ADVICE[rule.rule]}" for rule in broken]
+    view.caption = Text("\n".join(dict.fromkeys(advice)), justify="left")
     return view
 
 

@@ -2,9 +2,15 @@
 
 import io
 
+import yaml
 from rich.console import Console
 
+from expectations.advice import ADVICE, PRODUCT_MARTS, owner_of
+from expectations.gold import gold_suites
 from expectations.results import GateResult, RuleResult, render, trace_command
+from expectations.suites import suite_for
+from lakehouse.contract import tables
+from pipeline.dbt import DBT_PROJECT
 
 
 def shown(result: GateResult) -> str:
@@ -37,6 +43,33 @@ def test_a_failed_rule_is_a_row_with_examples_and_how_many_more() -> None:
     assert "hidden" not in text
 
 
+def test_each_rule_that_failed_says_once_what_to_do_and_whose_concern_it_is() -> None:
+    stale = rule(table="gold.fact_user_event", rule="freshness", column="", severity="warn")
+    text = " ".join(shown(GateResult("silver", "run", 0.1, (rule(), rule(), stale))).split())
+    assert text.count("range (data-platform): If the bound is wrong") == 1
+    assert "freshness (data-platform): See whether the producers send" in text
+    assert "2 of 3 rules failed, 1 warn" in text
+
+
+def test_every_rule_of_every_suite_has_advice() -> None:
+    suites = [suite_for(each) for layer in ("bronze", "silver") for each in tables(layer)]
+    rules = {
+        expectation.meta["rule"]
+        for suite in [*suites, *gold_suites().values()]
+        for expectation in suite.expectations
+    }
+    assert rules == ADVICE.keys()
+
+
+def test_the_owners_of_gold_are_those_of_its_groups() -> None:
+    product = (DBT_PROJECT / "models/marts/product").glob("*.sql")
+    assert {f"gold.{model.stem}" for model in product} == PRODUCT_MARTS
+    groups = yaml.safe_load((DBT_PROJECT / "models/_groups.yml").read_text())["groups"]
+    owners = {group["name"]: group["owner"]["name"] for group in groups}
+    assert owner_of("gold.ratings") == owners["core"]
+    assert owner_of("gold.movie_daily") == owners["product"]
+
+
 def test_a_value_that_looks_like_markup_is_shown_as_it_is() -> None:
     evil = rule(sample=({"name": "[bold red]boo[/] [link=x]"},), unexpected_count=1)
     assert "name=[bold red]boo[/] [link=x]" in shown(GateResult("silver", "run", 0.1, (evil,)))
@@ -46,12 +79,12 @@ def test_a_gate_that_passed_has_no_rows() -> None:
     passed = GateResult("gold", "run", 0.1, (rule(success=True),))
     assert passed.passed
     assert "0 of 1 rules failed" in shown(passed)
-    assert "rating" not in shown(passed)
+    assert "silver.ratings" not in shown(passed)
 
 
 def test_a_rule_of_a_whole_table_has_no_empty_brackets() -> None:
     assert rule(column="").label == "range"
-    assert "and" not in shown(GateResult("g", "r", 0.1, (rule(sample=(), expected="x"),))).lower()
+    assert "more" not in shown(GateResult("g", "r", 0.1, (rule(sample=(), expected="x"),)))
 
 
 def test_a_row_is_traced_by_its_event_and_only_else_by_its_movie() -> None:
