@@ -49,7 +49,7 @@ def _gates(settings: Settings, run_id: str) -> list[tuple[str, str, int, int]]:
     try:
         with connect(settings, "loader") as connection:
             return connection.execute(
-                "select gate, table_name, count(*), count(*) filter (where not success)"
+                "select gate, table_name, count(*), count(*) filter (where not success and severity <> 'warn')"
                 " from ops.gate_results where run_id = %s"
                 " group by gate, table_name order by min(recorded_at), table_name",
                 [run_id],
