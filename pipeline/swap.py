@@ -1,9 +1,8 @@
 """The last step of write, audit, publish: the tables of `gold_next` become `gold` in one transaction.
 
-The tables change schemas; the schemas stay. Renaming the schemas looks simpler, but PostgreSQL looks up a
-schema's name and its privileges one after the other, so a reader that connects while a rename commits may end up
-in the old one, or in none. The schemas also keep their privileges that way: analysts may use `gold`,
-and never `gold_next`.
+The tables change schemas; `gold` itself stays. Renaming it looks simpler, but PostgreSQL looks up a schema's name
+and its privileges one after the other, so a reader that connects while a rename commits may end up in the old one,
+or in none. It also keeps its privileges that way: analysts may use `gold`, and never `gold_next`.
 
 PostgreSQL resolves each table of a query by itself, so a query that names two tables while the change commits
 could read one old and one new. Therefore every table of the old gold is locked first: a query that has begun to
@@ -34,8 +33,6 @@ PAUSE_SECONDS = (0.05, 0.3)
 
 KINDS = {"r": "table", "p": "table", "v": "view"}
 """What gold may consist of: PostgreSQL's `relkind`, and the word for it in `alter`."""
-
-MOVES = (("gold", "gold_swap"), ("gold_next", "gold"), ("gold_swap", "gold_next"))
 
 
 @dataclass(frozen=True)
@@ -138,27 +135,38 @@ def _swap(
         connection.execute("select pg_advisory_xact_lock(hashtext('cinelake swap'))")
         if is_rollback:
             gold_versions.require_previous(connection)
-        # Not the views: to lock one locks what it reads, which is not gold's. They lock as they move; should a reader
-        # who waits for a table hold one, the swap gives up first and tries again.
-        relations = _relations(connection, "gold").items()
-        if tables := [name for name, kind in relations if kind != "v"]:
-            listed = sql.SQL(", ").join(sql.Identifier("gold", name) for name in tables)
-            connection.execute(sql.SQL("lock table {} in access exclusive mode").format(listed))
-        connection.execute("create schema gold_swap")
-        for origin, destination in MOVES:
-            _move(connection, origin, destination)
-        connection.execute("drop schema gold_swap")
+        old, new = _relations(connection, "gold"), _relations(connection, "gold_next")
+        statements = [
+            *_locks(old),
+            sql.SQL("create schema gold_swap"),
+            *_moves(old, "gold", "gold_swap"),
+            *_moves(new, "gold_next", "gold"),
+            # Readers never look for this name, so it may be exchanged.
+            sql.SQL("drop schema gold_next"),
+            sql.SQL("alter schema gold_swap rename to gold_next"),
+        ]
+        # In one message, as readers wait while it is underway.
+        connection.execute(sql.SQL("; ").join(statements))
         connection.execute("set local role loader")
         return gold_versions.note_swap(connection, run_id, lake_versions, is_rollback=is_rollback)
 
 
-def _move(connection: psycopg.Connection, origin: str, destination: str) -> None:
-    for name, kind in _relations(connection, origin).items():
-        connection.execute(
-            sql.SQL("alter {} {} set schema {}").format(
-                sql.SQL(KINDS[kind]), sql.Identifier(origin, name), sql.Identifier(destination)
-            )
+def _locks(relations: dict[str, str]) -> list[sql.Composed]:
+    # Not the views: to lock one locks what it reads, which is not gold's. They lock as they move; should a reader
+    # who waits for a table hold one, the swap gives up first and tries again.
+    tables = [sql.Identifier("gold", name) for name, kind in relations.items() if kind != "v"]
+    if not tables:
+        return []
+    return [sql.SQL("lock table {} in access exclusive mode").format(sql.SQL(", ").join(tables))]
+
+
+def _moves(relations: dict[str, str], origin: str, destination: str) -> list[sql.Composed]:
+    return [
+        sql.SQL("alter {} {} set schema {}").format(
+            sql.SQL(KINDS[kind]), sql.Identifier(origin, name), sql.Identifier(destination)
         )
+        for name, kind in relations.items()
+    ]
 
 
 def _relations(connection: psycopg.Connection, schema: str) -> dict[str, str]:
