@@ -206,10 +206,15 @@ def test_each_movie_has_one_version_at_first(lakehouse: CommandLine) -> None:
     assert lakehouse.sql(counted) == [[str(MOVIES + 1), str(MOVIES + 1), "1"]]
 
 
-STATE = (
-    "select (select count(*) from ratings), (select count(*) from dim_session),"
-    " (select md5(string_agg(f::text, '' order by event_id)) from fact_user_event f)"
-)
+def state_query(but_of: set[int]) -> str:
+    """Ratings and sessions in gold, and a digest of all events but those of some movies, which say something new of them."""
+    spared = ", ".join(map(str, but_of))
+    return (
+        "select (select count(*) from ratings), (select count(*) from dim_session),"
+        " (select count(*) from fact_user_event),"
+        " (select md5(string_agg(f::text, '' order by event_id)) from fact_user_event f"
+        f"  where movie_id not in ({spared}))"
+    )
 
 
 @dataclass(frozen=True)
@@ -217,7 +222,7 @@ class Again:
     """All files sent a second time, beside what had changed since; and what was there before.
 
     Args:
-        state: The answer to `STATE`.
+        state: The answer to `state_query`.
         versions: Rows of `versions`.
         replayed: What the replay printed.
         loaded: What loading the same catalogue printed.
@@ -242,12 +247,12 @@ def again(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Again:
     """Everything once more, then a refresh; tests that look at the first state come before those that ask for this."""
-    state, before = lakehouse.sql(STATE), versions(home)
+    raw = [json.loads((real_files / "tmdb" / f"{name}.json").read_text()) for name in RAW]
+    answered = {movie["id"] for movie in raw}
+    state, before = lakehouse.sql(state_query(answered)), versions(home)
     replayed = lakehouse.run("replay", "movielens", str(real_files / "ml-latest-small"))
     loaded = lakehouse.run("catalog", "load", str(real_files / "tmdb" / "tmdb_5000_movies.csv"))
     folder = tmp_path_factory.mktemp("edited")
-    raw = [json.loads((real_files / "tmdb" / f"{name}.json").read_text()) for name in RAW]
-    answered = {movie["id"] for movie in raw}
     spared = [row for row in catalogue if int(row["id"]) not in answered]
     edited = spared[:: MOVIES // EDITED][:EDITED]
     _load_edited(lakehouse, edited, folder / "edited.csv")
@@ -272,7 +277,7 @@ def test_a_second_replay_adds_nothing_but_evidence(lakehouse: CommandLine, again
     """Bronze grows, and every repeated message stands in the ledger."""
     assert f"{OFFERED:,} offered = {ACCEPTED:,} accepted + {REFUSED} refused" in again.replayed
     assert f"{MOVIES:,} unchanged; 0 published" in again.loaded
-    assert lakehouse.sql(STATE) == again.state
+    assert lakehouse.sql(state_query(again.answered)) == again.state
     ledger = lakehouse.status()["ledger"]
     assert ledger["bronze"] == 2 * ACCEPTED
     assert ledger["duplicates"] == ACCEPTED
