@@ -175,12 +175,19 @@ def test_a_rule_that_cannot_be_evaluated_fails_and_says_why(home: Settings) -> N
     assert "range(rating)" in broken
 
 
-def test_the_broken_rows_are_shown_by_their_key(home: Settings) -> None:
+def test_the_broken_rows_are_shown_by_their_key_and_event(home: Settings) -> None:
     rows = good_rows(RATINGS)
     rows[1]["rating"] = 11.0
     result = check(home, RATINGS, as_frame(RATINGS, rows))
     assert [rule.sample for rule in result.failures] == [
-        ({"movie_id": 7, "user_id": "key 1", "rating": 11.0},)
+        (
+            {
+                "movie_id": 7,
+                "user_id": "key 1",
+                "event_id": rows[1]["event_id"],
+                "rating": 11.0,
+            },
+        )
     ]
     assert result.failures[0].observed == "1 of 3 rows break it"
 
