@@ -103,3 +103,11 @@ def real_data(pytestconfig: pytest.Config) -> Path | None:
     folder = os.environ.get("CINELAKE_DATA")
     # Relative to where pytest was called, as the tests work in another folder.
     return (pytestconfig.invocation_params.dir / folder).resolve() if folder else None
+
+
+@pytest.fixture(scope="session")
+def real_files(real_data: Path | None) -> Path:
+    """The folder with the real data sets, for a test that makes no sense without it."""
+    if real_data is None:
+        pytest.skip("CINELAKE_DATA names no folder with the real data sets")
+    return real_data

@@ -131,3 +131,13 @@ def command_line(home: Path) -> CommandLine:
             "COLUMNS": "200",
         }
     )
+
+
+@contextmanager
+def own_home(home: Path) -> Iterator[CommandLine]:
+    """The command line of a home; whatever was started in it is stopped at the end."""
+    cinelake = command_line(home)
+    try:
+        yield cinelake
+    finally:
+        cinelake.run("down")

@@ -17,7 +17,7 @@ from cinelake.settings import Settings, load_settings
 from lakehouse import changes, tables
 from lakehouse.contract import table
 from lakehouse.contract import tables as contracts
-from tests.integration.conftest import CommandLine, command_line
+from tests.integration.conftest import CommandLine, own_home
 from tests.integration.simulated import FULL
 
 BATCHES = 20
@@ -43,15 +43,12 @@ def home(pytestconfig: pytest.Config, reachable_folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def at_once(home: Path) -> Iterator[CommandLine]:
     """A home that has taken all events into silver in one batch."""
-    cinelake = command_line(home)
-    try:
+    with own_home(home) as cinelake:
         cinelake.run("up")
         cinelake.run("simulate", *FULL.arguments())
         cinelake.run("bronze")
         cinelake.run("silver")
         yield cinelake
-    finally:
-        cinelake.run("down")
 
 
 class Driver:

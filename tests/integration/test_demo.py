@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from cinelake.stack import ports
-from tests.integration.conftest import CommandLine, command_line
+from tests.integration.conftest import CommandLine, own_home
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +30,10 @@ def home(reachable_folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def lakehouse(home: Path) -> Iterator[CommandLine]:
     """A home of its own in which `cinelake demo` ran once."""
-    cinelake = command_line(home)
-    try:
+    with own_home(home) as cinelake:
         first = cinelake.run("demo")
         (home / "first-demo.txt").write_text(first.stdout)
         yield cinelake
-    finally:
-        cinelake.run("down")
     assert not [p for p in psutil.process_iter(["cmdline"]) if str(home) in str(p.info["cmdline"])]
 
 

@@ -68,11 +68,9 @@ def _post(stack: Settings, api: requests.Session, body: bytes, **headers: str) -
 
 
 def test_every_json_file_that_breaks_parsers_gets_the_right_answer(
-    stack: Settings, api: requests.Session, real_data: Path | None
+    stack: Settings, api: requests.Session, real_files: Path
 ) -> None:
-    if real_data is None:
-        pytest.skip("CINELAKE_DATA names no folder with the real data sets")
-    files = sorted((real_data / "naughty" / "json").glob("*.json"))
+    files = sorted((real_files / "naughty" / "json").glob("*.json"))
     assert len(files) > 300
     expected = {"y": {202, 422}, "n": {400}, "i": {202, 400, 422}}
     wrong = {}
@@ -102,13 +100,11 @@ def _with_string(text: str, field: str) -> dict[str, object]:
 def test_every_string_that_breaks_software_is_refused_or_comes_back_as_it_was(
     stack: Settings,
     api: requests.Session,
-    real_data: Path | None,
+    real_files: Path,
     tmp_path: Path,
     spark: SparkSession,
 ) -> None:
-    if real_data is None:
-        pytest.skip("CINELAKE_DATA names no folder with the real data sets")
-    strings = json.loads((real_data / "naughty" / "blns.json").read_text("utf-8"))
+    strings = json.loads((real_files / "naughty" / "blns.json").read_text("utf-8"))
     strings += ["a\0b", "\ud800", "\udfff half", "\ufeff", "\u2028", "e\u0301"]
     assert len(strings) >= 500
     sent: dict[str, dict[str, object]] = {}

@@ -20,7 +20,7 @@ import pytest
 
 from cinelake.settings import load_settings
 from lakehouse import changes
-from tests.integration.conftest import CommandLine, command_line
+from tests.integration.conftest import CommandLine, own_home
 
 MOVIES = 4_803
 OFFERED = 100_836
@@ -39,14 +39,6 @@ VERSION = "movie_id, valid_from, valid_to, is_current, title, status, popularity
 
 
 @pytest.fixture(scope="module")
-def real_files(real_data: Path | None) -> Path:
-    """The folder with the real data sets."""
-    if real_data is None:
-        pytest.skip("CINELAKE_DATA names no folder with the real data sets")
-    return real_data
-
-
-@pytest.fixture(scope="module")
 def home(reachable_folder: Path) -> Path:
     """The home of this file's stack."""
     return reachable_folder / "real"
@@ -55,12 +47,9 @@ def home(reachable_folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def lakehouse(home: Path, real_files: Path) -> Iterator[CommandLine]:
     """A home of its own in which `cinelake demo --data` ran once."""
-    cinelake = command_line(home)
-    try:
+    with own_home(home) as cinelake:
         cinelake.run("demo", "--data", str(real_files))
         yield cinelake
-    finally:
-        cinelake.run("down")
 
 
 @pytest.fixture(scope="module")

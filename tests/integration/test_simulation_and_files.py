@@ -27,7 +27,7 @@ from cinelake.errors import BadInputError
 from cinelake.settings import Settings, load_settings
 from ingestion.events import InvalidEventError, iso_utc, validate_event
 from lakehouse import changes, export
-from tests.integration.conftest import CommandLine, command_line
+from tests.integration.conftest import CommandLine, own_home
 from tests.integration.simulated import FULL, SMALL, Simulation
 
 FILE_RATINGS = 50
@@ -50,8 +50,7 @@ def home(reachable_folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def lakehouse(home: Path, simulation: Simulation) -> Iterator[CommandLine]:
     """A home of its own to which visitors were simulated, and refreshed."""
-    cinelake = command_line(home)
-    try:
+    with own_home(home) as cinelake:
         cinelake.run("up")
         sent = cinelake.run(
             "simulate", *simulation.arguments(), "--truth", str(home / "truth.json")
@@ -59,8 +58,6 @@ def lakehouse(home: Path, simulation: Simulation) -> Iterator[CommandLine]:
         (home / "simulate.txt").write_text(sent.stdout)
         cinelake.run("refresh")
         yield cinelake
-    finally:
-        cinelake.run("down")
 
 
 @pytest.fixture(scope="module")
@@ -401,11 +398,9 @@ def known_tags(real_data: Path | None) -> pd.DataFrame:
 
 
 def test_movielens_tags_are_accepted_as_comments(
-    lakehouse: CommandLine, real_data: Path | None, known_tags: pd.DataFrame
+    lakehouse: CommandLine, real_files: Path, known_tags: pd.DataFrame
 ) -> None:
-    if real_data is None:
-        pytest.skip("CINELAKE_DATA names no folder with the real data sets")
-    path = real_data / "ml-latest-small" / "tags.csv"
+    path = real_files / "ml-latest-small" / "tags.csv"
     offered = len(pd.read_csv(path))
     done = lakehouse.run("import", "events", str(path))
     refused = offered - len(known_tags)

@@ -5,7 +5,6 @@ from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
-import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -28,10 +27,8 @@ def test_a_user_agent_tells_browser_system_device_and_robots() -> None:
     assert read.to_pylist() == [safari, None, robot, nothing, safari]
 
 
-def test_real_user_agents_each_have_a_family(real_data: Path | None) -> None:
-    if real_data is None:
-        pytest.skip("CINELAKE_DATA names no folder with the real data sets")
-    strings = read_strings(real_data)
+def test_real_user_agents_each_have_a_family(real_files: Path) -> None:
+    strings = read_strings(real_files)
     assert len(strings) == 12_472
     read = devices.parse_all(pa.array(strings)).to_pylist()
     assert all(row["browser"] and row["os"] and row["device"] for row in read)

@@ -24,10 +24,8 @@ JSON = st.recursive(
 
 
 @pytest.fixture
-def raw(real_data: Path | None) -> Any:
-    if real_data is None:
-        pytest.skip("CINELAKE_DATA names no folder with the real data sets")
-    return lambda name: orjson.loads((real_data / "tmdb" / name).read_bytes())
+def raw(real_files: Path) -> Any:
+    return lambda name: orjson.loads((real_files / "tmdb" / name).read_bytes())
 
 
 @pytest.mark.parametrize(

@@ -25,11 +25,9 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     ],
 )
 def test_tmdbs_own_bodies_become_typed_errors(
-    real_data: Path | None, file: str, status: int, kind: type[TmdbError], code: int
+    real_files: Path, file: str, status: int, kind: type[TmdbError], code: int
 ) -> None:
-    if real_data is None:
-        pytest.skip("CINELAKE_DATA names no folder with the real data sets")
-    body = (real_data / "tmdb" / file).read_bytes()
+    body = (real_files / "tmdb" / file).read_bytes()
     error = error_of(status, {}, body, "/movie/1")
     assert type(error) is kind
     assert (error.status, error.code) == (status, code)

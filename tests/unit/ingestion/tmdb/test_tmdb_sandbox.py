@@ -95,31 +95,25 @@ def test_discover_gives_twenty_a_page(make_sandbox: MakeSandbox) -> None:
     ],
 )
 def test_the_sandbox_answers_with_tmdbs_own_fields(
-    make_sandbox: MakeSandbox, real_data: Path | None, file: str, ask: str
+    make_sandbox: MakeSandbox, real_files: Path, file: str, ask: str
 ) -> None:
-    if real_data is None:
-        pytest.skip("CINELAKE_DATA names no folder with the real data sets")
     sandbox = make_sandbox()
     sandbox.catalogue.edit(3)
     url = f"{sandbox.address}{ask.format(id=FIRST_ID)}"
     answer = requests.get(url, {"api_key": KEY}, timeout=5).json()
-    tmdbs = orjson.loads((real_data / "tmdb" / file).read_bytes())
+    tmdbs = orjson.loads((real_files / "tmdb" / file).read_bytes())
     # Recorded before TMDB told the country of origin in every answer; and the catalogue appends nothing unasked.
     assert set(tmdbs) <= set(answer) <= set(tmdbs) | {"origin_country"}
 
 
-def test_the_sandbox_refuses_with_tmdbs_own_bodies(real_data: Path | None) -> None:
-    if real_data is None:
-        pytest.skip("CINELAKE_DATA names no folder with the real data sets")
+def test_the_sandbox_refuses_with_tmdbs_own_bodies(real_files: Path) -> None:
     for name in ("401", "422", "response"):
-        tmdbs = orjson.loads((real_data / "tmdb" / f"error-status-{name}.json").read_bytes())
+        tmdbs = orjson.loads((real_files / "tmdb" / f"error-status-{name}.json").read_bytes())
         assert shapes.error(tmdbs["status_code"])[1] == tmdbs
 
 
-def test_every_movie_of_the_5000_is_served_whole(real_data: Path | None) -> None:
-    if real_data is None:
-        pytest.skip("CINELAKE_DATA names no folder with the real data sets")
-    movies = list(read_movies(real_data / "tmdb" / "tmdb_5000_movies.csv"))
+def test_every_movie_of_the_5000_is_served_whole(real_files: Path) -> None:
+    movies = list(read_movies(real_files / "tmdb" / "tmdb_5000_movies.csv"))
     catalogue = Catalogue(movies)
     assert len(catalogue) == 4803
     for movie in movies:
