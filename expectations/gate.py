@@ -197,8 +197,8 @@ def _lake_asset(context: FileDataContext, batch: Batch) -> BatchDefinition:
 
 def _result_format(batch: Batch) -> dict[str, Any]:
     if isinstance(batch.frame, pd.DataFrame):
-        event_id = [name for name in ("event_id",) if name in batch.table.column_names]
-        return _with_keys(dict.fromkeys([*batch.table.key, *event_id]))
+        wanted = {*batch.table.key, "event_id"}
+        return _with_keys(name for name in batch.table.column_names if name in wanted)
     # On Spark the keys of broken rows cost one more job a rule, even when none is broken.
     return {"result_format": "BASIC", "partial_unexpected_count": SAMPLE_ROWS}
 

@@ -8,6 +8,7 @@ import great_expectations.expectations as gxe
 from great_expectations.expectations.expectation import Expectation
 
 from expectations.suites import (
+    UNKNOWN_KEY,
     columns_expectation,
     key_expectation,
     not_null_expectation,
@@ -21,9 +22,6 @@ from lakehouse.contract import table
 
 SCHEMA = "gold_next"
 """Where dbt builds what is to become `gold`."""
-
-UNKNOWN_KEY = -1
-"""The key of the member that facts point to while their dimension is not there yet."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,9 @@ Integers with nulls are float64 there. Texts, dates and bytes have no rule: in p
 value, and Delta enforces the contract's types when it writes.
 """
 
+UNKNOWN_KEY = -1
+"""The key of the member that facts point to while their dimension is not there yet."""
+
 EXPECTED_ROWS = "expected_rows"
 """The parameter that a run gives to the rule `row_count`."""
 

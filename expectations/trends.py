@@ -10,7 +10,7 @@ import great_expectations.expectations as gxe
 from great_expectations.expectations.expectation import Expectation
 
 from expectations.results import Severity
-from expectations.suites import rule_meta
+from expectations.suites import UNKNOWN_KEY, rule_meta
 from lakehouse.contract import table
 
 RUNS = 7
@@ -27,12 +27,24 @@ LEAST_RATINGS, LOWEST_MEAN, HIGHEST_MEAN = 50, 3.0, 9.5
 """Bounds of a day's mean rating, for days with that many ratings."""
 
 
-EVENTS = "{batch} as events"
-"""The batch in a query. Each query joins something, as Great Expectations gives the batch of any other an alias."""
+ARRIVED = """
+    select (select count(*) from {batch} as events) - coalesce(
+        (select rows from ops.ledger where hop = 'published' order by recorded_at desc limit 1), 0
+    ) as rows
+"""
+"""Query: how many events are new since the run before."""
+RECENT = """
+    {batch} as events
+    inner join (select max(received_at) as received_at from {batch} as every_event) as newest
+    on events.received_at > newest.received_at - interval '8 days'
+"""
+"""Relation: the events of the last day and of the week before it."""
 
 
 def trend_expectations(name: str) -> Iterator[Expectation]:
     """The rules of the fact of all events, each a query that gives no row when all is as usual.
+
+    Great Expectations puts the fact in the place of `{batch}`, and gives it an alias where the query joins nothing.
 
     Args:
         name: The name of the suite, `gold.fact_user_event`.
@@ -41,45 +53,36 @@ def trend_expectations(name: str) -> Iterator[Expectation]:
     yield _rule(
         name, "freshness", "received_at", f"the newest event is at most {hours} hours old",
         f"""
-            select newest.received_at
-            from (select max(received_at) as received_at from {EVENTS}) as newest
-            inner join (select now() as at_present) as clock
-            on newest.received_at < clock.at_present - interval '{hours} hours'
+            select max(received_at) as newest
+            from {{batch}}
+            having max(received_at) < now() - interval '{hours} hours'
         """,
     )  # fmt: skip
     yield _rule(
         name, "volume", "", f"at least {LEAST_SHARE:.0%} of what the last {RUNS} runs brought",
         f"""
-            with counted as (
-                select recorded_at, rows, rows - lag(rows) over (order by recorded_at) as arrived
+            with runs as (
+                select recorded_at, rows - lag(rows) over (order by recorded_at) as rows
                 from ops.ledger
                 where hop = 'published'
             ),
             usual as (
-                select avg(arrived) as arrived, count(*) as runs
-                from (
-                    select arrived from counted where arrived > 0 order by recorded_at desc limit {RUNS}
-                ) as last_runs
+                select avg(rows) as rows, count(*) as runs
+                from (select rows from runs where rows > 0 order by recorded_at desc limit {RUNS}) as last_runs
             ),
-            present as (
-                select (select count(*) from {EVENTS}) - (
-                    select rows from counted order by recorded_at desc limit 1
-                ) as arrived
-            )
-            select present.arrived, usual.arrived as usually
-            from present
+            arrived as ({ARRIVED})
+            select arrived.rows, usual.rows as usually
+            from arrived
             inner join usual on usual.runs = {RUNS}
-            where present.arrived > 0 and present.arrived < {LEAST_SHARE} * usual.arrived
+            where arrived.rows > 0 and arrived.rows < {LEAST_SHARE} * usual.rows
         """,
     )  # fmt: skip
     yield _rule(
         name, "event_type_vanished", "event_type",
         f"each type that came {LEAST_EVENTS_A_DAY} times a day in the week before came in the last day",
         f"""
-            with newest as (select max(received_at) as received_at from {EVENTS})
             select events.event_type
-            from {EVENTS}
-            inner join newest on events.received_at > newest.received_at - interval '8 days'
+            from {RECENT}
             group by events.event_type, newest.received_at
             having count(*) filter (where events.received_at <= newest.received_at - interval '1 day')
                 >= 7 * {LEAST_EVENTS_A_DAY}
@@ -90,24 +93,18 @@ def trend_expectations(name: str) -> Iterator[Expectation]:
         name, "unknown_movies", "movie_key",
         f"at most {UNKNOWN_SHARE:.0%} of the events with a movie point to the unknown one",
         f"""
-            select counted.unknown, counted.everything
-            from (
-                select count(*) filter (where movie_key = -1) as unknown, count(*) as everything
-                from {EVENTS}
-                where movie_id is not null
-            ) as counted
-            inner join (select {UNKNOWN_SHARE} as share) as allowed
-            on counted.unknown > allowed.share * counted.everything
+            select count(*) filter (where movie_key = {UNKNOWN_KEY}) as unknown, count(*) as everything
+            from {{batch}}
+            where movie_id is not null
+            having count(*) filter (where movie_key = {UNKNOWN_KEY}) > {UNKNOWN_SHARE} * count(*)
         """,
     )  # fmt: skip
     yield _rule(
         name, "mean_rating", "rating",
         f"each day's mean is from {LOWEST_MEAN:g} to {HIGHEST_MEAN:g}",
         f"""
-            with newest as (select max(received_at) as received_at from {EVENTS})
             select cast(events.received_at at time zone 'UTC' as date) as day, avg(events.rating) as mean
-            from {EVENTS}
-            inner join newest on events.received_at > newest.received_at - interval '8 days'
+            from {RECENT}
             where events.rating is not null
             group by day
             having count(*) >= {LEAST_RATINGS}
@@ -118,26 +115,18 @@ def trend_expectations(name: str) -> Iterator[Expectation]:
         name, "quarantined", "",
         f"at most {QUARANTINED_SHARE:.0%} of what arrived since the run before is quarantined",
         f"""
-            with last_run as (
-                select max(recorded_at) as recorded_at, max(rows) filter (
-                    where recorded_at = (select max(recorded_at) from ops.ledger)
-                ) as rows
-                from ops.ledger
-                where hop = 'published'
-            ),
+            with arrived as ({ARRIVED}),
             quarantined as (
                 select count(*) as rows
-                from silver.quarantine as aside
-                inner join last_run on aside.first_seen_at > coalesce(last_run.recorded_at, '-infinity')
-                where not aside._deleted
-            ),
-            arrived as (
-                select (select count(*) from {EVENTS}) - coalesce(last_run.rows, 0) as rows from last_run
+                from silver.quarantine
+                where not _deleted
+                and first_seen_at > coalesce((select max(recorded_at) from ops.ledger), '-infinity')
             )
             select quarantined.rows, arrived.rows as taken
             from quarantined
-            inner join arrived on quarantined.rows >= {LEAST_QUARANTINED}
-            where quarantined.rows > {QUARANTINED_SHARE} * (quarantined.rows + arrived.rows)
+            inner join arrived
+            on quarantined.rows > {QUARANTINED_SHARE} * (quarantined.rows + arrived.rows)
+            where quarantined.rows >= {LEAST_QUARANTINED}
         """,
         "quarantine",
     )  # fmt: skip
