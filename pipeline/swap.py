@@ -1,8 +1,9 @@
 """The last step of write, audit, publish: the tables of `gold_next` become `gold` in one transaction.
 
-The tables change schemas; `gold` itself stays. Renaming it looks simpler, but PostgreSQL looks up a schema's name
-and its privileges one after the other, so a reader that connects while a rename commits may end up in the old one,
-or in none. It also keeps its privileges that way: analysts may use `gold`, and never `gold_next`.
+The tables change schemas; the schemas stay. Renaming the schemas looks simpler, but PostgreSQL looks up a
+schema's name and its privileges one after the other, so a reader that connects while a rename commits may end up
+in the old one, or in none. The schemas also keep their privileges that way: analysts may use `gold`,
+and never `gold_next`.
 
 PostgreSQL resolves each table of a query by itself, so a query that names two tables while the change commits
 could read one old and one new. Therefore every table of the old gold is locked first: a query that has begun to
@@ -141,9 +142,8 @@ def _swap(
             sql.SQL("create schema gold_swap"),
             *_moves(old, "gold", "gold_swap"),
             *_moves(new, "gold_next", "gold"),
-            # Readers never look for this name, so it may be exchanged.
-            sql.SQL("drop schema gold_next"),
-            sql.SQL("alter schema gold_swap rename to gold_next"),
+            *_moves(old, "gold_swap", "gold_next"),
+            sql.SQL("drop schema gold_swap"),
         ]
         # In one message, as readers wait while it is underway.
         connection.execute(sql.SQL("; ").join(statements))
