@@ -5,6 +5,7 @@ A view follows its table by itself, but to make one costs dbt about as much as a
 
 import hashlib
 
+import psycopg
 from psycopg import sql
 
 from cinelake.postgres import connect
@@ -34,7 +35,8 @@ def is_current(settings: Settings) -> bool:
     Raises:
         ServiceError: PostgreSQL is down.
     """
-    views, noted = _found(settings)
+    with connect(settings, "transformer") as connection:
+        views, noted = _found(connection)
     return noted == _fingerprint(views)
 
 
@@ -47,16 +49,15 @@ def note(settings: Settings) -> None:
     Raises:
         ServiceError: PostgreSQL is down.
     """
-    views, _ = _found(settings)
     with connect(settings, "transformer") as connection:
+        views, _ = _found(connection)
         comment = sql.SQL("comment on schema staging is {}")
         connection.execute(comment.format(sql.Literal(_fingerprint(views))))
 
 
-def _found(settings: Settings) -> tuple[str, str | None]:
+def _found(connection: psycopg.Connection) -> tuple[str, str | None]:
     """The views as PostgreSQL has them, and what was noted of them."""
-    with connect(settings, "transformer") as connection:
-        row = connection.execute(_VIEWS).fetchone()
+    row = connection.execute(_VIEWS).fetchone()
     assert row is not None, "a query without tables has a row"
     return row[0], row[1]
 
