@@ -23,7 +23,7 @@ limit 1
 """Tells which table of each name was read: a swap moves tables, so an answer from two versions pairs those of two."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Analyst(threading.Thread):
     """Asks the same question again and again, on one connection.
 
@@ -41,9 +41,6 @@ class Analyst(threading.Thread):
 
     def __post_init__(self) -> None:
         super().__init__(daemon=True)
-
-    def __hash__(self) -> int:
-        return id(self)
 
     def run(self) -> None:
         """Ask until it is enough."""
