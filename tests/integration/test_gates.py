@@ -9,9 +9,10 @@ from pyspark.sql import SparkSession
 
 from cinelake.errors import GateFailedError
 from cinelake.settings import Settings
+from cinelake.stack.postgres import analyst_uri, bootstrap
 from expectations.gate import run_gold_gate
 from expectations.gold import gold_suites
-from expectations.results import GateResult, load_results, save_results
+from expectations.results import GateResult, RuleResult, load_results, save_results
 from expectations.trends import trend_expectations
 from lakehouse import tables, watermarks
 from lakehouse.contract import table
@@ -253,6 +254,22 @@ def test_a_missing_table_of_gold_is_named(
     gold_next.execute("drop table gold_next.ratings")
     with pytest.raises(GateFailedError, match=r"no table gold_next\.ratings"):
         check(settings)
+
+
+def test_analysts_read_what_the_gates_found_and_not_the_rows_that_broke_a_rule(
+    settings: Settings,
+) -> None:
+    rule = RuleResult(
+        "silver.users", "pattern", "country", False, "1 row", "ISO", 1, 1, ({"user_id": "zoe"},)
+    )
+    save_results(settings, GateResult("silver", "run", 0.5, (rule,)))
+    # As a second `cinelake up` does.
+    bootstrap(settings)
+    with psycopg.connect(analyst_uri(settings), autocommit=True) as analyst:
+        found = analyst.execute("select rule, unexpected_count from ops.gate_results").fetchall()
+        assert found == [("pattern(country)", 1)]
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            analyst.execute("select sample from ops.gate_results")
 
 
 def test_the_password_of_postgres_is_in_no_file_of_the_home(
