@@ -11,8 +11,9 @@ from dbt.contracts.results import NodeStatus
 
 from cinelake.errors import ServiceError
 from cinelake.settings import Settings, load_settings
-from pipeline import dbt
+from pipeline import dbt, gold_versions, staging
 from pipeline.dbt import DBT_PROJECT, FAILED, generate_docs, run_dbt
+from pipeline.gold import build_next
 
 
 @dataclass
@@ -109,6 +110,26 @@ def test_dbt_keeps_its_files_below_the_home(settings: Settings) -> None:
     assert option("--target-path") == str(settings.home / "dbt/next/target")
     assert option("--log-path") == str(settings.home / "dbt/next/logs")
     assert option("--profiles-dir") == str(DBT_PROJECT / "env_profile")
+
+
+@pytest.mark.parametrize("is_current", [False, True])
+def test_gold_next_is_built_and_never_gold(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, is_current: bool
+) -> None:
+    noted: list[Settings] = []
+    monkeypatch.setattr(gold_versions, "note_build", lambda settings: None)
+    monkeypatch.setattr(staging, "is_current", lambda settings: is_current)
+    monkeypatch.setattr(staging, "note", noted.append)
+    build_next(settings)
+    assert FakeRunner.told[-1][0] == "build"
+    assert option("--target") == "next"
+    assert "--full-refresh" not in FakeRunner.told[-1]
+    assert ("--selector" in FakeRunner.told[-1]) is is_current
+    assert noted == ([] if is_current else [settings])
+    build_next(settings, full_refresh=True)
+    assert "--full-refresh" in FakeRunner.told[-1]
+    assert "--selector" not in FakeRunner.told[-1]
+    assert noted[-1:] == [settings]
 
 
 def test_progress_counts_nodes_that_ended(settings: Settings) -> None:
