@@ -322,6 +322,28 @@ def test_a_second_build_changes_nothing_and_leaves_the_views_of_staging_alone(
     assert not staging.is_current(settings)
 
 
+def test_a_column_that_lacks_its_constraint_gets_it_from_an_increment_or_fails_it(
+    settings: Settings, silver: Silver
+) -> None:
+    def lax() -> list[tuple[Any, ...]]:
+        return silver.connection.execute(
+            "select attname from pg_attribute where attrelid = 'gold_next.ratings'::regclass"
+            " and attname = 'rating' and not attnotnull"
+        ).fetchall()
+
+    first_publication(silver)
+    assert run_dbt(settings, ["run", "--select", "+ratings"]).success
+    silver.connection.execute("alter table gold_next.ratings alter column rating drop not null")
+    assert lax()
+    assert run_dbt(settings, ["run", "--select", "ratings"]).success
+    assert not lax()
+    silver.connection.execute("alter table gold_next.ratings alter column rating drop not null")
+    silver.connection.execute("update gold_next.ratings set rating = null")
+    refused = run_dbt(settings, ["run", "--select", "ratings"])
+    assert [node.name for node in refused.failed] == ["ratings"]
+    assert "contains null values" in refused.failed[0].message
+
+
 def test_a_rating_off_the_scale_is_a_result_and_not_an_error(
     settings: Settings, silver: Silver
 ) -> None:
