@@ -15,6 +15,7 @@ from cinelake.commands import (
     backup,
     contracts,
     demo,
+    docs,
     files,
     gates,
     keys,
@@ -64,8 +65,8 @@ app.command(rich_help_panel="Data out")(files.export)
 for command in (stages.bronze, stages.silver, stages.publish):
     app.command(rich_help_panel="Stages")(command)
 app.add_typer(stages.gold_app, name="gold", rich_help_panel="Stages")
-for command in (stages.refresh, stages.docs):
-    app.command(rich_help_panel="Stages")(command)
+app.command(rich_help_panel="Stages")(stages.refresh)
+app.add_typer(docs.docs_app, name="docs", rich_help_panel="Stages")
 app.add_typer(contracts.contracts_app, name="contracts", rich_help_panel="Stages")
 app.command(rich_help_panel="Operations")(gates.gates)
 app.add_typer(quarantine.quarantine_app, name="quarantine", rich_help_panel="Operations")

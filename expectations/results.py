@@ -173,6 +173,34 @@ def load_results(settings: Settings, run_id: str | None = None) -> list[KeptResu
     return [_kept(list(of_gate)) for _, of_gate in groupby(rows, lambda row: row["gate"])]
 
 
+def load_last_checks(settings: Settings) -> dict[str, KeptResult]:
+    """What each table's gate found when it last had rows of the table to check.
+
+    Args:
+        settings: Tells where PostgreSQL is.
+
+    Returns:
+        By the table's full name; the rules of each are those of the table alone.
+
+    Raises:
+        ServiceError: PostgreSQL cannot be reached.
+    """
+    query = """
+        select *
+        from ops.gate_results
+        where (table_name, run_id) in (
+            select distinct on (table_name) table_name, run_id
+            from ops.gate_results
+            order by table_name, recorded_at desc
+        )
+        order by table_name, rule
+    """
+    with connect(settings, "loader") as connection:
+        rows = connection.cursor(row_factory=dict_row).execute(query).fetchall()
+    by_table = groupby(rows, lambda row: row["table_name"])
+    return {name: _kept(list(of_table)) for name, of_table in by_table}
+
+
 def _kept(rows: list[dict[str, Any]]) -> KeptResult:
     first = rows[0]
     rules = tuple(_rule_of(row) for row in rows)

@@ -99,7 +99,7 @@ def data_dictionary() -> str:
         "# Data dictionary",
         "",
         "Every table of the lake as its contract in `lakehouse/contracts/` describes it. All times are UTC.",
-        "The gold tables are described in the dbt docs (`cinelake docs`).",
+        "The gold tables are described in the dbt docs (`cinelake docs build`).",
         "",
         *(f"- [{table.full_name}](#{_anchor(table)}): {table.purpose}" for table in described),
     ]
@@ -137,14 +137,15 @@ def _dictionary_row(column: Column, layer: str) -> str:
         "yes" if column.required else "",
         str(column.key_position or ""),
         column.pii or "",
-        "; ".join(_rules(column, layer)),
+        "; ".join(rules_in_words(column, layer)),
         column.description,
     ]
     # A pipe inside a pattern would end the table cell.
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _rules(column: Column, layer: str) -> Iterable[str]:
+def rules_in_words(column: Column, layer: str) -> Iterable[str]:
+    """What holds of a column beside its type, in words; code in backticks."""
     if column.unique:
         yield "unique"
     if column.minimum is not None:

@@ -1,21 +1,36 @@
 """The docs stage: gather the facts, build Data Docs and dbt docs, and write the site."""
 
-from datetime import UTC, datetime
+import json
+from collections.abc import Callable
 from pathlib import Path
 
-from psycopg import errors
+import psycopg
 
-from cinelake.postgres import connect
+from cinelake.errors import ServiceError
 from cinelake.settings import Settings
-from docs_site.build import SiteFacts, build_site
+from cinelake.stack.postgres import analyst_uri
+from docs_site.build import build_site
+from docs_site.catalogue import render_catalogue
+from docs_site.explore import ask
+from docs_site.guides import render_guides
+from docs_site.home import render_home
+from docs_site.pages import render
 from expectations.gate import build_data_docs
-from lakehouse import changes, ledger
-from pipeline import gold, runs
 from pipeline.dbt import generate_docs
+from pipeline.docs_catalogue import collect_catalogue
+from pipeline.docs_home import collect_home
+from pipeline.docs_lineage import collect_lineage
+
+STEPS = 4
+"""How often `build` reports progress."""
 
 
-def build(settings: Settings) -> Path:
+def build(settings: Settings, progress: Callable[[int], None] = lambda done: None) -> Path:
     """Build the docs site from what stands in the lake and in PostgreSQL now.
+
+    Args:
+        settings: All of them.
+        progress: Called with 1 after each of `STEPS` steps.
 
     Returns:
         The site's `index.html`.
@@ -23,45 +38,36 @@ def build(settings: Settings) -> Path:
     Raises:
         ServiceError: Kafka or PostgreSQL cannot be reached.
     """
-    return build_site(
-        settings, collect_facts(settings), build_data_docs(settings), generate_docs(settings)
-    )
+    dbt_docs = generate_docs(settings)
+    progress(1)
+    data_docs = build_data_docs(settings)
+    progress(1)
+    manifest = json.loads(dbt_docs.with_name("manifest.json").read_bytes())
+    home = collect_home(settings)
+    lineage = collect_lineage(manifest)
+    with _analyst(settings) as analyst:
+        answers = ask(analyst)
+        tables = collect_catalogue(settings, analyst, manifest, lineage)
+    progress(1)
+    at = home.generated_at
+    pages = {
+        "index.html": render_home(home),
+        "explore.html": render("explore.html", "explore.html", at, answers=answers),
+        "lineage.html": render("lineage.html", "lineage.html", at, picture=lineage.picture()),
+        **render_catalogue(tables, at),
+        **render_guides(at),
+    }
+    page = build_site(settings, pages, at, data_docs, dbt_docs)
+    progress(1)
+    return page
 
 
-def collect_facts(settings: Settings) -> SiteFacts:
-    """Count the hops, and read the last run, its gates, gold's tables and the quarantine."""
-    counts = ledger.count(settings)
-    run = runs.latest(settings)
-    return SiteFacts(
-        generated_at=datetime.now(UTC),
-        ledger=counts.hops(),
-        balanced=counts.balanced,
-        differences=counts.differences(),
-        stages=run.stages if run else [],
-        gates=_gates(settings, run.run_id) if run else [],
-        gold_rows=list(gold.count_rows(settings).items()),
-        quarantine=_quarantine(settings),
-    )
-
-
-def _gates(settings: Settings, run_id: str) -> list[tuple[str, str, int, int]]:
-    """Gate, table, rules checked and rules failed in one run."""
+def _analyst(settings: Settings) -> psycopg.Connection:
+    """The connection of an analyst: what the site shows of gold is what analysts may see."""
     try:
-        with connect(settings, "loader") as connection:
-            return connection.execute(
-                "select gate, table_name, count(*), count(*) filter (where not success and severity <> 'warn')"
-                " from ops.gate_results where run_id = %s"
-                " group by gate, table_name order by min(recorded_at), table_name",
-                [run_id],
-            ).fetchall()
-    except errors.UndefinedTable:
-        return []
-
-
-def _quarantine(settings: Settings) -> list[tuple[str, int]]:
-    counted = changes.query(
-        settings,
-        "silver.quarantine",
-        "select rule, count(*) as n from t group by rule order by n desc, rule",
-    )
-    return [(row["rule"], row["n"]) for row in counted.to_pylist()]
+        return psycopg.connect(analyst_uri(settings), connect_timeout=10)
+    except psycopg.OperationalError as error:
+        raise ServiceError(
+            f"PostgreSQL cannot be reached as analyst: {error}",
+            "Run `cinelake up`, or check POSTGRES_URI and ANALYST_PASSWORD.",
+        ) from error

@@ -57,15 +57,27 @@ def record(settings: Settings, run_id: str, outcome: str, stages: list[tuple[str
 
 def latest(settings: Settings) -> Run | None:
     """The refresh that ended last, or None."""
+    return next(iter(history(settings, 1)), None)
+
+
+def history(settings: Settings, count: int) -> list[Run]:
+    """The refreshes that ended last, newest first.
+
+    Args:
+        settings: Tells where PostgreSQL is.
+        count: How many at most.
+    """
     with connect(settings, "loader") as connection:
         _ensure(connection)
-        row = connection.execute(
+        rows = connection.execute(
             "select run_id, finished_at, outcome, stages from ops.runs"
-            " order by finished_at desc limit 1"
-        ).fetchone()
-    if row is None:
-        return None
-    return Run(row[0], row[1], row[2], [(name, seconds) for name, seconds in row[3]])
+            " order by finished_at desc limit %s",
+            [count],
+        ).fetchall()
+    return [
+        Run(run_id, finished_at, outcome, [(name, seconds) for name, seconds in stages])
+        for run_id, finished_at, outcome, stages in rows
+    ]
 
 
 def _ensure(connection: Any) -> None:

@@ -86,14 +86,6 @@ def refresh(full_refresh: Full = False) -> None:
     show_report(refresh_all(get_settings(), full_refresh))
 
 
-def docs() -> None:
-    """Build the docs site: the ledger, the gates' Data Docs and the dbt docs."""
-    from pipeline import docs as docs_stage
-
-    page = docs_stage.build(get_settings())
-    out.print(str(page), highlight=False, soft_wrap=True)
-
-
 def _run_streaming(
     stage: "Callable[[SparkSession, Settings, Trigger], dict[str, int]]", every: str | None
 ) -> None:

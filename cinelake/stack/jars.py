@@ -1,4 +1,4 @@
-"""The jars of Spark and Kafka: fetched once into the virtual environment, as `jars.xml` names them.
+"""The jars of Spark, Kafka and the docs site: fetched once into the virtual environment, as `jars.xml` names them.
 
 `python -m cinelake.stack.jars` fetches what is missing. The Ivy that does it is the one in the pyspark wheel.
 """
@@ -22,14 +22,14 @@ from cinelake.stack.lock import file_lock
 JARS_XML = PROJECT_ROOT / "jars.xml"
 JAVA_VERSION = 17
 FETCH_SECONDS = 900
-CONFS = ("kafka", "spark")
+CONFS = ("kafka", "spark", "web")
 FETCH_HINT = "Run `python -m cinelake.stack.jars`."
 
 _log = get_logger("stack")
 
 
 def jars_folder() -> Path:
-    """The folder in the virtual environment that holds `spark/*.jar` and `kafka/*.jar`."""
+    """The folder in the virtual environment with a folder for each configuration of `jars.xml`."""
     return Path(sys.prefix) / "jars"
 
 
@@ -41,6 +41,11 @@ def spark_jars() -> list[Path]:
 def kafka_jars() -> list[Path]:
     """The class path of the local Kafka broker. Raises `ServiceError` when it was not fetched."""
     return _fetched("kafka")
+
+
+def web_jars() -> list[Path]:
+    """WebJars: styles and scripts of the web. Raises `ServiceError` when they were not fetched."""
+    return _fetched("web")
 
 
 def fetch_jars() -> bool:
@@ -197,8 +202,8 @@ def main() -> int:
     except CinelakeError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    count = len(spark_jars()) + len(kafka_jars())
-    sys.stdout.write(f"{count} jars for Spark and Kafka: {done} ({jars_folder()})\n")
+    count = len(spark_jars()) + len(kafka_jars()) + len(web_jars())
+    sys.stdout.write(f"{count} jars: {done} ({jars_folder()})\n")
     return 0
 
 

@@ -1,0 +1,89 @@
+"""Charts as pictures inside the page: Vega-Lite draws them when the site is built, so that no page needs a script.
+
+The colours are the variables of the style sheet, so that a chart follows its page into dark and onto paper.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from xml.etree import ElementTree
+
+import vl_convert
+from markupsafe import Markup
+
+SERIES = ("var(--series-1)", "var(--series-2)", "var(--series-3)", "var(--series-4)")
+"""Colours of the series of one chart; more than four are not told apart."""
+
+SVG = "http://www.w3.org/2000/svg"
+
+THEME: dict[str, Any] = {
+    "background": None,
+    # What Vega measures with; the page sets it in its own font, for which the padding leaves room.
+    "font": "sans-serif",
+    "padding": {"left": 16, "top": 5, "right": 32, "bottom": 5},
+    "view": {"stroke": None},
+    "bar": {"color": SERIES[0]},
+    "line": {"color": SERIES[0], "strokeWidth": 2},
+    "rect": {"color": SERIES[0]},
+    "text": {"color": "var(--ink)"},
+    "range": {"category": list(SERIES)},
+    "axis": {
+        "domainColor": "var(--line)",
+        "gridColor": "var(--line)",
+        "tickColor": "var(--line)",
+        "labelColor": "var(--soft)",
+        "titleColor": "var(--soft)",
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+        "labelLimit": 220,
+    },
+    "legend": {
+        "labelColor": "var(--ink)",
+        "titleColor": "var(--soft)",
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "orient": "top",
+    },
+}
+
+
+def draw(spec: Mapping[str, Any], label: str) -> Markup:
+    """Draw a chart.
+
+    Args:
+        spec: A Vega-Lite specification with its data in it.
+        label: What the picture shows, for those who do not see it.
+
+    Returns:
+        An `<svg>` that scales with its page. A mark's value shows where the pointer rests.
+
+    Raises:
+        ValueError: Vega-Lite does not take the specification.
+    """
+    drawn = vl_convert.vegalite_to_svg({"config": THEME, **spec})
+    ElementTree.register_namespace("", SVG)
+    root = ElementTree.fromstring(drawn)  # noqa: S314 - what Vega just wrote, which escapes what is in the data
+    # A size of its own would keep the picture from growing and shrinking with its page.
+    width = float(root.attrib.pop("width"))
+    root.attrib.pop("height")
+    root.set("style", f"min-width: {width * 0.7:.0f}px; max-width: {width * 1.3:.0f}px")
+    root.set("role", "img")
+    root.set("aria-label", label)
+    _explain_marks(root)
+    return Markup(ElementTree.tostring(root, encoding="unicode"))  # noqa: S704 - as above
+
+
+def _explain_marks(root: ElementTree.Element) -> None:
+    """Turn what Vega says of each mark into a title, which a browser shows; the picture itself has one label."""
+    for element in list(root.iter()):
+        said = element.attrib.pop("aria-label", None) if element is not root else None
+        is_mark = element.attrib.pop("aria-roledescription", "") in ("bar", "point", "rect", "mark")
+        for name in [name for name in element.attrib if name.startswith("aria-")]:
+            if element is not root:
+                del element.attrib[name]
+        if element is not root:
+            element.attrib.pop("role", None)
+        if said and is_mark:
+            title = ElementTree.SubElement(element, f"{{{SVG}}}title")
+            title.text = re.sub(r"_+", " ", said)

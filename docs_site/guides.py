@@ -1,0 +1,104 @@
+"""The prose of `docs/` as pages of the site, the runbook with the message of every error at its end."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from itertools import groupby, pairwise
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from markupsafe import Markup
+
+from cinelake.settings import PROJECT_ROOT
+from docs_site.errors import raised_errors
+from docs_site.pages import render
+
+DOCS = PROJECT_ROOT / "docs"
+RUNBOOK = "runbook"
+ELSEWHERE = {"data-dictionary": "../catalogue.html"}
+"""Documents whose content the site shows in another form, and where."""
+
+
+def render_guides(generated_at: datetime, folder: Path = DOCS) -> dict[str, str]:
+    """Render a page for each document.
+
+    Args:
+        generated_at: When the site's facts were collected, UTC.
+        folder: Where the Markdown files are.
+
+    Returns:
+        HTML by path, for example `guides/runbook.html`.
+    """
+    paths = [path for path in sorted(folder.glob("*.md")) if path.stem not in ELSEWHERE]
+    texts = {path.stem: path.read_text("utf-8") for path in paths}
+    return {
+        guide_path(name): render(
+            "guide.html",
+            guide_path(name),
+            generated_at,
+            title=_title(text),
+            text=_html(text, texts),
+            errors=_errors() if name == RUNBOOK else [],
+        )
+        for name, text in texts.items()
+    }
+
+
+def guide_path(name: str) -> str:
+    """The page of a document, from the site's folder."""
+    return f"guides/{name}.html"
+
+
+def _title(text: str) -> str:
+    return text.partition("\n")[0].removeprefix("# ")
+
+
+def _errors() -> list[tuple[str, list[object]]]:
+    found = raised_errors()
+    return [(module, list(group)) for module, group in groupby(found, lambda error: error.module)]
+
+
+def _html(text: str, known: Mapping[str, str]) -> Markup:
+    """A document as HTML: headings have anchors, links between documents lead to their pages."""
+    # Without HTML of its own, so that what stands in a document is text.
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = parser.parse(text)
+    for heading, content in pairwise(tokens):
+        if heading.type == "heading_open":
+            heading.attrSet("id", _anchor(content.content))
+    for token in tokens:
+        if token.children:
+            token.children = _linked(token.children, known)
+    return Markup(parser.renderer.render(tokens, parser.options, {}))  # noqa: S704 - escaped by the renderer
+
+
+def _anchor(heading: str) -> str:
+    """The anchor that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def _linked(tokens: list[Token], known: Mapping[str, str]) -> list[Token]:
+    """The same tokens, with links to what is on the site, and without those to other files of the repository."""
+    kept: list[Token] = []
+    is_dropped = False
+    for token in tokens:
+        if token.type == "link_open":
+            target = _target(str(token.attrGet("href")), known)
+            is_dropped = target is None
+            if target is not None:
+                token.attrSet("href", target)
+        if not (is_dropped and token.type in ("link_open", "link_close")):
+            kept.append(token)
+    return kept
+
+
+def _target(link: str, known: Mapping[str, str]) -> str | None:
+    """Where a link leads on the site; None for a file that is not on it."""
+    if "://" in link or link.startswith("#"):
+        return link
+    file, _, anchor = link.partition("#")
+    name = file.removesuffix(".md")
+    if name in ELSEWHERE:
+        return ELSEWHERE[name]
+    return f"{name}.html{'#' if anchor else ''}{anchor}" if name in known else None
