@@ -41,7 +41,9 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         try:
             part.replace(path)
         except OSError as error:
-            raise BadInputError(f"{path} cannot be written: {error.strerror}") from error
+            raise BadInputError(
+                f"{path} cannot be written: {error.strerror}", "Name a file that may be replaced."
+            ) from error
     except BaseException:
         part.unlink(missing_ok=True)
         raise

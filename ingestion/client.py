@@ -288,10 +288,14 @@ class CinelakeClient:
         try:
             line = orjson.dumps(event)
         except (orjson.JSONEncodeError, RecursionError) as error:
-            raise BadInputError(f"The event cannot be written as JSON: {error}.") from error
+            raise BadInputError(
+                f"The event cannot be written as JSON: {error}.",
+                "Give texts, numbers, booleans, lists and dictionaries alone.",
+            ) from error
         if len(line) > MAX_EVENT_BYTES:
             raise BadInputError(
-                f"An event has at most {MAX_EVENT_BYTES} bytes; this has {len(line)}."
+                f"An event has at most {MAX_EVENT_BYTES} bytes; this has {len(line)}.",
+                "Leave out or shorten what stands in `properties`.",
             )
         try:
             self._outbox.put(line)

@@ -92,7 +92,10 @@ class Endpoint:
             )
         if api_key is not None and not re.fullmatch(r"[!-~]+", api_key):
             # The key itself stays out of the message.
-            raise SettingError("The API key holds something else than visible ASCII characters.")
+            raise SettingError(
+                "The API key holds something else than visible ASCII characters.",
+                "Give it as `cinelake keys create` printed it, without a line break.",
+            )
         self.url = f"{api_url.rstrip('/')}/v1/events"
         self._authorization = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         # requests does not promise that threads may share a session.

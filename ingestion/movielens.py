@@ -23,6 +23,7 @@ NO_TMDB_ID = "the movie has no TMDB id in links.csv"
 RATING_COLUMNS = ("userId", "movieId", "rating", "timestamp")
 TAG_COLUMNS = ("userId", "movieId", "tag", "timestamp")
 _LINK_COLUMNS = ("movieId", "tmdbId")
+_AS_SHIPPED = "Use the files as GroupLens ships them."
 _ISO = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
@@ -82,7 +83,7 @@ def require_columns(path: Path, columns: Sequence[str]) -> None:
     if missing:
         raise BadInputError(
             f"{path} lacks the column {', '.join(missing)}.",
-            "Use the files as GroupLens ships them.",
+            _AS_SHIPPED,
         )
 
 
@@ -96,14 +97,15 @@ def read_links(path: Path) -> dict[str, int]:
     links = {}
     for row in read_rows(path):
         if isinstance(row, Refusal):
-            raise BadInputError(f"{path}, line {row.line}: {row.reason}.")
+            raise BadInputError(f"{path}, line {row.line}: {row.reason}.", _AS_SHIPPED)
         tmdb_id = _text(row.fields.get("tmdbId"))
         if tmdb_id:
             try:
                 links[_text(row.fields.get("movieId"))] = int(tmdb_id)
             except ValueError:
                 raise BadInputError(
-                    f"{path}, line {row.line} has a tmdbId that is no number: {tmdb_id[:60]!r}."
+                    f"{path}, line {row.line} has a tmdbId that is no number: {tmdb_id[:60]!r}.",
+                    _AS_SHIPPED,
                 ) from None
     return links
 

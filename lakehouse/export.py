@@ -30,6 +30,9 @@ Format = Literal["csv", "parquet", "jsonl"]
 LAYERS = ("bronze", "silver", "gold")
 FETCH_ROWS = 10_000
 """Rows that PostgreSQL hands over at a time."""
+_READ_AGAIN = (
+    "See whether PostgreSQL is up with `cinelake status`, then run the same command again."
+)
 
 _ARROW_TYPES = {
     "bool": pa.bool_(),
@@ -141,7 +144,10 @@ def _lake(settings: Settings, full_name: str, where: str | None) -> Iterator[Bat
         yield reader.schema, iter(reader)
     except (DeltaError, pa.ArrowException) as error:
         if where is None:
-            raise ServiceError(f"{full_name} cannot be read: {error}") from error
+            raise ServiceError(
+                f"{full_name} cannot be read: {error}",
+                "See whether LAKE_URI is there and whole: `cinelake contracts check` opens each table.",
+            ) from error
         raise _bad_condition(where, error) from error
 
 
@@ -188,10 +194,12 @@ def _gold(settings: Settings, name: str, where: str | None) -> Iterator[Batches]
                 yield schema, _fetched(cursor, schema)
             except (errors.ProgrammingError, errors.DataError) as error:
                 if where is None:
-                    raise ServiceError(f"gold.{name} cannot be read: {error}") from error
+                    raise ServiceError(
+                        f"gold.{name} cannot be read: {error}", _READ_AGAIN
+                    ) from error
                 raise _bad_condition(where, error) from error
             except psycopg.OperationalError as error:
-                raise ServiceError(f"gold.{name} cannot be read: {error}") from error
+                raise ServiceError(f"gold.{name} cannot be read: {error}", _READ_AGAIN) from error
 
 
 def _gold_columns(connection: psycopg.Connection, name: str) -> list[tuple[str, str]]:

@@ -59,7 +59,9 @@ def restore(
     settings = get_settings()
     bounds = (since.replace(tzinfo=UTC), until.replace(tzinfo=UTC))
     if bounds[0] >= bounds[1]:
-        raise BadInputError("--from has to be before --to.")
+        raise BadInputError(
+            "--from has to be before --to.", "Both are UTC, and --to itself is left out."
+        )
     with progress_bar("messages", backup.count_range(settings, *bounds)) as done:
         published = backup.restore(settings, *bounds, done)
     out.print(f"{published:,} messages published to user_logs")

@@ -114,7 +114,10 @@ def sandbox(
     try:
         faults = FaultRates(too_many, server_error, slow, truncated, malformed)
     except ValueError as error:
-        raise BadInputError(f"The rates of faults do not fit: {error}.") from None
+        raise BadInputError(
+            f"The rates of faults do not fit: {error}.",
+            "Lower --too-many, --server-error, --slow, --truncated or --malformed.",
+        ) from None
     offered = read_movies(catalog) if catalog else generated_movies(movies, seed)
     mood = Mood(ceiling, faults, seed, retry_after, slow_seconds)
     with Sandbox(Catalogue(offered, seed), mood, port) as server:

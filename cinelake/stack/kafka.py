@@ -104,7 +104,8 @@ def _format(java: list[str], properties: Path) -> None:
     )
     if done.returncode != 0:
         raise ServiceError(
-            f"Kafka's data folder cannot be formatted.\n{(done.stdout + done.stderr)[-500:]}"
+            f"Kafka's data folder cannot be formatted.\n{(done.stdout + done.stderr)[-500:]}",
+            "See that the disk of CINELAKE_HOME has room and may be written, then run `cinelake up` again.",
         )
 
 

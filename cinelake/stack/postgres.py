@@ -199,7 +199,8 @@ def _run(command: list[str], user: str | None, stdin: str = "") -> None:
     )
     if done.returncode != 0:
         raise ServiceError(
-            f"{Path(command[0]).name} cannot make PostgreSQL's data folder.\n{done.stderr[-500:]}"
+            f"{Path(command[0]).name} cannot make PostgreSQL's data folder.\n{done.stderr[-500:]}",
+            "See that the disk of CINELAKE_HOME has room and may be written, then run `cinelake up` again.",
         )
 
 

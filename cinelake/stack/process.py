@@ -114,7 +114,10 @@ def spawn(launch: Launch) -> ProcessRef:
                 **as_user(launch.user),
             )
     except OSError as error:
-        raise ServiceError(f"{launch.command[0]} cannot be started: {error}.") from error
+        raise ServiceError(
+            f"{launch.command[0]} cannot be started: {error}.",
+            "Run `make install`, which puts it back; if memory ran out, stop something else first.",
+        ) from error
     ref = ProcessRef.of(child.pid)
     # Nobody waits for it here: without this, Popen would complain when it is collected.
     child.returncode = 0

@@ -46,7 +46,9 @@ class Job:
         try:
             facts = path.stat()
         except OSError as error:
-            raise BadInputError(f"{path} cannot be read: {error.strerror}") from error
+            raise BadInputError(
+                f"{path} cannot be read: {error.strerror}", "Name a file that is there."
+            ) from error
         where = str(rejects.resolve()) if rejects else ""
         return cls(
             str(path.resolve()), facts.st_size, facts.st_mtime_ns, format_name, api_url, where
@@ -141,7 +143,8 @@ class Journal:
             file.seek(keep_bytes)
         except OSError as error:
             raise BadInputError(
-                f"{self._job.rejects} cannot be written: {error.strerror}"
+                f"{self._job.rejects} cannot be written: {error.strerror}",
+                "Name a file with --rejects that may be written, on a disk with room.",
             ) from error
         return file
 

@@ -121,13 +121,18 @@ def columns_of(path: Path) -> list[str]:
         raise BadInputError(f"{path} has no columns.", "The first line of CSV names them.")
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
-        raise BadInputError(f"{path} has the column {', '.join(twice)} twice.")
+        raise BadInputError(
+            f"{path} has the column {', '.join(twice)} twice.", "Rename one of the two."
+        )
     return columns
 
 
 def _unreadable(path: Path, line: int, error: Exception) -> BadInputError:
     where = f"{path} is damaged after line {line}" if line else f"{path} cannot be read"
-    return BadInputError(f"{where}: {getattr(error, 'strerror', None) or error}")
+    return BadInputError(
+        f"{where}: {getattr(error, 'strerror', None) or error}",
+        "Fetch the file anew and run the same command again; what was sent is not counted twice.",
+    )
 
 
 def _reader_of(path: Path) -> Callable[[Path, BinaryIO], Rows]:

@@ -97,11 +97,20 @@ def _check(
     rates: Sequence[float],
 ) -> None:
     if users < 1 or days < 1:
-        raise BadInputError("A simulation needs at least one user and one day.")
+        raise BadInputError(
+            "A simulation needs at least one user and one day.",
+            "Give --users and --days of 1 or more.",
+        )
     if movies is not None and not movies:
-        raise BadInputError("A simulation needs a catalogue with at least one movie.")
+        raise BadInputError(
+            "A simulation needs a catalogue with at least one movie.",
+            "Name some, or leave the movies out: then they are generated.",
+        )
     if any(not 0 <= rate <= 1 for rate in rates):
-        raise BadInputError("A rate of bad, late or duplicate events is a number from 0 to 1.")
+        raise BadInputError(
+            "A rate of bad, late or duplicate events is a number from 0 to 1.",
+            "Correct --bad-rate, --late-rate or --duplicate-rate, for example 0.02.",
+        )
     if start.tzinfo is None:
         raise BadInputError(
             f"The start {start} has no time zone.", "Write it like 2026-01-01T00:00:00Z."

@@ -92,7 +92,9 @@ def read_movies(path: Path) -> Iterator[dict[str, Any]]:
                 f"{path} is neither CSV nor JSON lines.", "Name it .csv, .jsonl, .ndjson or .json."
             )
     except OSError as error:
-        raise BadInputError(f"{path} cannot be read: {error.strerror}") from error
+        raise BadInputError(
+            f"{path} cannot be read: {error.strerror}", "Name a file that is there."
+        ) from error
 
 
 # --- JSON lines ---------------------------------------------------------------------------------------------

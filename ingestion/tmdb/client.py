@@ -134,7 +134,10 @@ class TmdbClient:
                 raise NotFoundError(error.message, error.hint, error.status) from None
             raise
         if answer.content is None:
-            raise RefusedError(f"TMDB says that {urlsplit(url).path} has not changed, unasked.")
+            raise RefusedError(
+                f"TMDB says that {urlsplit(url).path} has not changed, unasked.",
+                "Check TMDB_EXPORT_URL: a cache may be answering in its place.",
+            )
         return answer.content
 
     def stop(self) -> None:

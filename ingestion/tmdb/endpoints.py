@@ -194,5 +194,9 @@ def _has_id(entry: Any) -> bool:
 def _content(answer: Answer[T]) -> T:
     if answer.content is None:
         # Only an ETag in the request allows for that.
-        raise RefusedError("TMDB says that an answer has not changed, unasked.", status=304)
+        raise RefusedError(
+            "TMDB says that an answer has not changed, unasked.",
+            "Check TMDB_BASE_URL: a cache may be answering in its place.",
+            304,
+        )
     return answer.content

@@ -13,6 +13,11 @@ import orjson
 
 from cinelake.errors import ServiceError
 
+GO_ON_LATER = "Run the same command again later; it goes on where it stopped."
+"""The hint of what TMDB may do better the next time."""
+_OTHER_ADDRESS = "Check TMDB_BASE_URL, for example https://api.themoviedb.org/3."
+_OUR_MISTAKE = "Cinelake asked for what TMDB does not serve: report it, with the lines of the log."
+
 
 class TmdbError(ServiceError):
     """TMDB refused a request, or could not be asked.
@@ -85,7 +90,14 @@ class ServerFailedError(TryAgainError):
 
 
 class BadAnswerError(TryAgainError):
-    """The answer was cut off, is not JSON, or has not the shape that was asked for."""
+    """The answer was cut off, is not JSON, or has not the shape that was asked for.
+
+    Args:
+        message: What is wrong with it.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, GO_ON_LATER)
 
 
 class ConnectionFailedError(TryAgainError):
@@ -107,8 +119,11 @@ _BY_CODE: dict[int, type[TmdbError]] = {
 _HINTS: dict[type[TmdbError], str] = {
     InvalidKeyError: "Check TMDB_API_KEY: a v3 key or a v4 read access token of"
     " https://www.themoviedb.org/settings/api.",
-    ServerFailedError: "Run the same command again later; it goes on where it stopped.",
-    RefusedError: "Check TMDB_BASE_URL, for example https://api.themoviedb.org/3.",
+    ServerFailedError: GO_ON_LATER,
+    NotFoundError: _OTHER_ADDRESS,
+    RefusedError: _OTHER_ADDRESS,
+    InvalidPageError: _OUR_MISTAKE,
+    InvalidDateRangeError: _OUR_MISTAKE,
 }
 
 

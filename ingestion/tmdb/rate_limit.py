@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ingestion.tmdb.errors import StoppedError
+from ingestion.tmdb.errors import GO_ON_LATER, StoppedError
 
 PACE = 0.975
 """The bucket fills at this share of the limit, so that the places are seldom waited for."""
@@ -91,7 +91,7 @@ class RateLimit:
             while not self._is_over and (seconds := self._schedule.wait(self._clock())) != 0:
                 self._changed.wait(seconds)
             if self._is_over:
-                raise StoppedError("The sync was stopped.")
+                raise StoppedError("The sync was stopped.", GO_ON_LATER)
             self._schedule.leave()
         try:
             yield
