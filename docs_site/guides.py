@@ -70,7 +70,10 @@ def _html(text: str, known: Mapping[str, str]) -> Markup:
     for token in tokens:
         if token.children:
             token.children = _linked(token.children, known)
-    return Markup(parser.renderer.render(tokens, parser.options, {}))  # noqa: S704 - escaped by the renderer
+    html = parser.renderer.render(tokens, parser.options, {})
+    # What scrolls sideways has to be within reach of the keyboard.
+    html = html.replace("<pre>", '<pre tabindex="0">').replace("<table>", '<table tabindex="0">')
+    return Markup(html)  # noqa: S704 - escaped by the renderer
 
 
 def _anchor(heading: str) -> str:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
+
 from cinelake.settings import Settings
 from docs_site.catalogue import ColumnPage, RulePage, Sample, State, TablePage
 from docs_site.pages import age

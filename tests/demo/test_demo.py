@@ -7,34 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import psutil
 import pytest
 import requests
 
 from cinelake.stack import ports
-from tests.integration.conftest import CommandLine, own_home
-
-
-@pytest.fixture(scope="module")
-def home(reachable_folder: Path) -> Path:
-    """The home of this file's stack."""
-    return reachable_folder / "demo"
-
-
-@pytest.fixture(scope="module")
-def lakehouse(home: Path) -> Iterator[CommandLine]:
-    """A home of its own in which `cinelake demo` ran once."""
-    with own_home(home) as cinelake:
-        first = cinelake.run("demo")
-        (home / "first-demo.txt").write_text(first.stdout)
-        yield cinelake
-    assert not [p for p in psutil.process_iter(["cmdline"]) if str(home) in str(p.info["cmdline"])]
+from tests.integration.conftest import CommandLine
 
 
 def _event(**fields: object) -> dict[str, object]:

@@ -1,0 +1,26 @@
+"""One home for the folder, in which `cinelake demo` ran once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.browser.conftest import chromium  # noqa: F401 - the fixture, for this folder too
+from tests.integration.conftest import CommandLine, own_home
+
+
+@pytest.fixture(scope="package")
+def home(reachable_folder: Path) -> Path:
+    """The home of the folder's stack."""
+    return reachable_folder / "demo"
+
+
+@pytest.fixture(scope="package")
+def lakehouse(home: Path) -> Iterator[CommandLine]:
+    """The command line of the home; nothing of it runs on afterwards."""
+    with own_home(home) as cinelake:
+        first = cinelake.run("demo")
+        (home / "first-demo.txt").write_text(first.stdout)
+        yield cinelake
+    assert not [p for p in psutil.process_iter(["cmdline"]) if str(home) in str(p.info["cmdline"])]
