@@ -261,10 +261,10 @@ class _Scope:
         return replace(inside, given={**inside.given, **left_out, **given})
 
     def argument(self, name: str) -> str:
-        """The text of a variable or an argument: what it is set to, or its name where that says more."""
+        """The text of a variable or an argument: what it is set to, or its name where that cannot be told."""
         found = self.look_up(name)
         said = found[1].text(found[0]) if found else UNKNOWN
-        return _placeholder(ast.Name(name)) if BARE.fullmatch(said) else said
+        return _placeholder(ast.Name(name)) if said == UNKNOWN else said
 
     def text(self, expression: ast.expr) -> str:
         """The text of an expression, with placeholders for what cannot be told."""

@@ -112,7 +112,7 @@ def read_as_of(settings: Settings, full_name: str, version: int, selection: Sele
         if _is_about_a_file(error):
             raise ServiceError(
                 f"{full_name} can no longer be read as of version {version}: its files were vacuumed.",
-                "`cinelake maintain --retention-hours` says how long they are kept; take a later version.",
+                "`cinelake maintain --dry-run` shows for how long they are kept; take a later version.",
             ) from error
         raise BadInputError(
             f"The condition {selection.where!r} cannot be evaluated: {error}",
