@@ -31,8 +31,10 @@ WANTED = re.compile(r"\.min\.(css|js)$|/webfonts/.*\.woff2$")
 _ELEMENT = re.compile(
     r"<script\b[^>]*\bsrc=\"(?P<script>(?:https?:)?//[^\"]+)\"[^>]*>\s*</script>"
     r"|<link\b[^>]*\bhref=\"(?P<style>(?:https?:)?//[^\"]+)\"[^>]*>"
-    r"|<img\b[^>]*\bsrc=\"(?:https?:)?//[^\"]+\"[^>]*>"
+    r"|<(?:img|source)\b[^>]*\bsrc(?:set)?=[\"'](?:https?:)?//[^\"']+[\"'][^>]*>"
 )
+
+_PICTURE = re.compile(r"url\([\"']?(?:https?:)?//[^)]+\)")
 
 
 def copy_data_docs(source: Path, target: Path) -> None:
@@ -79,7 +81,7 @@ def _offline(page: str, to_root: str, held: Mapping[str, str]) -> str:
             return f'<script src="{to_root}{path}"></script>'
         return f'<link rel="stylesheet" href="{to_root}{path}">'
 
-    return _ELEMENT.sub(local, page)
+    return _PICTURE.sub("none", _ELEMENT.sub(local, page))
 
 
 def _path(address: str, held: Mapping[str, str]) -> str | None:

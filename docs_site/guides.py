@@ -1,9 +1,9 @@
-"""The prose of `docs/` as pages of the site, the runbook with the message of every error at its end."""
+"""The prose of `docs/` as pages of the site."""
 
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from itertools import groupby, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -11,11 +11,9 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 from cinelake.settings import PROJECT_ROOT
-from docs_site.errors import raised_errors
 from docs_site.pages import render
 
 DOCS = PROJECT_ROOT / "docs"
-RUNBOOK = "runbook"
 ELSEWHERE = {"data-dictionary": "../catalogue.html"}
 """Documents whose content the site shows in another form, and where."""
 
@@ -39,7 +37,6 @@ def render_guides(generated_at: datetime, folder: Path = DOCS) -> dict[str, str]
             generated_at,
             title=_title(text),
             text=_html(text, texts),
-            errors=_errors() if name == RUNBOOK else [],
         )
         for name, text in texts.items()
     }
@@ -52,11 +49,6 @@ def guide_path(name: str) -> str:
 
 def _title(text: str) -> str:
     return text.partition("\n")[0].removeprefix("# ")
-
-
-def _errors() -> list[tuple[str, list[object]]]:
-    found = raised_errors()
-    return [(module, list(group)) for module, group in groupby(found, lambda error: error.module)]
 
 
 def _html(text: str, known: Mapping[str, str]) -> Markup:

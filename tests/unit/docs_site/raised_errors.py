@@ -50,11 +50,6 @@ class RaisedError:
     hint: str
     module: str
 
-    @property
-    def stage(self) -> str:
-        """The package it comes from, in words."""
-        return self.module.partition(".")[0].replace("_", " ")
-
 
 @dataclass(frozen=True)
 class ErrorClass:
