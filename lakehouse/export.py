@@ -5,7 +5,7 @@ import io
 import math
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any, BinaryIO, Literal, cast
 
 import orjson
@@ -20,7 +20,7 @@ from psycopg import errors, sql
 
 from cinelake.errors import BadInputError, ServiceError, SettingError
 from cinelake.settings import Settings
-from cinelake.stack.postgres import analyst_uri
+from cinelake.stack.postgres import connect_as_analyst
 from ingestion.batches import no_progress
 from ingestion.events import iso_utc
 from lakehouse import changes
@@ -121,7 +121,7 @@ def _lake_tables(layer: str) -> list[str]:
 def _unknown(settings: Settings, full_name: str) -> BadInputError:
     known = [f"{layer}.{name}" for layer in ("bronze", "silver") for name in _lake_tables(layer)]
     try:
-        with _analyst(settings) as connection:
+        with connect_as_analyst(settings) as connection:
             rows = connection.execute(
                 "select relname from pg_class where relnamespace = 'gold'::regnamespace"
                 " and relkind in ('r', 'p', 'v', 'm') order by relname"
@@ -159,22 +159,8 @@ def _bad_condition(where: str, error: Exception) -> BadInputError:
 
 
 @contextmanager
-def _analyst(settings: Settings) -> Iterator[psycopg.Connection]:
-    """A connection of the read-only analyst, whose transaction sees one moment."""
-    try:
-        connection = psycopg.connect(analyst_uri(settings), connect_timeout=10)
-    except psycopg.OperationalError as error:
-        raise ServiceError(
-            f"PostgreSQL cannot be reached: {error}", "Run `cinelake up`, or check POSTGRES_URI."
-        ) from error
-    with closing(connection):
-        connection.execute("set timezone = 'UTC'")
-        yield connection
-
-
-@contextmanager
 def _gold(settings: Settings, name: str, where: str | None) -> Iterator[Batches]:
-    with _analyst(settings) as connection:
+    with connect_as_analyst(settings) as connection:
         columns = _gold_columns(connection, name)
         if not columns:
             raise _unknown(settings, f"gold.{name}")

@@ -4,11 +4,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import psycopg
-
-from cinelake.errors import ServiceError
 from cinelake.settings import Settings
-from cinelake.stack.postgres import analyst_uri
+from cinelake.stack.postgres import connect_as_analyst
 from docs_site.build import build_site
 from docs_site.catalogue import render_catalogue
 from docs_site.explore import ask
@@ -45,7 +42,7 @@ def build(settings: Settings, progress: Callable[[int], None] = lambda done: Non
     manifest = json.loads(dbt_docs.with_name("manifest.json").read_bytes())
     home = collect_home(settings)
     lineage = collect_lineage(manifest)
-    with _analyst(settings) as analyst:
+    with connect_as_analyst(settings) as analyst:
         answers = ask(analyst)
         tables = collect_catalogue(settings, analyst, manifest, lineage)
     progress(1)
@@ -60,14 +57,3 @@ def build(settings: Settings, progress: Callable[[int], None] = lambda done: Non
     page = build_site(settings, pages, at, data_docs, dbt_docs)
     progress(1)
     return page
-
-
-def _analyst(settings: Settings) -> psycopg.Connection:
-    """The connection of an analyst: what the site shows of gold is what analysts may see."""
-    try:
-        return psycopg.connect(analyst_uri(settings), connect_timeout=10)
-    except psycopg.OperationalError as error:
-        raise ServiceError(
-            f"PostgreSQL cannot be reached as analyst: {error}",
-            "Run `cinelake up`, or check POSTGRES_URI and ANALYST_PASSWORD.",
-        ) from error

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -103,6 +105,24 @@ def analyst_uri(settings: Settings) -> str:
     password = quote(settings.analyst_secret, safe="")
     netloc = f"analyst:{password}@{uri.netloc.rpartition('@')[2]}"
     return uri._replace(netloc=netloc).geturl()
+
+
+@contextmanager
+def connect_as_analyst(settings: Settings) -> Iterator[psycopg.Connection]:
+    """A connection of the role `analyst`, which sees gold and changes nothing; its times are UTC.
+
+    Raises:
+        ServiceError: PostgreSQL cannot be reached.
+    """
+    try:
+        connection = psycopg.connect(analyst_uri(settings), connect_timeout=10)
+    except psycopg.OperationalError as error:
+        raise ServiceError(
+            f"PostgreSQL cannot be reached: {error}", "Run `cinelake up`, or check POSTGRES_URI."
+        ) from error
+    with closing(connection):
+        connection.execute("set timezone = 'UTC'")
+        yield connection
 
 
 def psql_binary() -> Path:
