@@ -47,7 +47,7 @@ test: install ## Run the checks and all tests
 	@CINELAKE_DATA="$(TEST_DATA)" $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 prove: install ## Test with 200,000 simulated events, in batches and with killed drivers (an hour)
-	@CINELAKE_DATA="$(TEST_DATA)" $(BIN)/python -m pytest --full-scale tests/integration/test_simulation_and_files.py tests/integration/test_batches.py
+	@CINELAKE_DATA="$(TEST_DATA)" $(BIN)/python -m pytest --full-scale tests/integration/test_simulation_and_files.py tests/integration/test_batches.py tests/unit/lakehouse/test_lineage.py
 
 coverage: install ## Branches of silver's transforms that their own tests reach (at least 95%)
 	@$(BIN)/python -m pytest --cov --cov-report=term tests/unit/silver

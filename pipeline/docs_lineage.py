@@ -13,14 +13,13 @@ from lakehouse.lineage import feeds
 HEADINGS = {
     "topic": "Kafka",
     "bronze": "Bronze",
-    "silver": "Silver",
-    "ops": "Silver",
+    "silver": "Silver and ops",
+    "ops": "Silver and ops",
     "staging": "Staging",
     "intermediate": "Intermediate",
     "marts/core": "Gold: core",
-    "marts/product": "Gold: product",
-    "marts/ops": "Gold: product",
-    "exposure": "Used by",
+    "marts/product": "Gold: product and ops",
+    "marts/ops": "Gold: product and ops",
 }
 """The heading of the column in which a table stands, by its layer or its folder in the dbt project."""
 COLUMNS = list(dict.fromkeys(HEADINGS.values()))
@@ -31,7 +30,7 @@ class Lineage:
     """What is made of what, and its pictures.
 
     Args:
-        nodes: Topics, tables, models and exposures.
+        nodes: Topics, tables and models.
         edges: Pairs of full names, the source first.
     """
 
@@ -71,12 +70,15 @@ def collect_lineage(manifest: Mapping[str, Any]) -> Lineage:
     models = from_manifest(manifest)
     places = {name: name.partition(".")[0] for edge in lake for name in edge}
     for name, folder in models.folders.items():
-        places.setdefault(name, name.partition(".")[0] if folder == "source" else folder)
+        # Some exposure depends on nearly every mart: its lines would hide all others.
+        if folder != "exposure":
+            places.setdefault(name, name.partition(".")[0] if folder == "source" else folder)
     nodes = [
         Node(name, COLUMNS.index(HEADINGS[place]), _href(name, manifest))
         for name, place in sorted(places.items())
     ]
-    return Lineage(nodes, [*lake, *models.edges])
+    edges = [edge for edge in (*lake, *models.edges) if set(edge) <= places.keys()]
+    return Lineage(nodes, edges)
 
 
 def _href(name: str, manifest: Mapping[str, Any]) -> str:
@@ -86,6 +88,5 @@ def _href(name: str, manifest: Mapping[str, Any]) -> str:
         return table_path(name)
     if layer == "topic":
         return "guides/architecture.html#the-way-of-an-event"
-    kind = {"exposure": "exposure", "ops": "source"}.get(layer, "model")
-    middle = "ops." if layer == "ops" else ""
-    return f"dbt-docs.html#!/{kind}/{kind}.{manifest['metadata']['project_name']}.{middle}{own}"
+    kind, name = ("source", f"ops.{own}") if layer == "ops" else ("model", own)
+    return f"dbt-docs.html#!/{kind}/{kind}.{manifest['metadata']['project_name']}.{name}"

@@ -35,6 +35,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.fixture(scope="session")
+def full_scale(pytestconfig: pytest.Config) -> None:
+    """For a test that takes too long for each change: it runs with `--full-scale` alone."""
+    if not pytestconfig.getoption("full_scale"):
+        pytest.skip("takes long: only with --full-scale")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file in one process (`--dist loadgroup`), and those of `demo/`, which share a home."""
     for item in items:

@@ -241,8 +241,8 @@ def test_the_docs_of_other_tools_are_those_of_the_last_run(
     page.goto(f"{site.url}/data-docs.html")
     (last,) = lakehouse.sql("select run_id from gate_results order by recorded_at desc limit 1")[0]
     frame = page.frame_locator("iframe")
-    frame.get_by_text(last, exact=True).first.wait_for()
-    frame.locator("a[href^='validations/']").first.click()
+    # A row of the table leads to the page of a validation.
+    frame.get_by_text(last, exact=True).first.click()
     frame.get_by_text("Overview", exact=True).first.wait_for()
     page.goto(f"{site.url}/dbt-docs.html#!/model/model.cinelake.ratings")
     frame.get_by_text("What each user now thinks of each movie").wait_for()

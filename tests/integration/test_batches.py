@@ -33,10 +33,8 @@ SOURCE = "bronze.user_logs"
 
 
 @pytest.fixture(scope="module")
-def home(pytestconfig: pytest.Config, reachable_folder: Path) -> Path:
+def home(full_scale: None, reachable_folder: Path) -> Path:
     """The home of this file's stack."""
-    if not pytestconfig.getoption("full_scale"):
-        pytest.skip("takes half an hour: only with --full-scale")
     return reachable_folder / "batches"
 
 

@@ -131,6 +131,7 @@ def _upstream(table: str) -> set[str]:
     return set(sources).union(*map(_upstream, sources))
 
 
+@pytest.mark.usefixtures("full_scale")
 def test_a_refresh_reads_for_each_table_what_its_lineage_says(
     spark: SparkSession, empty_lake: Settings
 ) -> None:
