@@ -5,6 +5,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 
 from cinelake.errors import GateFailedError
@@ -319,6 +320,17 @@ def test_the_silver_gate_looks_at_changed_rows_only(
         assert checked_rows(settings, run_id) == {"silver.users": 2}
     assert gate_silver(refuse, settings, "full", full=True).passed
     assert checked_rows(settings, "full") == {"silver.users": 4 - 1}
+
+    # A batch that comes twice, in two commits that know nothing of each other.
+    path = tables.table_path(settings, "silver.users")
+    for _ in range(2):
+        row = spark.createDataFrame([tuple(user("twin").values())], USERS.spark_schema())
+        row.write.format("delta").mode("append").save(path)
+    for run_id, how in (("twice", settings), ("twice on Spark", on_spark)):
+        result = gate_silver(lambda: spark, how, run_id)
+        assert failed(result) == [("silver.users", "unique", "user_id")]
+        assert checked_rows(settings, run_id) == {"silver.users": 4}
+    DeltaTable.forPath(spark, path).delete("user_id = 'twin'")
 
     write(spark, settings, USERS, user("zoe", country="Oz"))
     for run_id, how in (("broken", settings), ("broken on Spark", on_spark)):
