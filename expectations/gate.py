@@ -4,6 +4,7 @@ One Great Expectations project (a file context) under `<home>/gx` keeps suites, 
 password: the address of PostgreSQL reaches it as a variable of the running process.
 """
 
+import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import great_expectations as gx
+import numpy as np
 import pandas as pd
 from great_expectations.core.batch_definition import BatchDefinition
 from great_expectations.core.expectation_validation_result import (
@@ -324,13 +326,29 @@ def _sample(
     rows = found.get("partial_unexpected_index_list")
     if rows:
         return tuple(
-            {name: row[name] for name in sorted(row, key=lambda name: (name not in key, name))}
+            {
+                name: _plain(row[name])
+                for name in sorted(row, key=lambda name: (name not in key, name))
+            }
             for row in rows[:SAMPLE_ROWS]
         )
     values = found.get("partial_unexpected_list") or []
     return tuple(
-        value if isinstance(value, dict) else {column: value} for value in values[:SAMPLE_ROWS]
+        {name: _plain(part) for name, part in row.items()}
+        for value in values[:SAMPLE_ROWS]
+        for row in (value if isinstance(value, dict) else {column: value},)
     )
+
+
+def _plain(value: Any) -> Any:
+    """A value of a frame as JSON knows it: a number of Python's, None for every kind of null, infinity as a word."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is pd.NA or value is pd.NaT:
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
 
 
 def _forget_old_runs(context: FileDataContext) -> None:

@@ -1,5 +1,6 @@
 """The gate of the lake catches every row that breaks its contract, says which, and lets clean batches pass."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -229,6 +230,19 @@ def test_old_runs_leave_data_docs_and_new_ones_are_in_them(
     assert pages == {"run-1", "run-2"}
     kept = tmp_path / "gx" / "uncommitted" / "validations"
     assert {path.parts[-3] for path in kept.rglob("*.json")} == {"run-1", "run-2"}
+
+
+def test_a_broken_row_with_nulls_and_infinities_is_shown_in_json(home: Settings) -> None:
+    movies = table("silver.movies")
+    rows = [
+        dict.fromkeys(movies.column_names) | {"movie_id": number, "vote_average": average}
+        for number, average in ((1, float("inf")), (2, 5.5), (None, 10.5))
+    ]
+    result = check(home, movies, as_frame(movies, rows))
+    (found,) = [rule.sample for rule in result.failures if rule.label == "range(vote_average)"]
+    assert json.dumps(found, allow_nan=False) == json.dumps(
+        [{"movie_id": 1.0, "vote_average": "inf"}, {"movie_id": None, "vote_average": 10.5}]
+    )
 
 
 def test_no_password_is_in_any_file_of_the_project(home: Settings) -> None:
