@@ -232,6 +232,23 @@ def test_old_runs_leave_data_docs_and_new_ones_are_in_them(
     assert {path.parts[-3] for path in kept.rglob("*.json")} == {"run-1", "run-2"}
 
 
+def test_each_rule_names_the_page_that_data_docs_have_of_its_table(tmp_path: Path) -> None:
+    # What a path may hold that an address writes in another way.
+    own = load_settings(CINELAKE_HOME=str(tmp_path / "a home, 100% #1"))
+    batches = [Batch(each, as_frame(each, good_rows(each))) for each in (RATINGS, SESSIONS)]
+    results = [run_lake_gate(own, "silver", batches, run_id) for run_id in ("one", "two")]
+    folder = build_data_docs(own)
+    pages = {}
+    for result in results:
+        for rule in result.rules:
+            pages[result.run_id, rule.table] = folder / rule.data_docs
+    assert len(set(pages.values())) == 4
+    for (run_id, name), page in pages.items():
+        text = page.read_text()
+        assert name in text and run_id in text
+    assert set((folder / "validations").rglob("*.html")) == set(pages.values())
+
+
 def test_a_broken_row_with_nulls_and_infinities_is_shown_in_json(home: Settings) -> None:
     movies = table("silver.movies")
     rows = [
