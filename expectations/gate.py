@@ -4,14 +4,17 @@ One Great Expectations project (a file context) under `<home>/gx` keeps suites, 
 password: the address of PostgreSQL reaches it as a variable of the running process.
 """
 
+import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote
 
 import great_expectations as gx
+import numpy as np
 import pandas as pd
 from great_expectations.core.batch_definition import BatchDefinition
 from great_expectations.core.expectation_validation_result import (
@@ -21,6 +24,10 @@ from great_expectations.core.expectation_validation_result import (
 from great_expectations.core.run_identifier import RunIdentifier
 from great_expectations.data_context.data_context.file_data_context import FileDataContext
 from great_expectations.data_context.types.base import ProgressBarsConfig
+from great_expectations.data_context.types.resource_identifiers import (
+    ExpectationSuiteIdentifier,
+    ValidationResultIdentifier,
+)
 from great_expectations.datasource.fluent.interfaces import TestConnectionError
 from psycopg.conninfo import conninfo_to_dict
 from pyspark.sql import DataFrame
@@ -30,12 +37,14 @@ from cinelake.errors import GateFailedError
 from cinelake.log import get_logger
 from cinelake.settings import Settings
 from expectations.gold import GOLD_TABLES, SCHEMA, gold_suites
-from expectations.results import GateResult, RuleResult
+from expectations.results import DATA_DOCS, GateResult, RuleResult, data_docs_folder
 from expectations.suites import EXPECTED_ROWS, suite_for
 from lakehouse.contract import Table
 
 SAMPLE_ROWS = 20
 """Rows that broke a rule and are kept as examples."""
+DATA_DOCS_SITE = "local_site"
+"""What Great Expectations calls the one site of a file context."""
 RUNS_IN_DATA_DOCS = 10
 """Older runs leave Data Docs, whose building time grows with them; `ops.gate_results` keeps them all."""
 POSTGRES_VARIABLE = "CINELAKE_GATE_POSTGRES_URI"
@@ -85,7 +94,8 @@ def run_lake_gate(
             batch_parameters={"dataframe": batch.frame},
             result_format=_result_format(batch),
         )
-        rules += _rule_results(result, batch.table.full_name, batch.table.key)
+        page = _data_docs_page(context, result)
+        rules += _rule_results(result, batch.table.full_name, batch.table.key, page)
     return _gate_result(layer, run_id, started, rules)
 
 
@@ -131,7 +141,8 @@ def run_gold_gate(settings: Settings, run_id: str, expected_rows: Mapping[str, i
             ),
             result_format=_with_keys(gold.key),
         )
-        rules += _rule_results(result, gold.full_name, gold.key)
+        page = _data_docs_page(context, result)
+        rules += _rule_results(result, gold.full_name, gold.key, page)
     return _gate_result("gold", run_id, started, rules)
 
 
@@ -146,10 +157,9 @@ def build_data_docs(settings: Settings) -> Path:
     """
     context = _context(settings)
     _forget_old_runs(context)
-    folder = Path(context.root_directory) / "uncommitted" / "data_docs" / "local_site"
     context.clean_data_docs()
     context.build_data_docs()
-    return folder
+    return data_docs_folder(settings)
 
 
 def _context(settings: Settings) -> FileDataContext:
@@ -226,6 +236,18 @@ def _validate(
     return definition.run(run_id=run, **options)
 
 
+def _data_docs_page(context: FileDataContext, validated: ExpectationSuiteValidationResult) -> str:
+    """Where Great Expectations will write the page of a result, below the folder of Data Docs."""
+    result = ValidationResultIdentifier(
+        ExpectationSuiteIdentifier(validated.suite_name),
+        validated.meta["run_id"],
+        validated.batch_id,
+    )
+    (site,) = context.get_docs_sites_urls(result, DATA_DOCS_SITE, only_if_exists=False)
+    path = Path(str(site["site_url"]).removeprefix("file://"))
+    return unquote(path.relative_to(Path(context.root_directory, DATA_DOCS)).as_posix())
+
+
 def _gate_result(gate: str, run_id: str, started: float, rules: Sequence[RuleResult]) -> GateResult:
     result = GateResult(gate, run_id, time.monotonic() - started, tuple(rules))
     log.info(
@@ -248,15 +270,15 @@ def _gate_result(gate: str, run_id: str, started: float, rules: Sequence[RuleRes
 
 
 def _rule_results(
-    validated: ExpectationSuiteValidationResult, table: str, key: Sequence[str]
+    validated: ExpectationSuiteValidationResult, table: str, key: Sequence[str], page: str
 ) -> list[RuleResult]:
     counted = [result.result.get("element_count") or 0 for result in validated.results]
     rows = max(counted, default=0)
-    return [_rule_result(result, table, key, rows) for result in validated.results]
+    return [_rule_result(result, table, key, rows, page) for result in validated.results]
 
 
 def _rule_result(
-    result: ExpectationValidationResult, table: str, key: Sequence[str], rows: int
+    result: ExpectationValidationResult, table: str, key: Sequence[str], rows: int, page: str
 ) -> RuleResult:
     config = result.expectation_config
     assert config is not None, "a validated expectation has its configuration"
@@ -275,6 +297,7 @@ def _rule_result(
         unexpected_count=_unexpected_count(result),
         sample=_sample(result.result, column, key),
         severity=config.meta["severity"],
+        data_docs=page,
     )
 
 
@@ -324,13 +347,29 @@ def _sample(
     rows = found.get("partial_unexpected_index_list")
     if rows:
         return tuple(
-            {name: row[name] for name in sorted(row, key=lambda name: (name not in key, name))}
+            {
+                name: _plain(row[name])
+                for name in sorted(row, key=lambda name: (name not in key, name))
+            }
             for row in rows[:SAMPLE_ROWS]
         )
     values = found.get("partial_unexpected_list") or []
     return tuple(
-        value if isinstance(value, dict) else {column: value} for value in values[:SAMPLE_ROWS]
+        {name: _plain(part) for name, part in row.items()}
+        for value in values[:SAMPLE_ROWS]
+        for row in (value if isinstance(value, dict) else {column: value},)
     )
+
+
+def _plain(value: Any) -> Any:
+    """A value of a frame as JSON knows it: a number of Python's, None for every kind of null, infinity as a word."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is pd.NA or value is pd.NaT:
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
 
 
 def _forget_old_runs(context: FileDataContext) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
+from pathlib import Path
 from typing import Any, Literal
 
 from psycopg.rows import dict_row
@@ -15,6 +16,8 @@ from cinelake.postgres import connect
 from cinelake.settings import Settings
 from expectations.advice import ADVICE, owner_of
 
+DATA_DOCS = "uncommitted/data_docs/local_site"
+"""Where a project of Great Expectations has its Data Docs."""
 Severity = Literal["block", "quarantine", "warn"]
 """What a rule that fails does: it stops the run; it stops it because too many rows are in quarantine; it is told."""
 
@@ -36,6 +39,8 @@ class RuleResult:
             column in question. Empty for a rule that is a query of its own, of which Great Expectations hands over
             the number of rows alone.
         severity: What happens when the data broke it.
+        data_docs: The page in Data Docs of the validation of this table, below their folder; empty of a result
+            that was kept before pages were. It is there once they were built, for as long as they hold the run.
     """
 
     table: str
@@ -48,6 +53,7 @@ class RuleResult:
     unexpected_count: int = 0
     sample: tuple[dict[str, Any], ...] = ()
     severity: Severity = "block"
+    data_docs: str = ""
 
     @property
     def label(self) -> str:
@@ -112,6 +118,11 @@ class KeptResult:
     result: GateResult
 
 
+def data_docs_folder(settings: Settings) -> Path:
+    """Where Great Expectations writes Data Docs."""
+    return settings.home / "gx" / DATA_DOCS
+
+
 def save_results(settings: Settings, result: GateResult) -> None:
     """Append a gate's rules to `ops.gate_results`.
 
@@ -132,14 +143,15 @@ def save_results(settings: Settings, result: GateResult) -> None:
             json.dumps(rule.sample, default=str),
             result.seconds,
             rule.severity,
+            rule.data_docs,
         )
         for rule in result.rules
     ]
     with connect(settings, "loader") as connection:
         connection.cursor().executemany(
             "insert into ops.gate_results (run_id, gate, table_name, rule, success, observed,"
-            " expected, rows_checked, unexpected_count, sample, gate_seconds, severity)"
-            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            " expected, rows_checked, unexpected_count, sample, gate_seconds, severity, data_docs)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             rows,
         )
 
@@ -221,6 +233,7 @@ def _rule_of(row: dict[str, Any]) -> RuleResult:
         row["unexpected_count"],
         tuple(row["sample"]),
         row["severity"],
+        row["data_docs"],
     )
 
 

@@ -1,12 +1,13 @@
 """Alerts: a problem is told once, over every channel that is configured, and once more when it is over.
 
+What ended a run is over when one goes through; what a gate warned of is over when the gate looked again and the rule held.
 What was told is kept in a file of the home, as PostgreSQL may be what the problem is about. A channel that cannot be
 reached never fails a run: what it does not know yet is told after the next one.
 """
 
 import smtplib
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
@@ -21,6 +22,8 @@ from cinelake.log import get_logger
 from cinelake.settings import Settings
 from cinelake.stack.lock import file_lock
 from cinelake.whole_file import whole_file
+from expectations.advice import ADVICE, owner_of
+from expectations.results import GateResult, RuleResult
 
 TIMEOUT_SECONDS = 10
 SMTP_PORTS = {"smtp": 25, "smtps": 465}
@@ -32,12 +35,13 @@ class Problem(BaseModel):
     """Something a person has to know of.
 
     Args:
-        name: What tells it from other problems: the error's message up to its first colon.
+        name: What tells it from other problems: the error's message up to its first colon; of a warning its table and rule.
         message: What happened, in full.
         hint: The next step.
         run_id: The run that noticed it first.
         since: When that was, UTC.
-        is_over: A run went through since then.
+        table: Of a warning the table that is unusual; empty of what ended a run.
+        is_over: A run went through since then, or the rule that warned held.
         told: The channels that know of it; of one that is over, those that do not know that yet.
     """
 
@@ -46,20 +50,22 @@ class Problem(BaseModel):
     hint: str
     run_id: str
     since: datetime
+    table: str = ""
     is_over: bool = False
     told: set[str] = Field(default_factory=set)
 
     @property
     def title(self) -> str:
         """One line."""
-        return f"Cinelake: {'over' if self.is_over else 'problem'}: {self.name}"
+        kind = "warning" if self.table else "problem"
+        return f"Cinelake: {'over' if self.is_over else kind}: {self.name}"
 
     @property
     def text(self) -> str:
         """The whole of it."""
         noticed = f"Noticed by run {self.run_id} at {self.since:%Y-%m-%d %H:%M} UTC on {socket.gethostname()}."
         if self.is_over:
-            return f"A run went through again.\n{noticed}"
+            return f"{'The rule holds' if self.table else 'A run went through'} again.\n{noticed}"
         return "\n".join(filter(None, (self.message, self.hint, noticed)))
 
 
@@ -144,13 +150,16 @@ def channels(settings: Settings) -> dict[str, Channel]:
     return found
 
 
-def after_run(settings: Settings, run_id: str, error: Exception | None) -> None:
-    """Tell of what ended a run, unless it was told before; after one that went through, that all is well again.
+def after_run(
+    settings: Settings, run_id: str, error: Exception | None, gates: Sequence[GateResult] = ()
+) -> None:
+    """Tell of what ended a run, or what gates warned of in one that went through, and of what is over since.
 
     Args:
         settings: The channels, and `home`.
         run_id: The run.
         error: What ended it; None when it went through.
+        gates: The results of the gates that it got to.
     """
     path = settings.home / "alerts.json"
     configured = channels(settings)
@@ -158,11 +167,10 @@ def after_run(settings: Settings, run_id: str, error: Exception | None) -> None:
         return
     with file_lock(path.with_suffix(".lock")):
         problems = _read(path)
-        if error is None:
-            for problem in problems:
-                problem.is_over = True
-        else:
-            _note(problems, _problem(error, run_id))
+        for problem in problems:
+            problem.is_over |= _has_ended(problem, error, gates)
+        for new in _noticed(run_id, error, gates):
+            _note(problems, new)
         left = [problem for problem in problems if not _tell(problem, configured)]
         with whole_file(path) as file:
             file.write(_Told(problems=left).model_dump_json(indent=2).encode())
@@ -195,6 +203,43 @@ def _problem(error: Exception, run_id: str) -> Problem:
         run_id=run_id,
         since=datetime.now(UTC),
     )
+
+
+def _warning(rule: RuleResult, run_id: str) -> Problem:
+    return Problem(
+        name=_warning_name(rule),
+        message=f"Observed: {rule.observed}\nExpected: {rule.expected}\nOwner: {owner_of(rule.table)}",
+        hint=ADVICE[rule.rule],
+        run_id=run_id,
+        since=datetime.now(UTC),
+        table=rule.table,
+    )
+
+
+def _warning_name(rule: RuleResult) -> str:
+    return f"{rule.table}: {rule.rule} is unusual"
+
+
+def _has_ended(problem: Problem, error: Exception | None, gates: Iterable[GateResult]) -> bool:
+    """Whether a run shows that a problem of before is over.
+
+    A warning outlives a run that did not get to its gate, and a gate that had no rows of its table to look at.
+    """
+    if not problem.table:
+        return error is None
+    looked_at = [rule for gate in gates for rule in gate.rules if rule.table == problem.table]
+    broken = {_warning_name(rule) for rule in looked_at if not rule.success}
+    return bool(looked_at) and problem.name not in broken
+
+
+def _noticed(
+    run_id: str, error: Exception | None, gates: Iterable[GateResult]
+) -> Iterator[Problem]:
+    """What people have to know of a run: what ended it, and else what its gates warned of."""
+    if error is not None:
+        yield _problem(error, run_id)
+    else:
+        yield from (_warning(rule, run_id) for gate in gates for rule in gate.warnings)
 
 
 def _note(problems: list[Problem], new: Problem) -> None:

@@ -20,6 +20,8 @@ from lakehouse.contract import tables as contracts
 
 SparkSource = Callable[[], SparkSession]
 """Makes the session only when an increment is too large for pandas."""
+TAKES_AWAY = ("delete", "update_preimage")
+"""Changes after which the row that was there is not."""
 
 
 def gate_bronze(spark_session: SparkSource, settings: Settings, run_id: str) -> GateResult:
@@ -121,16 +123,20 @@ def _gate_lake(
 def _increment(
     spark_session: SparkSource, settings: Settings, table: Table, after: int, upto: int
 ) -> pd.DataFrame | DataFrame:
-    """The rows as they are now whose key changed in the versions `after` < version <= `upto`."""
+    """The rows as they are now whose key changed in the versions `after` < version <= `upto`.
+
+    A row is there still unless a later version took a row of its key away. An append takes none away, so that a batch
+    that was appended twice stands here twice, and the gate can see it.
+    """
     keys = changes.read_changes(settings, table.full_name, after, upto, table.key)
     if sum(batch.num_rows for batch in keys) > settings.gate_pandas_rows:
         return _spark_increment(spark_session(), settings, table, after, upto)
     reader = changes.read_changes(settings, table.full_name, after, upto, table.column_names)
     frame = frame_from_arrow(reader)
-    frame = frame[frame[CHANGE_TYPE] != "update_preimage"]
-    # Rows of one key in its newest version all stay, so that the gate can see a key that stands twice.
-    newest = frame.groupby(table.key, dropna=False)[COMMIT_VERSION].transform("max")
-    now = frame[(frame[COMMIT_VERSION] == newest) & (frame[CHANGE_TYPE] != "delete")]
+    takes_away = frame[CHANGE_TYPE].isin(TAKES_AWAY)
+    when = frame[COMMIT_VERSION].where(takes_away)
+    last = when.groupby([frame[name] for name in table.key], dropna=False).transform("max")
+    now = frame[~takes_away & ~(frame[COMMIT_VERSION] < last)]
     return now[table.column_names].reset_index(drop=True)
 
 
@@ -147,11 +153,11 @@ def _spark_increment(
         .option("startingVersion", after + 1)
         .option("endingVersion", upto)
         .load(path)
-        .where(F.col(CHANGE_TYPE) != "update_preimage")
     )
-    newest = F.max(COMMIT_VERSION).over(Window.partitionBy(*table.key))
+    takes_away = F.col(CHANGE_TYPE).isin(*TAKES_AWAY)
+    last = F.max(F.when(takes_away, F.col(COMMIT_VERSION))).over(Window.partitionBy(*table.key))
     return (
-        feed.withColumn("_newest", newest)
-        .where((F.col(COMMIT_VERSION) == F.col("_newest")) & (F.col(CHANGE_TYPE) != "delete"))
+        feed.withColumn("_last", last)
+        .where(~takes_away & (F.col("_last").isNull() | (F.col(COMMIT_VERSION) >= F.col("_last"))))
         .select(*table.column_names)
     )

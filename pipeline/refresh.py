@@ -78,7 +78,7 @@ def run_gold(
         GateFailedError: dbt or the gate refused `gold_next`; `gold` stays as it was.
     """
     report = RefreshReport(run_id=current_run_id())
-    with _recorded(settings, report), only_one(settings, "gold"):
+    with recorded(settings, report), only_one(settings, "gold"):
         _publish_gold(report, settings, on_stage, full_refresh)
     return gold.count_rows(settings)
 
@@ -123,7 +123,7 @@ def refresh(
     """
     report = RefreshReport(run_id=current_run_id())
     with (
-        _recorded(settings, report),
+        recorded(settings, report),
         only_one(settings, "refresh"),
         only_one(settings, "gold"),
     ):
@@ -132,19 +132,24 @@ def refresh(
 
 
 @contextmanager
-def _recorded(settings: Settings, report: RefreshReport) -> Iterator[None]:
-    """Keep how the block ends in the history of runs, and tell people of a failure and of its end."""
+def recorded(settings: Settings, report: RefreshReport) -> Iterator[RefreshReport]:
+    """Keep how a run ends in the history of runs, and tell people of what failed, of what is unusual and of their end.
+
+    Args:
+        settings: All of them.
+        report: What the block fills.
+    """
     outcome = "interrupted"
     try:
-        yield
+        yield report
     except Exception as error:
         outcome = message_of(error)
         # First, as PostgreSQL may be what failed.
-        alerts.after_run(settings, report.run_id, error)
+        alerts.after_run(settings, report.run_id, error, report.gates)
         raise
     else:
         outcome = runs.PUBLISHED
-        alerts.after_run(settings, report.run_id, None)
+        alerts.after_run(settings, report.run_id, None, report.gates)
     finally:
         runs.record(settings, report.run_id, outcome, report.stages)
 

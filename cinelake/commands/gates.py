@@ -1,6 +1,7 @@
 """What the gates found."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +12,7 @@ from cinelake.errors import BadInputError
 from cinelake.settings import get_settings
 
 if TYPE_CHECKING:
-    from expectations.results import KeptResult
+    from expectations.results import GateResult, KeptResult
 
 
 def gates(
@@ -25,9 +26,10 @@ def gates(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable, every rule.")] = False,
 ) -> None:
     """Show what the gates found: the rules that failed, with rows that broke them and how to trace one."""
-    from expectations.results import load_results
+    from expectations.results import data_docs_folder, load_results
 
-    found = load_results(get_settings(), run_id)
+    settings = get_settings()
+    found = load_results(settings, run_id)
     if run_id is not None and not found:
         raise BadInputError(
             f"No gate has a result of run {run_id}.",
@@ -38,6 +40,7 @@ def gates(
         return
     for kept in found:
         _show(kept, every_table)
+        _show_pages(kept.result, data_docs_folder(settings))
 
 
 def _as_json(kept: "KeptResult") -> dict[str, Any]:
@@ -64,3 +67,17 @@ def _show(kept: "KeptResult", every_table: bool) -> None:
         out.print(render(result))
         if trace := trace_command(result.failures):
             out.print(f"One of these rows: {trace}", markup=False, highlight=False)
+
+
+def _show_pages(result: "GateResult", folder: Path) -> None:
+    """The pages in Data Docs of the tables of which a rule failed or warns."""
+    broken = [*result.failures, *result.warnings]
+    for page in dict.fromkeys(rule.data_docs for rule in broken if rule.data_docs):
+        path = folder / page
+        where = path.absolute().as_uri()
+        left = (
+            ""
+            if path.is_file()
+            else " (`cinelake docs` writes it while its run is one of the last ten)"
+        )
+        out.print(f"Data Docs: {where}{left}", markup=False, highlight=False, soft_wrap=True)

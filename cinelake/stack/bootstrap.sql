@@ -104,12 +104,13 @@ alter table ops.gate_results
 add column if not exists unexpected_count bigint not null default 0,
 add column if not exists sample jsonb not null default '[]',
 add column if not exists gate_seconds double precision not null default 0,
-add column if not exists severity text not null default 'block';
+add column if not exists severity text not null default 'block',
+add column if not exists data_docs text not null default '';
 -- Not the sample: it holds values of rows that analysts never see.
 revoke select on ops.gate_results from analyst;
 grant select (
     run_id, gate, table_name, rule, success, severity, observed, expected, rows_checked, unexpected_count,
-    gate_seconds, recorded_at
+    gate_seconds, data_docs, recorded_at
 ) on ops.gate_results to analyst;
 
 reset role;

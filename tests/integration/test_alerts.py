@@ -12,13 +12,19 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from pydantic import SecretStr
 
 from cinelake.errors import GateFailedError, ServiceError
 from cinelake.settings import Settings, load_settings
 from cinelake.stack import ports
+from expectations.advice import ADVICE
+from expectations.results import GateResult, RuleResult
 from pipeline import alerts
+from pipeline.refresh import RefreshReport, recorded
 
 DBT = GateFailedError("dbt refused gold_next: 1 of 200 nodes failed.\n  ratings: älter", "Mend it.")
+
+DBT_NAME = "dbt refused gold_next"
 
 
 @dataclass
@@ -133,6 +139,104 @@ def test_who_was_never_told_of_a_problem_is_not_told_that_it_is_over(
     inbox.status = 200
     alerts.after_run(told, "two", None)
     assert [len(each) for each in inbox.titles()] == [0, 2]
+
+
+def gold_gate(*unusual: str, run_id: str = "run") -> GateResult:
+    """The rules that warn, of which the named ones failed, and one that blocks and holds."""
+    rules = [
+        RuleResult(
+            table="gold.fact_user_event",
+            rule=name,
+            column="",
+            success=name not in unusual,
+            observed="1 rows break it" if name in unusual else "0 rows break it",
+            expected=f"the usual {name}",
+            rows_checked=10,
+            severity="block" if name == "unique" else "warn",
+        )
+        for name in ("unique", "freshness", "volume")
+    ]
+    return GateResult("gold", run_id, 0.1, tuple(rules))
+
+
+STALE = "gold.fact_user_event: freshness is unusual"
+FEW = "gold.fact_user_event: volume is unusual"
+
+
+def test_a_warning_is_told_once_and_once_more_when_its_rule_holds(
+    inbox: Inbox, told: Settings
+) -> None:
+    alerts.after_run(told, "one", None, [gold_gate("freshness", "volume")])
+    alerts.after_run(told, "two", None, [gold_gate("freshness", "volume")])
+    noticed = [f"Cinelake: warning: {name}" for name in (STALE, FEW)]
+    assert inbox.titles() == (noticed, noticed)
+    for text in (inbox.posted[0]["text"], inbox.mailed[0].get_payload(decode=True).decode()):
+        assert "Observed: 1 rows break it" in text and "Expected: the usual freshness" in text
+        assert ADVICE["freshness"] in text and "Owner: data-platform" in text and "run one" in text
+    assert [problem.name for problem in alerts.open_problems(told)] == [STALE, FEW]
+
+    alerts.after_run(told, "three", None, [gold_gate("volume")])
+    alerts.after_run(told, "four", None, [gold_gate("volume")])
+    assert inbox.titles() == ([*noticed, f"Cinelake: over: {STALE}"],) * 2
+    assert "The rule holds again." in inbox.posted[-1]["text"]
+    assert [problem.name for problem in alerts.open_problems(told)] == [FEW]
+
+
+def test_a_run_that_did_not_look_at_a_warning_does_not_end_it(inbox: Inbox, told: Settings) -> None:
+    alerts.after_run(told, "one", None, [gold_gate("freshness")])
+    silver = RuleResult("silver.ratings", "range", "rating", False, "1 of 2", "at most 10", 2, 1)
+    alerts.after_run(told, "two", DBT, [GateResult("silver", "two", 0.1, (silver,))])
+    alerts.after_run(told, "three", DBT)
+    assert [problem.name for problem in alerts.open_problems(told)] == [STALE, DBT_NAME]
+    # A run that goes through ends what ended those before it, and the warning only if its gate looked again.
+    alerts.after_run(told, "four", None, [GateResult("silver", "four", 0.1, ())])
+    assert [problem.name for problem in alerts.open_problems(told)] == [STALE]
+    alerts.after_run(told, "five", ServiceError("The swap: refused"), [gold_gate()])
+    assert [problem.name for problem in alerts.open_problems(told)] == ["The swap"]
+    assert inbox.titles()[0] == [
+        f"Cinelake: warning: {STALE}",
+        f"Cinelake: problem: {DBT_NAME}",
+        f"Cinelake: over: {DBT_NAME}",
+        f"Cinelake: over: {STALE}",
+        "Cinelake: problem: The swap",
+    ]
+
+
+def test_a_run_that_failed_tells_of_its_failure_and_of_no_warning(
+    inbox: Inbox, told: Settings
+) -> None:
+    alerts.after_run(told, "one", DBT, [gold_gate("freshness")])
+    assert inbox.titles()[0] == [f"Cinelake: problem: {DBT_NAME}"]
+    alerts.after_run(told, "two", None, [gold_gate("freshness")])
+    assert inbox.titles()[0][1:] == [
+        f"Cinelake: over: {DBT_NAME}",
+        f"Cinelake: warning: {STALE}",
+    ]
+
+
+def test_what_was_told_before_there_were_warnings_is_still_read(
+    inbox: Inbox, told: Settings
+) -> None:
+    alerts.after_run(told, "one", DBT)
+    path = told.home / "alerts.json"
+    kept = json.loads(path.read_text())
+    del kept["problems"][0]["table"]
+    path.write_text(json.dumps(kept))
+    alerts.after_run(told, "two", None)
+    assert inbox.titles()[0][-1] == f"Cinelake: over: {DBT_NAME}"
+
+
+def test_a_refresh_hands_the_results_of_its_gates_to_the_alerts(
+    inbox: Inbox, settings: Settings, tmp_path: Path
+) -> None:
+    own = settings.model_copy(
+        update={"home": tmp_path / "home", "alert_webhook": SecretStr(inbox.webhook)}
+    )
+    own.home.mkdir()
+    for run_id, unusual in (("one", ["volume"]), ("two", [])):
+        with recorded(own, RefreshReport(run_id)) as report:
+            report.gates.append(gold_gate(*unusual, run_id=run_id))
+    assert inbox.titles()[0] == [f"Cinelake: warning: {FEW}", f"Cinelake: over: {FEW}"]
 
 
 def test_any_other_error_is_told_with_its_kind(inbox: Inbox, told: Settings) -> None:

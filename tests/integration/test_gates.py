@@ -1,18 +1,30 @@
 """The gates on real components: gold in PostgreSQL, and the increments of the lake that each gate looks at."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 
 from cinelake.errors import GateFailedError
 from cinelake.settings import Settings
 from cinelake.stack.postgres import analyst_uri, bootstrap
-from expectations.gate import run_gold_gate
+from expectations.gate import build_data_docs, run_gold_gate
 from expectations.gold import gold_suites
-from expectations.results import GateResult, RuleResult, load_results, save_results
+from expectations.results import (
+    GateResult,
+    RuleResult,
+    data_docs_folder,
+    load_results,
+    save_results,
+)
 from expectations.trends import trend_expectations
 from lakehouse import tables, watermarks
 from lakehouse.contract import table
@@ -260,16 +272,53 @@ def test_analysts_read_what_the_gates_found_and_not_the_rows_that_broke_a_rule(
     settings: Settings,
 ) -> None:
     rule = RuleResult(
-        "silver.users", "pattern", "country", False, "1 row", "ISO", 1, 1, ({"user_id": "zoe"},)
+        "silver.users",
+        "pattern",
+        "country",
+        False,
+        "1 row",
+        "ISO",
+        1,
+        1,
+        ({"user_id": "zoe"},),
+        data_docs="validations/page.html",
     )
     save_results(settings, GateResult("silver", "run", 0.5, (rule,)))
     # As a second `cinelake up` does.
     bootstrap(settings)
     with psycopg.connect(analyst_uri(settings), autocommit=True) as analyst:
-        found = analyst.execute("select rule, unexpected_count from ops.gate_results").fetchall()
-        assert found == [("pattern(country)", 1)]
+        found = analyst.execute(
+            "select rule, unexpected_count, data_docs from ops.gate_results"
+        ).fetchall()
+        assert found == [("pattern(country)", 1, "validations/page.html")]
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             analyst.execute("select sample from ops.gate_results")
+
+
+def test_the_page_of_a_rule_that_failed_is_named_by_the_command_and_is_there_once_built(
+    settings: Settings, gold_next: psycopg.Connection, tmp_path: Path
+) -> None:
+    own = settings.model_copy(update={"home": tmp_path / "home"})
+    gold_next.execute("update ratings set rating = 0 where n = 1")
+    save_results(own, check(own, "broken"))
+    environment = os.environ | {"CINELAKE_HOME": str(own.home), "POSTGRES_URI": own.postgres}
+
+    def gates(*options: str) -> str:
+        command = [str(Path(sys.executable).with_name("cinelake")), "gates", *options]
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=True, timeout=300
+        ).stdout
+
+    rules = {
+        (rule["table"], rule["rule"]): rule for rule in json.loads(gates("--json"))[0]["rules"]
+    }
+    page = rules["gold.ratings", "range"]["data_docs"]
+    assert len({rule["data_docs"] for rule in rules.values()}) == len(gold_suites())
+    address = (data_docs_folder(own) / page).as_uri()
+    assert f"Data Docs: {address} (`cinelake docs` writes it" in gates()
+    text = (build_data_docs(own) / page).read_text()
+    assert "gold.ratings" in text and "broken" in text
+    assert f"Data Docs: {address}\n" in gates()
 
 
 def test_the_password_of_postgres_is_in_no_file_of_the_home(
@@ -319,6 +368,17 @@ def test_the_silver_gate_looks_at_changed_rows_only(
         assert checked_rows(settings, run_id) == {"silver.users": 2}
     assert gate_silver(refuse, settings, "full", full=True).passed
     assert checked_rows(settings, "full") == {"silver.users": 4 - 1}
+
+    # A batch that comes twice, in two commits that know nothing of each other.
+    path = tables.table_path(settings, "silver.users")
+    for _ in range(2):
+        row = spark.createDataFrame([tuple(user("twin").values())], USERS.spark_schema())
+        row.write.format("delta").mode("append").save(path)
+    for run_id, how in (("twice", settings), ("twice on Spark", on_spark)):
+        result = gate_silver(lambda: spark, how, run_id)
+        assert failed(result) == [("silver.users", "unique", "user_id")]
+        assert checked_rows(settings, run_id) == {"silver.users": 4}
+    DeltaTable.forPath(spark, path).delete("user_id = 'twin'")
 
     write(spark, settings, USERS, user("zoe", country="Oz"))
     for run_id, how in (("broken", settings), ("broken on Spark", on_spark)):

@@ -14,7 +14,9 @@ def test_runs_show_without_another_build(settings: Settings, silver: Silver) -> 
     assert built.success, built.failed
 
     ledger.record(settings, ledger.Ledger(5, 1, 5, 0, 0, 5, 5, 5), "run 1")
-    rule = RuleResult("gold.ratings", "not_null", "user_id", False, "1 null", "none", 9)
+    rule = RuleResult(
+        "gold.ratings", "not_null", "user_id", False, "1 null", "none", 9, data_docs="page"
+    )
     save_results(settings, GateResult("gold", "run 1", 0.5, (rule,)))
     silver.event(1, "ada", "ada 1", 1)
     with psycopg.connect(settings.postgres) as connection:
@@ -28,9 +30,9 @@ def test_runs_show_without_another_build(settings: Settings, silver: Silver) -> 
     assert rows("select run_id, row_count from gold_next.ledger where hop = 'rejected'") == [
         ("run 1", 1)
     ]
-    assert rows("select table_name, rule, is_passed, row_count from gold_next.gate_results") == [
-        ("gold.ratings", "not_null(user_id)", False, 9)
-    ]
+    assert rows(
+        "select table_name, rule, is_passed, row_count, data_docs from gold_next.gate_results"
+    ) == [("gold.ratings", "not_null(user_id)", False, 9, "page")]
     assert rows(
         "select table_name, lake_version, newest_row_at = '2024-03-01 12:00+00', allowed_age_hours,"
         " is_fresh from gold_next.freshness order by 1"

@@ -1,5 +1,6 @@
 """The gate of the lake catches every row that breaks its contract, says which, and lets clean batches pass."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -229,6 +230,36 @@ def test_old_runs_leave_data_docs_and_new_ones_are_in_them(
     assert pages == {"run-1", "run-2"}
     kept = tmp_path / "gx" / "uncommitted" / "validations"
     assert {path.parts[-3] for path in kept.rglob("*.json")} == {"run-1", "run-2"}
+
+
+def test_each_rule_names_the_page_that_data_docs_have_of_its_table(tmp_path: Path) -> None:
+    # What a path may hold that an address writes in another way.
+    own = load_settings(CINELAKE_HOME=str(tmp_path / "a home, 100% #1"))
+    batches = [Batch(each, as_frame(each, good_rows(each))) for each in (RATINGS, SESSIONS)]
+    results = [run_lake_gate(own, "silver", batches, run_id) for run_id in ("one", "two")]
+    folder = build_data_docs(own)
+    pages = {}
+    for result in results:
+        for rule in result.rules:
+            pages[result.run_id, rule.table] = folder / rule.data_docs
+    assert len(set(pages.values())) == 4
+    for (run_id, name), page in pages.items():
+        text = page.read_text()
+        assert name in text and run_id in text
+    assert set((folder / "validations").rglob("*.html")) == set(pages.values())
+
+
+def test_a_broken_row_with_nulls_and_infinities_is_shown_in_json(home: Settings) -> None:
+    movies = table("silver.movies")
+    rows = [
+        dict.fromkeys(movies.column_names) | {"movie_id": number, "vote_average": average}
+        for number, average in ((1, float("inf")), (2, 5.5), (None, 10.5))
+    ]
+    result = check(home, movies, as_frame(movies, rows))
+    (found,) = [rule.sample for rule in result.failures if rule.label == "range(vote_average)"]
+    assert json.dumps(found, allow_nan=False) == json.dumps(
+        [{"movie_id": 1.0, "vote_average": "inf"}, {"movie_id": None, "vote_average": 10.5}]
+    )
 
 
 def test_no_password_is_in_any_file_of_the_project(home: Settings) -> None:

@@ -17,6 +17,7 @@ renamed as (
         severity,
         observed,
         expected,
+        data_docs,
 
         ---------- measures
         rows_checked as row_count,
