@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 
 from cinelake.settings import Settings
 from docs_site.catalogue import ColumnPage, RulePage, Sample, State, TablePage
 from docs_site.pages import age
-from expectations.results import KeptResult, RuleResult, load_last_checks
+from expectations.results import KeptResult, RuleResult, data_docs_folder, load_last_checks
 from lakehouse import changes
 from lakehouse.contract import Column, Table, tables
 from lakehouse.generate import rules_in_words
@@ -42,7 +44,9 @@ def collect_catalogue(
         _lake_table(settings, contract, checks, lineage)
         for contract in (*tables("bronze"), *tables("silver"))
     ]
-    marts = [_mart(analyst, model, manifest, checks, lineage) for model in _marts(manifest)]
+    marts = [
+        _mart(settings, analyst, model, manifest, checks, lineage) for model in _marts(manifest)
+    ]
     return [*lake, *marts]
 
 
@@ -61,7 +65,7 @@ def _lake_table(
         freshness=_freshness(settings, contract),
         columns=tuple(_column(column, contract.layer) for column in contract.columns),
         sample=_lake_sample(settings, contract),
-        **_checked(checks.get(name)),
+        **_checked(checks.get(name), data_docs_folder(settings)),
         **_neighbours(lineage, name),
     )
 
@@ -100,12 +104,12 @@ def _readable(value: Any) -> Any:
     return value[:BYTES_SHOWN].decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
-def _checked(kept: KeptResult | None) -> dict[str, Any]:
+def _checked(kept: KeptResult | None, data_docs: Path) -> dict[str, Any]:
     """The fields of a table's page that tell of its rules."""
     if kept is None:
         return {}
     return {
-        "rules": tuple(_rule(rule) for rule in kept.result.rules),
+        "rules": tuple(_rule(rule, data_docs) for rule in kept.result.rules),
         "checked_at": kept.recorded_at,
     }
 
@@ -119,7 +123,7 @@ def _neighbours(lineage: Lineage, name: str) -> dict[str, Any]:
     }
 
 
-def _rule(rule: RuleResult) -> RulePage:
+def _rule(rule: RuleResult, data_docs: Path) -> RulePage:
     broken: State = "unusual" if rule.severity == "warn" else "failed"
     return RulePage(
         rule.label,
@@ -127,6 +131,8 @@ def _rule(rule: RuleResult) -> RulePage:
         "passed" if rule.success else broken,
         rule.observed,
         rule.rows_checked,
+        # Data Docs forget older runs than the gate's results do.
+        quote(rule.data_docs) if (data_docs / rule.data_docs).is_file() else "",
     )
 
 
@@ -141,6 +147,7 @@ def _marts(manifest: Manifest) -> Iterator[Mapping[str, Any]]:
 
 
 def _mart(
+    settings: Settings,
     analyst: psycopg.Connection,
     model: Mapping[str, Any],
     manifest: Manifest,
@@ -162,7 +169,7 @@ def _mart(
         columns=columns,
         tests=tuple(_tests(model, manifest)),
         sample=sample,
-        **_checked(checks.get(name)),
+        **_checked(checks.get(name), data_docs_folder(settings)),
         **_neighbours(lineage, name),
     )
 
