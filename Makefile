@@ -1,6 +1,6 @@
 # Two commands: `make demo` shows the whole lakehouse, `make test` proves it.
 .DEFAULT_GOAL := help
-.PHONY: help install preflight demo test prove coverage check format up down clean bench-refresh bench-api bench-tmdb bench-devices
+.PHONY: help install preflight demo test prove coverage check format up down clean bench-refresh bench-api bench-tmdb bench-devices bench-gold bench-gates bench-site mutate
 SHELL := /bin/bash
 
 # A folder with the real data sets (tmdb/, ml-latest-small/). Empty: the demo generates its data.
@@ -79,6 +79,12 @@ bench-devices: install ## Seconds to read real User-Agents (DATA=folder with the
 
 bench-gold: install ## Gold of a million events: an increment against a full refresh, and the cookbook's queries
 	@$(BIN)/python -m benchmarks.gold
+
+bench-gates: install ## The silver gate against one plain Spark aggregate of the same figures
+	@$(BIN)/python -m benchmarks.gates
+
+bench-site: install ## Seconds and weight of the docs site of a million events
+	@$(BIN)/python -m benchmarks.site
 
 mutate: install ## Break a row for each data test of dbt, and see the test fail
 	@$(BIN)/python -m tests.mutations

@@ -10,17 +10,12 @@ import json
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
-import psycopg
-
-from benchmarks.gold import cookbook, swaps
-from cinelake.postgres import connect
+from benchmarks.gold import cookbook, silver, swaps
 from cinelake.settings import Settings, load_settings
 from cinelake.stack import local
 from cinelake.stack.postgres import POSTGRES
-from lakehouse.publish import ensure_tables
-from pipeline.dbt import INCREMENT, DbtResult, Target, run_dbt
+from pipeline.dbt import INCREMENT, DbtResult
 
 EVENTS = 1_000_000
 NEW_EVENTS = 10_000
@@ -45,15 +40,12 @@ def main() -> int:
 
 def measure(settings: Settings) -> int:
     """Fill silver, build gold twice, ask the cookbook's questions, swap; 1 when a limit is passed."""
-    ensure_tables(settings)
-    with connect(settings, "loader") as connection:
-        _run(connection, "catalogue.sql")
-    _put_events(settings, 0, EVENTS, version=1)
-    full = _build(settings, "--full-refresh")
-    _put_events(settings, EVENTS, EVENTS + NEW_EVENTS, version=2)
-    increment = _build(settings, *INCREMENT)
+    silver.fill(settings, EVENTS)
+    full = silver.build_gold(settings, "--full-refresh")
+    silver.put_events(settings, EVENTS, EVENTS + NEW_EVENTS, version=2)
+    increment = silver.build_gold(settings, *INCREMENT)
     timed = cookbook.measure(settings)
-    _build(settings, target="next")
+    silver.build_gold(settings, target="next")
     swapped = swaps.measure(settings)
     slowest = max(timed, key=lambda query: query.milliseconds)
     ratio = increment.seconds / full.seconds
@@ -79,31 +71,6 @@ def measure(settings: Settings) -> int:
         or bool(swapped["failed_queries"] or swapped["mixed_answers"])
         or swapped["longest_wait_ms"] > WAIT_LIMIT_MS
     )
-
-
-def _put_events(settings: Settings, first: int, end: int, version: int) -> None:
-    with connect(settings, "loader") as connection:
-        _run(connection, "behaviour.sql", {"first": first, "last": end - 1, "version": version})
-    # As autovacuum does by itself, only later.
-    with connect(settings, "loader") as connection:
-        for (name,) in connection.execute(
-            "select tablename from pg_tables where schemaname = 'silver'"
-        ).fetchall():
-            connection.execute(f"analyze silver.{name}".encode())
-
-
-def _run(
-    connection: psycopg.Connection, script: str, parameters: dict[str, Any] | None = None
-) -> None:
-    text = Path(__file__).with_name(script).read_text("utf-8")
-    # The client puts the values in, as the server takes none in a script of several statements.
-    psycopg.ClientCursor(connection).execute(text.encode(), parameters)
-
-
-def _build(settings: Settings, *options: str, target: Target = "dev") -> DbtResult:
-    result = run_dbt(settings, ["run", "--no-write-json", *options], target)
-    assert result.success, result.failed
-    return result
 
 
 def _slowest(result: DbtResult) -> dict[str, float]:
