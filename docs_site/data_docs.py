@@ -26,7 +26,7 @@ HELD = {
 }
 """What of the pages' addresses stands for the root of a library's files."""
 RENAMED = {"jquery-3.7.1.min.js": "jquery.min.js"}
-WANTED = re.compile(r"\.min\.(css|js)$|/webfonts/.*\.woff2$")
+WANTED = re.compile(r"\.min\.(css|js)$|filter-control\.css$|/webfonts/.*\.woff2$")
 
 _ELEMENT = re.compile(
     r"<script\b[^>]*\bsrc=\"(?P<script>(?:https?:)?//[^\"]+)\"[^>]*>\s*</script>"

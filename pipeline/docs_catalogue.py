@@ -212,13 +212,16 @@ def _read_mart(
     analyst: psycopg.Connection, name: str, columns: Sequence[ColumnPage]
 ) -> tuple[int | None, Sample]:
     """How many rows a table of gold has, and a few of them; None and none when it is not there yet."""
-    shown = tuple(column.name for column in columns if not column.pii)
-    listed = ", ".join(f'"{column}"' for column in shown)
+    described = {column.name for column in columns if not column.pii}
     try:
         with analyst.transaction():
             counted = analyst.execute(f"select count(*) from {name}".encode()).fetchone()
-            rows = analyst.execute(f"select {listed} from {name} limit {SAMPLE_ROWS}".encode())
-            assert counted is not None, "a count is one row"
-            return counted[0], Sample(shown, tuple(rows.fetchall()))
+            found = analyst.execute(f"select * from {name} limit {SAMPLE_ROWS}".encode())
     except psycopg.errors.UndefinedTable:
         return None, Sample((), ())
+    assert counted is not None, "a count is one row"
+    # By name: gold may be older than the project, and lack a column that its model has.
+    names = [column.name for column in found.description or ()]
+    shown = [place for place, column in enumerate(names) if column in described]
+    rows = tuple(tuple(row[place] for place in shown) for row in found)
+    return counted[0], Sample(tuple(names[place] for place in shown), rows)

@@ -11,6 +11,7 @@ PAGE = """<html><head>
 <link rel="stylesheet" href="https://unpkg.com/bootstrap-table@1.19.1/dist/bootstrap-table.min.css">
 <link rel="stylesheet" href="https://maxcdn.bootstrapcdn.com/bootstrap/4.3.1/css/bootstrap.min.css"/>
 <link rel="stylesheet" href="https://cdnjs.cloudflare.com/ajax/libs/font-awesome/6.6.0/css/all.min.css" integrity="sha" />
+<link rel="stylesheet" href="https://unpkg.com/bootstrap-table@1.19.0/dist/extensions/filter-control/bootstrap-table-filter-control.css">
 <link rel="stylesheet" href="https://elsewhere.example/dark.css">
 <style>.logo { background: url('https://tracker.example/logo.png') 0 0; }</style>
 <script src="https://code.jquery.com/jquery-3.7.1.min.js" crossorigin="anonymous"></script>
@@ -40,7 +41,7 @@ def test_what_a_page_loads_lies_beside_it(copied: Path, path: str) -> None:
     text = page.read_text()
     assert re.findall(r'https?://[^"\')]+', text) == ["https://greatexpectations.io"]
     loaded = re.findall(r'<(?:link|script)[^>]*(?:href|src)="([^"]+)"', text)
-    assert len(loaded) == 5
+    assert len(loaded) == 6
     for address in loaded:
         assert (page.parent / address).is_file(), address
     assert "inline()" in text
