@@ -8,10 +8,19 @@ from deltalake import write_deltalake
 
 from cinelake.postgres import connect
 from cinelake.settings import Settings
-from lakehouse.contract import table
+from lakehouse.contract import Column, table
 from lakehouse.tables import table_path
 
 BATCH = 50_000
+ARROW_TYPES = {
+    "string": pa.string(),
+    "bigint": pa.int64(),
+    "int": pa.int32(),
+    "double": pa.float64(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us", "UTC"),
+    "boolean": pa.bool_(),
+}
 
 
 def fill(settings: Settings) -> None:
@@ -24,21 +33,21 @@ def fill(settings: Settings) -> None:
 
 
 def _events(settings: Settings) -> Iterator[pa.Table]:
-    names = [column.name for column in table("silver.events").published_columns]
+    columns = table("silver.events").published_columns
+    names = [column.name for column in columns]
     with connect(settings, "loader") as connection, connection.cursor("events") as cursor:
         cursor.execute(f"select {', '.join(names)} from silver.events".encode())
         while rows := cursor.fetchmany(BATCH):
-            columns = zip(*rows, strict=True)
-            yield pa.table(
-                {name: _column(values) for name, values in zip(names, columns, strict=True)}
-            )
+            values = zip(*rows, strict=True)
+            arrays = [_array(of, column) for of, column in zip(values, columns, strict=True)]
+            yield pa.Table.from_arrays(arrays, names)
 
 
-def _column(values: tuple[object, ...]) -> pa.Array:
-    first = next((value for value in values if value is not None), "")
-    if type(first) in (int, float, bool) or hasattr(first, "isoformat"):
-        return pa.array(values)
-    return pa.array([None if value is None else str(value) for value in values], pa.string())
+def _array(values: tuple[object, ...], column: Column) -> pa.Array:
+    kind = ARROW_TYPES[column.type]
+    if column.is_uuid:
+        return pa.array([None if value is None else str(value) for value in values], kind)
+    return pa.array(values, kind)
 
 
 def _messages(count: int) -> pa.Table:
