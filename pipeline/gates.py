@@ -134,6 +134,8 @@ def _increment(
     reader = changes.read_changes(settings, table.full_name, after, upto, table.column_names)
     frame = frame_from_arrow(reader)
     takes_away = frame[CHANGE_TYPE].isin(TAKES_AWAY)
+    if not takes_away.any():
+        return frame[table.column_names]
     when = frame[COMMIT_VERSION].where(takes_away)
     last = when.groupby([frame[name] for name in table.key], dropna=False).transform("max")
     now = frame[~takes_away & ~(frame[COMMIT_VERSION] < last)]
