@@ -138,6 +138,9 @@ class Settings(BaseSettings):
     gate_pandas_rows: int = Field(1_000_000, alias="CINELAKE_GATE_PANDAS_ROWS", ge=0)
     """Increments up to this many rows are gated on pandas through Arrow, larger ones on Spark."""
 
+    gate_block: str = Field("", alias="CINELAKE_GATE_BLOCKS")
+    """Rules of trends, separated by commas, that stop a run where they would warn."""
+
     alert_webhook: SecretStr | None = Field(None, alias="CINELAKE_ALERT_WEBHOOK")
     """Where failed runs are told, as Slack's incoming webhooks take it."""
     smtp_uri: SecretStr | None = Field(None, alias="CINELAKE_SMTP_URI")
@@ -221,6 +224,11 @@ class Settings(BaseSettings):
     def own_hosts(self) -> list[str]:
         """`CINELAKE_SITE_HOSTS` as a list; empty when none is known."""
         return [host for host in self.site_hosts.split(",") if host]
+
+    @property
+    def gate_blocks(self) -> frozenset[str]:
+        """`CINELAKE_GATE_BLOCKS` as a set; empty when every unusual thing is only told."""
+        return frozenset(rule for rule in self.gate_block.split(",") if rule)
 
     @property
     def api_secret(self) -> str:

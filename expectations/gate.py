@@ -103,7 +103,7 @@ def run_gold_gate(settings: Settings, run_id: str, expected_rows: Mapping[str, i
     """Check `gold_next` where it is, in SQL.
 
     Args:
-        settings: `home` and `postgres` are used.
+        settings: `home`, `postgres` and `gate_blocks` are used.
         run_id: The refresh this belongs to.
         expected_rows: Rows that each table with a rule `row_count` must have, by its name.
 
@@ -112,6 +112,7 @@ def run_gold_gate(settings: Settings, run_id: str, expected_rows: Mapping[str, i
 
     Raises:
         GateFailedError: A table is not there.
+        SettingError: `gate_blocks` names a rule that does not exist.
         KeyError: `expected_rows` lacks a table that has the rule.
     """
     started = time.monotonic()
@@ -119,7 +120,7 @@ def run_gold_gate(settings: Settings, run_id: str, expected_rows: Mapping[str, i
     source = context.data_sources.add_or_update_postgres(
         name=SCHEMA, connection_string=f"${{{POSTGRES_VARIABLE}}}", create_temp_table=False
     )
-    suites = gold_suites()
+    suites = gold_suites(blocking=settings.gate_blocks)
     rules: list[RuleResult] = []
     for gold in GOLD_TABLES:
         try:

@@ -1,6 +1,6 @@
 """Expectation suites of the star schema, run as SQL inside PostgreSQL on `gold_next`."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import great_expectations as gx
@@ -148,21 +148,27 @@ GOLD_TABLES = (
 """The tables that must be right before they may replace those in `gold`."""
 
 
-def gold_suites(schema: str = SCHEMA) -> dict[str, gx.ExpectationSuite]:
+def gold_suites(
+    schema: str = SCHEMA, blocking: Collection[str] = frozenset()
+) -> dict[str, gx.ExpectationSuite]:
     """The suites of the star schema by full name, for example `gold.fact_user_event`.
 
     Args:
         schema: Where the tables are that relationships are checked against.
+        blocking: Rules of trends that stop a run instead of warning.
+
+    Raises:
+        SettingError: There is no such rule.
     """
     return {
         gold.full_name: gx.ExpectationSuite(
-            name=gold.full_name, expectations=list(_expectations(gold, schema))
+            name=gold.full_name, expectations=list(_expectations(gold, schema, blocking))
         )
         for gold in GOLD_TABLES
     }
 
 
-def _expectations(gold: GoldTable, schema: str) -> Iterator[Expectation]:
+def _expectations(gold: GoldTable, schema: str, blocking: Collection[str]) -> Iterator[Expectation]:
     name = gold.full_name
     ranged = [column for column, *_ in gold.ranges]
     listed = [column for column, _ in gold.valid_values]
@@ -179,7 +185,7 @@ def _expectations(gold: GoldTable, schema: str) -> Iterator[Expectation]:
         yield _reference_expectation(gold, column, dimension, schema)
     if gold.is_counted:
         yield row_count_expectation(name)
-        yield from trend_expectations(name)
+        yield from trend_expectations(name, blocking)
     if gold.has_unknown:
         yield _unknown_expectation(gold)
 

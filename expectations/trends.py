@@ -1,14 +1,15 @@
 """Rules that no contract can say: how all events together are, and how they usually are.
 
-What is unusual may still be true, so these rules warn. Only a flood of quarantined rows stops a run: what made it is
-more likely a producer than the world.
+What is unusual may still be true, so these rules warn, unless `CINELAKE_GATE_BLOCKS` names them. Only a flood of
+quarantined rows stops a run by itself: what made it is more likely a producer than the world.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import great_expectations.expectations as gxe
 from great_expectations.expectations.expectation import Expectation
 
+from cinelake.errors import SettingError
 from expectations.results import Severity
 from expectations.suites import UNKNOWN_KEY, rule_meta
 from lakehouse.contract import table
@@ -41,14 +42,32 @@ RECENT = """
 """Relation: the events of the last day and of the week before it."""
 
 
-def trend_expectations(name: str) -> Iterator[Expectation]:
+def trend_expectations(name: str, blocking: Collection[str] = frozenset()) -> Iterator[Expectation]:
     """The rules of the fact of all events, each a query that gives no row when all is as usual.
-
-    Great Expectations puts the fact in the place of `{batch}`, and gives it an alias where the query joins nothing.
 
     Args:
         name: The name of the suite, `gold.fact_user_event`.
+        blocking: Rules that stop a run, whatever they do else.
+
+    Raises:
+        SettingError: There is no such rule.
     """
+    rules = list(_rules(name))
+    known = [rule.meta["rule"] for rule in rules]
+    for wanted in blocking:
+        if wanted not in known:
+            raise SettingError(
+                f"CINELAKE_GATE_BLOCKS names {wanted!r}, which is no rule of trends.",
+                f"Name some of {', '.join(known)}, separated by commas.",
+            )
+    for rule in rules:
+        if rule.meta["rule"] in blocking:
+            rule.meta["severity"] = "block"
+        yield rule
+
+
+def _rules(name: str) -> Iterator[Expectation]:
+    # Great Expectations puts the fact in the place of `{batch}`, and gives it an alias where the query joins nothing.
     hours = table("silver.events").freshness_hours
     yield _rule(
         name, "freshness", "received_at", f"the newest event is at most {hours} hours old",

@@ -13,7 +13,7 @@ import pytest
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 
-from cinelake.errors import GateFailedError
+from cinelake.errors import GateFailedError, SettingError
 from cinelake.settings import Settings
 from cinelake.stack.postgres import analyst_uri, bootstrap
 from expectations.gate import build_data_docs, run_gold_gate
@@ -258,6 +258,29 @@ def test_what_is_unusual_is_told_by_the_rule_for_it_and_by_no_other(
     save_results(settings, result)
     (kept,) = load_results(settings)
     assert kept.result.warnings == result.warnings
+
+
+def test_stale_data_and_half_the_usual_volume_stop_a_run_where_that_is_asked_for(
+    settings: Settings, gold_next: psycopg.Connection
+) -> None:
+    unusual = [what for what, rule in UNUSUAL if rule in ("freshness", "volume")]
+    for statement in (*USUAL, *unusual):
+        gold_next.execute(statement.encode())
+    counted = gold_next.execute("select count(*) from fact_user_event").fetchone()
+    assert counted is not None
+    strict = settings.model_copy(update={"gate_block": "freshness,volume"})
+    result = check(strict, rows=counted[0])
+    assert failed(result) == [
+        ("gold.fact_user_event", "freshness", "received_at"),
+        ("gold.fact_user_event", "volume", ""),
+    ]
+    assert result.warnings == []
+    with pytest.raises(
+        GateFailedError, match=r"2 of \d+ rules failed .*freshness received_at.*volume"
+    ):
+        require(result)
+    with pytest.raises(SettingError, match="names 'weather', which is no rule of trends"):
+        check(settings.model_copy(update={"gate_block": "weather"}))
 
 
 def test_a_missing_table_of_gold_is_named(
