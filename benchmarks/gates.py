@@ -8,18 +8,16 @@ more than 1.3 times the aggregate.
 
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from benchmarks import lake
 from benchmarks.gold import silver
-from cinelake.settings import Settings, load_settings
-from cinelake.stack import local
+from benchmarks.home import own_home
+from cinelake.settings import Settings
 from cinelake.stack.postgres import POSTGRES
 from lakehouse import tables
 from lakehouse.contract import table
@@ -34,15 +32,8 @@ CONTRACT = table("silver.events")
 
 def main() -> int:
     """Measure and print."""
-    with tempfile.TemporaryDirectory(prefix="cinelake-bench-") as folder:
-        # As root, PostgreSQL runs as another account, which has to get in.
-        Path(folder).chmod(0o755)
-        places = {"CINELAKE_HOME": f"{folder}/home", "DBT_PROFILES_DIR": f"{folder}/dbt"}
-        try:
-            local.up(load_settings(**places), with_api=False, stores=(POSTGRES,))
-            return measure(load_settings(**places))
-        finally:
-            local.down(load_settings(**places))
+    with own_home((POSTGRES,)) as settings:
+        return measure(settings)
 
 
 def measure(settings: Settings) -> int:

@@ -5,22 +5,14 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 from deltalake import write_deltalake
+from pyspark.sql.pandas.types import to_arrow_schema
 
 from cinelake.postgres import connect
 from cinelake.settings import Settings
-from lakehouse.contract import Column, table
+from lakehouse.contract import table
 from lakehouse.tables import table_path
 
 BATCH = 50_000
-ARROW_TYPES = {
-    "string": pa.string(),
-    "bigint": pa.int64(),
-    "int": pa.int32(),
-    "double": pa.float64(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us", "UTC"),
-    "boolean": pa.bool_(),
-}
 
 
 def fill(settings: Settings) -> None:
@@ -35,19 +27,16 @@ def fill(settings: Settings) -> None:
 def _events(settings: Settings) -> Iterator[pa.Table]:
     columns = table("silver.events").published_columns
     names = [column.name for column in columns]
+    kinds = to_arrow_schema(table("silver.events").spark_schema())
     with connect(settings, "loader") as connection, connection.cursor("events") as cursor:
         cursor.execute(f"select {', '.join(names)} from silver.events".encode())
         while rows := cursor.fetchmany(BATCH):
             values = zip(*rows, strict=True)
-            arrays = [_array(of, column) for of, column in zip(values, columns, strict=True)]
+            arrays = [
+                pa.array(map(str, of) if column.is_uuid else of, kinds.field(column.name).type)
+                for of, column in zip(values, columns, strict=True)
+            ]
             yield pa.Table.from_arrays(arrays, names)
-
-
-def _array(values: tuple[object, ...], column: Column) -> pa.Array:
-    kind = ARROW_TYPES[column.type]
-    if column.is_uuid:
-        return pa.array([None if value is None else str(value) for value in values], kind)
-    return pa.array(values, kind)
 
 
 def _messages(count: int) -> pa.Table:

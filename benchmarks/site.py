@@ -8,14 +8,13 @@ the site weighs more than 5 MB without Data Docs and dbt docs.
 
 import json
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 from benchmarks import lake
 from benchmarks.gold import silver
-from cinelake.settings import Settings, load_settings
-from cinelake.stack import local
+from benchmarks.home import own_home
+from cinelake.settings import Settings
 from docs_site.build import DATA_DOCS, DBT_DOCS
 from ingestion.topics import ensure_topics
 from pipeline import docs, gates
@@ -27,15 +26,8 @@ BYTES_LIMIT = 5_000_000
 
 def main() -> int:
     """Measure and print."""
-    with tempfile.TemporaryDirectory(prefix="cinelake-bench-") as folder:
-        # As root, PostgreSQL runs as another account, which has to get in.
-        Path(folder).chmod(0o755)
-        places = {"CINELAKE_HOME": f"{folder}/home", "DBT_PROFILES_DIR": f"{folder}/dbt"}
-        try:
-            local.up(load_settings(**places), with_api=False)
-            return measure(load_settings(**places))
-        finally:
-            local.down(load_settings(**places))
+    with own_home() as settings:
+        return measure(settings)
 
 
 def measure(settings: Settings) -> int:

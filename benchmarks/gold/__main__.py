@@ -8,12 +8,10 @@ or a swap fails, mixes or holds up (200 ms) a query.
 
 import json
 import sys
-import tempfile
-from pathlib import Path
 
 from benchmarks.gold import cookbook, silver, swaps
-from cinelake.settings import Settings, load_settings
-from cinelake.stack import local
+from benchmarks.home import own_home
+from cinelake.settings import Settings
 from cinelake.stack.postgres import POSTGRES
 from pipeline.dbt import INCREMENT, DbtResult
 
@@ -27,15 +25,8 @@ SLOWEST_NODES = 8
 
 def main() -> int:
     """Measure and print."""
-    with tempfile.TemporaryDirectory(prefix="cinelake-bench-") as folder:
-        # As root, PostgreSQL runs as another account, which has to get in.
-        Path(folder).chmod(0o755)
-        places = {"CINELAKE_HOME": f"{folder}/home", "DBT_PROFILES_DIR": f"{folder}/dbt"}
-        try:
-            local.up(load_settings(**places), with_api=False, stores=(POSTGRES,))
-            return measure(load_settings(**places))
-        finally:
-            local.down(load_settings(**places))
+    with own_home((POSTGRES,)) as settings:
+        return measure(settings)
 
 
 def measure(settings: Settings) -> int:
