@@ -1,10 +1,15 @@
 """Gold by write, audit, publish: build `gold_next`, have it tested, and only then let analysts see it."""
 
+from collections.abc import Sequence
+
 from cinelake.errors import GateFailedError
+from cinelake.log import get_logger
 from cinelake.postgres import connect
 from cinelake.settings import Settings
-from pipeline import gold_versions, staging
+from pipeline import gold_sources, gold_versions, staging
 from pipeline.dbt import BUILD, INCREMENT, run_dbt
+
+log = get_logger("gold")
 
 
 def build_next(settings: Settings, full_refresh: bool = False) -> None:
@@ -19,18 +24,37 @@ def build_next(settings: Settings, full_refresh: bool = False) -> None:
         ServiceError: dbt could not do its work at all: PostgreSQL is down, or the project cannot be parsed.
     """
     gold_versions.note_build(settings)
+    seen = gold_sources.see(settings)
     with_staging = full_refresh or not staging.is_current(settings)
-    options = [*(["--full-refresh"] if full_refresh else []), *([] if with_staging else INCREMENT)]
+    options = _options(settings, seen, with_staging, full_refresh)
+    if options is None:
+        log.info("gold_next holds all of silver already")
+        return
     result = run_dbt(settings, [*BUILD, *options])
     if result.success:
         if with_staging:
             staging.note(settings)
+        gold_sources.note(settings, seen)
         return
     described = "\n".join(f"  {node.name}: {node.message}" for node in result.failed)
     raise GateFailedError(
         f"dbt refused gold_next: {len(result.failed)} of {len(result.nodes)} nodes failed.\n{described}",
         "Analysts still see the last good version of gold. Mend the cause, then run `cinelake refresh` again.",
     )
+
+
+def _options(
+    settings: Settings, seen: gold_sources.Sources, with_staging: bool, full_refresh: bool
+) -> Sequence[str] | None:
+    """What dbt is to build: everything, all but the views of staging, what changed tables feed, or (None) nothing."""
+    if full_refresh:
+        return ("--full-refresh",)
+    if with_staging:
+        return ()
+    selected = gold_sources.selection(settings, seen)
+    if selected is None:
+        return INCREMENT
+    return selected or None
 
 
 def count_rows(settings: Settings, schema: str = "gold") -> dict[str, int]:

@@ -3,9 +3,12 @@
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from cinelake.settings import Settings
 from pipeline import gold, staging
-from pipeline.dbt import BUILD, INCREMENT, Target, run_dbt
+from pipeline.dbt import BUILD, INCREMENT, DbtResult, Target, run_dbt
+from pipeline.swap import swap_gold
 from tests.integration.silver_writer import (
     ELEVEN,
     NINE,
@@ -301,6 +304,65 @@ def titles_of_events(silver: Silver) -> dict[int, str]:
         " where movie_key <> -1"
     )
     return {row[0].int: row[1] for row in silver.connection.execute(query)}
+
+
+def built_by(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> set[str] | None:
+    """The models that a build of `gold_next` made; None where it did not call dbt."""
+    results: list[DbtResult] = []
+
+    def run(*arguments: Any, **options: Any) -> DbtResult:
+        results.append(run_dbt(*arguments, **options))
+        return results[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gold, "run_dbt", run)
+        gold.build_next(settings)
+    if not results:
+        return None
+    assert {node.name for node in results[0].nodes if node.resource_type == "test"}
+    return {node.name for node in results[0].nodes if node.resource_type == "model"}
+
+
+def test_a_build_leaves_alone_what_no_changed_table_feeds_and_comes_to_the_same(
+    settings: Settings, silver: Silver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_publication(silver)
+    assert built_by(settings, monkeypatch) >= set(MODELS) | {"stg_events"}  # type: ignore[operator]
+    assert built_by(settings, monkeypatch) is None
+
+    silver.version = 2
+    silver.event(6, "ada", "ada 1", 1)
+    of_events = built_by(settings, monkeypatch)
+    assert of_events is not None
+    assert {"fact_user_event", "dim_date", "movie_daily", "genre_trends"} <= of_events
+    of_movies = {"dim_movie", "dim_genre", "dim_person", "bridge_movie_genre", "bridge_movie_cast"}
+    assert not of_events & (of_movies | {"stg_events", "ledger"})
+
+    silver.version = 3
+    silver.movie(99)
+    late = built_by(settings, monkeypatch)
+    assert late is not None
+    # The facts too, as they point to the movie that was late.
+    assert {"dim_movie", "fact_user_event", "ratings", "movie_popularity"} <= late
+    assert not late & {"dim_person", "dim_genre"}
+
+    increments = {model: rows_of(silver, "gold_next", model) for model in MODELS}
+    gold.build_next(settings, full_refresh=True)
+    assert {model: rows_of(silver, "gold_next", model) for model in MODELS} == increments
+
+
+def test_what_a_build_knows_of_gold_next_goes_with_its_tables(
+    settings: Settings, silver: Silver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_publication(silver)
+    gold.build_next(settings)
+    swap_gold(settings.postgres)
+    # The other schema is empty: all of it is built.
+    assert built_by(settings, monkeypatch) >= set(MODELS)  # type: ignore[operator]
+    swap_gold(settings.postgres)
+    assert built_by(settings, monkeypatch) is None
+    silver.connection.execute("drop table gold_next.dim_keyword cascade")
+    assert built_by(settings, monkeypatch) >= set(MODELS)  # type: ignore[operator]
 
 
 def test_a_second_build_changes_nothing_and_leaves_the_views_of_staging_alone(

@@ -11,7 +11,7 @@ from dbt.contracts.results import NodeStatus
 
 from cinelake.errors import ServiceError
 from cinelake.settings import Settings, load_settings
-from pipeline import dbt, gold_versions, staging
+from pipeline import dbt, gold_sources, gold_versions, staging
 from pipeline.dbt import DBT_PROJECT, FAILED, generate_docs, run_dbt
 from pipeline.gold import build_next
 
@@ -112,12 +112,19 @@ def test_dbt_keeps_its_files_below_the_home(settings: Settings) -> None:
     assert option("--profiles-dir") == str(DBT_PROJECT / "env_profile")
 
 
+SEEN = gold_sources.Sources("a project", {"events": 2})
+
+
 @pytest.mark.parametrize("is_current", [False, True])
 def test_gold_next_is_built_and_never_gold(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, is_current: bool
 ) -> None:
     noted: list[Settings] = []
+    sources: list[gold_sources.Sources] = []
     monkeypatch.setattr(gold_versions, "note_build", lambda settings: None)
+    monkeypatch.setattr(gold_sources, "see", lambda settings: SEEN)
+    monkeypatch.setattr(gold_sources, "selection", lambda settings, seen: None)
+    monkeypatch.setattr(gold_sources, "note", lambda settings, seen: sources.append(seen))
     monkeypatch.setattr(staging, "is_current", lambda settings: is_current)
     monkeypatch.setattr(staging, "note", noted.append)
     build_next(settings)
@@ -130,6 +137,24 @@ def test_gold_next_is_built_and_never_gold(
     assert "--full-refresh" in FakeRunner.told[-1]
     assert "--selector" not in FakeRunner.told[-1]
     assert noted[-1:] == [settings]
+    assert sources == [SEEN, SEEN]
+
+
+@pytest.mark.parametrize("selected", [["--select", "source:silver.events+"], []])
+def test_a_build_takes_what_changed_tables_feed_and_nothing_where_none_has(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, selected: list[str]
+) -> None:
+    told = len(FakeRunner.told)
+    monkeypatch.setattr(gold_versions, "note_build", lambda settings: None)
+    monkeypatch.setattr(staging, "is_current", lambda settings: True)
+    monkeypatch.setattr(gold_sources, "see", lambda settings: SEEN)
+    monkeypatch.setattr(gold_sources, "selection", lambda settings, seen: selected)
+    monkeypatch.setattr(gold_sources, "note", lambda settings, seen: None)
+    build_next(settings)
+    assert len(FakeRunner.told) - told == bool(selected)
+    if selected:
+        assert option("--select") == selected[1]
+        assert "--selector" not in FakeRunner.told[-1]
 
 
 def test_progress_counts_nodes_that_ended(settings: Settings) -> None:
