@@ -1,8 +1,8 @@
 """Seconds of gold by increments and built anew: `python -m benchmarks.gold`.
 
 Starts a PostgreSQL in a home of its own, fills silver with a million generated events, has dbt build gold from them (without
-tests), adds ten thousand events and has dbt build what they feed, as a refresh does. Then it swaps gold under analysts who query without pause.
-It ends with 1 when the increment takes more than 0.15 of the full refresh, a query of `docs/sql-cookbook.md` more than 300 ms,
+tests), adds ten thousand events and has dbt build what they feed, as a refresh does. Then it swaps gold under analysts who
+query without pause. It ends with 1 when the increment takes more than 0.15 of the full refresh, a query of `docs/sql-cookbook.md` more than 300 ms,
 or a swap fails, mixes or holds up (200 ms) a query.
 """
 
