@@ -42,12 +42,14 @@ def full_scale(pytestconfig: pytest.Config) -> None:
         pytest.skip("takes long: only with --full-scale")
 
 
+# First, as pytest-xdist reads the marks in the same hook.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file in one process (`--dist loadgroup`), and those of `demo/`, which share a home."""
     for item in items:
         folder = item.path.parent
         group = folder if folder.name == "demo" else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group)))
+        item.add_marker(pytest.mark.xdist_group(str(group.relative_to(item.config.rootpath))))
 
 
 @pytest.fixture(scope="session", autouse=True)
