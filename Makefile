@@ -44,7 +44,7 @@ clean: down ## Stop the stack and remove all its data
 
 test: install ## Run the checks and all tests
 	@$(MAKE) --no-print-directory check
-	@CINELAKE_DATA="$(TEST_DATA)" $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+	@CINELAKE_DATA="$(TEST_DATA)" $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 prove: install ## Test with 200,000 simulated events, in batches and with killed drivers (an hour)
 	@CINELAKE_DATA="$(TEST_DATA)" $(BIN)/python -m pytest --full-scale tests/integration/test_simulation_and_files.py tests/integration/test_batches.py tests/unit/lakehouse/test_lineage.py

@@ -5,13 +5,16 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
+from xdist.scheduler import LoadFileScheduling
 
 from cinelake.settings import Settings, load_settings
 from lakehouse.tables import ensure_layer
 
+DEMO = "tests/demo/"
 STACK_VARIABLES = (
     "CINELAKE_HOME",
     "KAFKA_BOOTSTRAP_SERVERS",
@@ -42,14 +45,18 @@ def full_scale(pytestconfig: pytest.Config) -> None:
         pytest.skip("takes long: only with --full-scale")
 
 
-# First, as pytest-xdist reads the marks in the same hook.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process (`--dist loadgroup`), and those of `demo/`, which share a home."""
-    for item in items:
-        folder = item.path.parent
-        group = folder if folder.name == "demo" else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group.relative_to(item.config.rootpath))))
+class OneHomeOneProcess(LoadFileScheduling):
+    """Gives the tests of a file to one process (`--dist loadfile`), and those of `demo/`, which share a home."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = str(super()._split_scope(nodeid))
+        return DEMO if file.startswith(DEMO) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """How `make test` shares out the tests."""
+    return OneHomeOneProcess(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
