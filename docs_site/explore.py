@@ -135,7 +135,7 @@ select
     count(*) as events
 from fact_user_event
 group by event_type
-order by events desc""",
+order by events desc, event_type""",
         _bars("event_type", "events", "events", format=",d"),
     ),
     Question(
@@ -205,7 +205,7 @@ where month_start > (select max(month_start) from genre_trends) - interval '6 mo
         order by sum(event_count) desc, genre_key
         limit 10
     )
-order by month, events desc""",
+order by month, events desc, genre""",
         _heat_map(
             _axis("month", "ordinal", axis={"labelAngle": 0}),
             _axis("genre", "nominal", sort={"field": "events", "op": "sum", "order": "descending"}),
@@ -225,7 +225,7 @@ select
 from movie_popularity
 inner join dim_movie using (movie_key)
 where movie_popularity.weighted_rating is not null
-order by movie_popularity.popularity_rank
+order by movie_popularity.popularity_rank, movie
 limit 12""",
         _bars("movie", "weighted_rating", "weighted rating", format=".2f"),
     ),

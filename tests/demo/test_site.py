@@ -149,16 +149,22 @@ def test_explore_shows_what_its_queries_find(
     site: Site, page: Page, lakehouse: CommandLine
 ) -> None:
     page.goto(f"{site.url}/explore.html")
+    answered: list[str] = []
     for question in QUESTIONS:
         section = page.locator(f"section[aria-labelledby={question.name}]")
         for summary in section.locator("summary").all():
             summary.click()
         assert section.locator("pre").inner_text().strip() == question.query.strip()
         found = lakehouse.sql(question.query)
-        assert found, question.name
+        if not found:
+            section.get_by_text("Gold has no rows to answer this yet.").wait_for()
+            continue
+        answered.append(question.name)
         shown = [row.split("\t") for row in section.locator("tbody tr").all_inner_texts()]
         assert shown == [[_as_shown(value) for value in row] for row in found], question.name
         assert section.locator("svg path, svg line").count() > 5
+    # The week before may have been busier for every movie that the catalogue knows.
+    assert {question.name for question in QUESTIONS} - set(answered) <= {"trending-movies"}
 
 
 def _as_shown(value: str) -> str:
