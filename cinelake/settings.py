@@ -51,6 +51,7 @@ EXAMPLES = {
     "CINELAKE_LATE_AFTER_HOURS": "24",
     "CINELAKE_FUTURE_TOLERANCE_MINUTES": "5",
     "CINELAKE_GATE_PANDAS_ROWS": "1000000",
+    "CINELAKE_GATE_BLOCKS": "freshness,volume",
     "CINELAKE_ALERT_WEBHOOK": "https://hooks.slack.com/services/T000/B000/XXXX",
     "CINELAKE_SMTP_URI": "smtp://user:password@mail.example:587",
     "CINELAKE_ALERT_RECIPIENTS": "data@movies.example,on-call@movies.example",
@@ -71,6 +72,7 @@ Origins = Annotated[
     str, StringConstraints(pattern=r"^(\*|(https?://[^/\s,]+)(,https?://[^/\s,]+)*)?$")
 ]
 Hosts = Annotated[str, StringConstraints(pattern=r"^([a-z0-9.-]+(,[a-z0-9.-]+)*)?$")]
+Rules = Annotated[str, StringConstraints(pattern=r"^([a-z_]+(,[a-z_]+)*)?$")]
 _ADDRESS = r"[^@,\s]+@[^@,\s]+"
 MongoUri = Annotated[str, StringConstraints(pattern=r"^mongodb(\+srv)?://[^/\s]+/[^/\s?]+")]
 
@@ -138,7 +140,7 @@ class Settings(BaseSettings):
     gate_pandas_rows: int = Field(1_000_000, alias="CINELAKE_GATE_PANDAS_ROWS", ge=0)
     """Increments up to this many rows are gated on pandas through Arrow, larger ones on Spark."""
 
-    gate_block: str = Field("", alias="CINELAKE_GATE_BLOCKS")
+    gate_block: Rules = Field("", alias="CINELAKE_GATE_BLOCKS")
     """Rules of trends, separated by commas, that stop a run where they would warn."""
 
     alert_webhook: SecretStr | None = Field(None, alias="CINELAKE_ALERT_WEBHOOK")

@@ -28,6 +28,7 @@ MALFORMED = {
     "CINELAKE_SITE_HOSTS": ["https://movies.example", "Movies.Example", "a, b"],
     "CINELAKE_LATE_AFTER_HOURS": ["0", "-1"],
     "CINELAKE_FUTURE_TOLERANCE_MINUTES": ["-1", "1.5"],
+    "CINELAKE_GATE_BLOCKS": ["freshness volume", "freshness,,volume", "Freshness"],
     "CINELAKE_GATE_PANDAS_ROWS": ["-1", "many"],
     "CINELAKE_ALERT_WEBHOOK": ["hooks.example", "ftp://hooks.example/x"],
     "CINELAKE_SMTP_URI": ["mail.example:25", "https://mail.example"],
