@@ -76,14 +76,12 @@ def draw(spec: Mapping[str, Any], label: str) -> Markup:
 
 def _explain_marks(root: ElementTree.Element) -> None:
     """Turn what Vega says of each mark into a title, which a browser shows; the picture itself has one label."""
-    for element in list(root.iter()):
-        said = element.attrib.pop("aria-label", None) if element is not root else None
-        is_mark = element.attrib.pop("aria-roledescription", "") in ("bar", "point", "rect", "mark")
-        for name in [name for name in element.attrib if name.startswith("aria-")]:
-            if element is not root:
-                del element.attrib[name]
-        if element is not root:
-            element.attrib.pop("role", None)
+    _, *below = root.iter()
+    for element in below:
+        said = element.attrib.get("aria-label")
+        is_mark = element.attrib.get("aria-roledescription") in ("bar", "point", "rect", "mark")
+        for name in [name for name in element.attrib if name == "role" or name.startswith("aria-")]:
+            del element.attrib[name]
         if said and is_mark:
             title = ElementTree.SubElement(element, f"{{{SVG}}}title")
             title.text = re.sub(r"_+", " ", said)

@@ -265,7 +265,7 @@ def _stage_chart(runs: Sequence[RunLine]) -> Markup:
             "run": f"{run.finished_at:%m-%d %H:%M} {run.run_id[:4]}",
             "stage": STAGE_COLOURS.get(name, OTHERS)[0],
             "seconds": round(seconds, 1),
-            "order": list(dict(shown)).index(STAGE_COLOURS.get(name, OTHERS)[0]),
+            "order": shown.index(STAGE_COLOURS.get(name, OTHERS)),
             "said": f"run {run.run_id}: {name} {seconds:,.1f} s",
         }
         for run in reversed(runs)

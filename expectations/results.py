@@ -180,9 +180,8 @@ def load_results(settings: Settings, run_id: str | None = None) -> list[KeptResu
         )
         order by recorded_at, gate, table_name, rule
     """
-    with connect(settings, "loader") as connection:
-        rows = connection.cursor(row_factory=dict_row).execute(query, {"run_id": run_id}).fetchall()
-    return [_kept(list(of_gate)) for _, of_gate in groupby(rows, lambda row: row["gate"])]
+    by_gate = _grouped(settings, "gate", query, {"run_id": run_id})
+    return [_kept(of_gate) for _, of_gate in by_gate]
 
 
 def load_last_checks(settings: Settings) -> dict[str, KeptResult]:
@@ -207,10 +206,18 @@ def load_last_checks(settings: Settings) -> dict[str, KeptResult]:
         )
         order by table_name, rule
     """
+    by_table = _grouped(settings, "table_name", query)
+    return {name: _kept(of_table) for name, of_table in by_table}
+
+
+def _grouped(
+    settings: Settings, column: str, query: str, parameters: dict[str, Any] | None = None
+) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The rows of a query with those of one value of a column together, in the query's order."""
     with connect(settings, "loader") as connection:
-        rows = connection.cursor(row_factory=dict_row).execute(query).fetchall()
-    by_table = groupby(rows, lambda row: row["table_name"])
-    return {name: _kept(list(of_table)) for name, of_table in by_table}
+        cursor = connection.cursor(row_factory=dict_row)
+        rows = cursor.execute(query.encode(), parameters).fetchall()
+    return [(value, list(group)) for value, group in groupby(rows, lambda row: row[column])]
 
 
 def _kept(rows: list[dict[str, Any]]) -> KeptResult:

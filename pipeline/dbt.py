@@ -1,5 +1,6 @@
 """dbt, run inside this process: its nodes' results come back as values, and a second run starts at once."""
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -145,6 +146,20 @@ def generate_docs(settings: Settings) -> Path:
             f"The details are in {_folder(settings, 'dev') / 'logs' / 'dbt.log'}.",
         )
     return page
+
+
+def project_digest(*patterns: str) -> str:
+    """A digest of the project's files that match, by which a change of them is known.
+
+    Args:
+        patterns: Below the folder of the project, as `Path.glob` takes them.
+    """
+    digest = hashlib.sha256()
+    paths = {path for pattern in patterns for path in DBT_PROJECT.glob(pattern) if path.is_file()}
+    for path in sorted(paths):
+        digest.update(path.relative_to(DBT_PROJECT).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _folder(settings: Settings, target: Target) -> Path:

@@ -23,6 +23,8 @@ BYTES_SHOWN = 200
 """Of a raw message, before the page shortens it."""
 
 Manifest = Mapping[str, Any]
+Checks = Mapping[str, dict[str, Any]]
+"""By the full name of a table the fields of its page that tell of its rules; none of one that was never checked."""
 
 
 def collect_catalogue(
@@ -39,20 +41,17 @@ def collect_catalogue(
     Raises:
         ServiceError: PostgreSQL cannot be reached.
     """
-    checks = load_last_checks(settings)
+    data_docs = data_docs_folder(settings)
+    checks = {name: _checked(kept, data_docs) for name, kept in load_last_checks(settings).items()}
     lake = [
         _lake_table(settings, contract, checks, lineage)
         for contract in (*tables("bronze"), *tables("silver"))
     ]
-    marts = [
-        _mart(settings, analyst, model, manifest, checks, lineage) for model in _marts(manifest)
-    ]
+    marts = [_mart(analyst, model, manifest, checks, lineage) for model in _marts(manifest)]
     return [*lake, *marts]
 
 
-def _lake_table(
-    settings: Settings, contract: Table, checks: Mapping[str, KeptResult], lineage: Lineage
-) -> TablePage:
+def _lake_table(settings: Settings, contract: Table, checks: Checks, lineage: Lineage) -> TablePage:
     name = contract.full_name
     is_there = changes.open_table(settings, name) is not None
     return TablePage(
@@ -65,7 +64,7 @@ def _lake_table(
         freshness=_freshness(settings, contract),
         columns=tuple(_column(column, contract.layer) for column in contract.columns),
         sample=_lake_sample(settings, contract),
-        **_checked(checks.get(name), data_docs_folder(settings)),
+        **checks.get(name, {}),
         **_neighbours(lineage, name),
     )
 
@@ -104,10 +103,8 @@ def _readable(value: Any) -> Any:
     return value[:BYTES_SHOWN].decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
-def _checked(kept: KeptResult | None, data_docs: Path) -> dict[str, Any]:
+def _checked(kept: KeptResult, data_docs: Path) -> dict[str, Any]:
     """The fields of a table's page that tell of its rules."""
-    if kept is None:
-        return {}
     return {
         "rules": tuple(_rule(rule, data_docs) for rule in kept.result.rules),
         "checked_at": kept.recorded_at,
@@ -147,11 +144,10 @@ def _marts(manifest: Manifest) -> Iterator[Mapping[str, Any]]:
 
 
 def _mart(
-    settings: Settings,
     analyst: psycopg.Connection,
     model: Mapping[str, Any],
     manifest: Manifest,
-    checks: Mapping[str, KeptResult],
+    checks: Checks,
     lineage: Lineage,
 ) -> TablePage:
     name = f"gold.{model['name']}"
@@ -169,7 +165,7 @@ def _mart(
         columns=columns,
         tests=tuple(_tests(model, manifest)),
         sample=sample,
-        **_checked(checks.get(name), data_docs_folder(settings)),
+        **checks.get(name, {}),
         **_neighbours(lineage, name),
     )
 

@@ -7,7 +7,7 @@ from cinelake.log import get_logger
 from cinelake.postgres import connect
 from cinelake.settings import Settings
 from pipeline import gold_sources, gold_versions, staging
-from pipeline.dbt import BUILD, INCREMENT, run_dbt
+from pipeline.dbt import BUILD, run_dbt
 
 log = get_logger("gold")
 
@@ -51,10 +51,7 @@ def _options(
         return ("--full-refresh",)
     if with_staging:
         return ()
-    selected = gold_sources.selection(settings, seen)
-    if selected is None:
-        return INCREMENT
-    return selected or None
+    return gold_sources.selection(settings, seen)
 
 
 def count_rows(settings: Settings, schema: str = "gold") -> dict[str, int]:

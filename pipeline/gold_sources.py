@@ -4,16 +4,15 @@ The note names the versions of silver's tables in PostgreSQL that a build saw. I
 object id of their fact, which a swap keeps and a build from scratch does not.
 """
 
-import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import psycopg
 from psycopg.types.json import Jsonb
 
 from cinelake.postgres import connect, create_missing
 from cinelake.settings import Settings
-from pipeline.dbt import DBT_PROJECT
+from pipeline.dbt import DBT_PROJECT, INCREMENT, project_digest
 
 GOLD_SOURCES_DDL = """
 create table if not exists ops.gold_sources (
@@ -25,6 +24,8 @@ create table if not exists ops.gold_sources (
 comment on table ops.gold_sources is
     'What gold and gold_next were built from: the dbt project and the lake version of each table of silver.';
 """
+PROJECT = ("dbt_project.yml", "macros/**/*", "models/**/*", "tests/**/*")
+"""What says how gold is built, below the folder of the dbt project."""
 STAGING = DBT_PROJECT / "models" / "staging"
 SELECTED = ("path:models/intermediate", "path:models/marts", "resource_type:test")
 """Of what a changed table feeds: the models but the views of staging, and all tests."""
@@ -63,10 +64,10 @@ def see(settings: Settings) -> Sources:
     )
     with connect(settings, "loader") as connection:
         versions = dict(connection.execute(query.encode()).fetchall())
-    return Sources(_fingerprint(), versions)
+    return Sources(project_digest(*PROJECT), versions)
 
 
-def selection(settings: Settings, now: Sources) -> list[str] | None:
+def selection(settings: Settings, now: Sources) -> Sequence[str] | None:
     """Dbt's options for a build of no more than what changed tables feed.
 
     Args:
@@ -74,8 +75,8 @@ def selection(settings: Settings, now: Sources) -> list[str] | None:
         now: What the build sees.
 
     Returns:
-        The options; None when everything has to be built, as the project has changed or nothing is known of `gold_next`.
-        An empty list when nothing has to.
+        The options; those of everything when the project has changed or nothing is known of `gold_next`. None when
+        no table has changed, so that nothing has to be built.
 
     Raises:
         ServiceError: PostgreSQL is down.
@@ -89,10 +90,10 @@ def selection(settings: Settings, now: Sources) -> list[str] | None:
             [fact, now.project, relations],
         ).fetchone()
     if noted is None:
-        return None
+        return INCREMENT
     changed = [name for name, version in now.versions.items() if noted[0].get(name) != version]
     wanted = [f"source:silver.{name}+,{kind}" for name in changed for kind in SELECTED]
-    return ["--select", *wanted] if wanted else []
+    return ("--select", *wanted) if wanted else None
 
 
 def note(settings: Settings, seen: Sources) -> None:
@@ -129,18 +130,3 @@ def _built(connection: psycopg.Connection) -> tuple[int, list[str]]:
 def _tables() -> list[str]:
     """The tables of silver that a model reads: each has its view in staging."""
     return sorted(path.stem.removeprefix("stg_") for path in STAGING.glob("stg_*.sql"))
-
-
-def _fingerprint() -> str:
-    digest = hashlib.sha256()
-    for path in sorted(_files()):
-        digest.update(str(path.relative_to(DBT_PROJECT)).encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def _files() -> list[Path]:
-    """The files of the project that say how gold is built."""
-    parts = ("macros", "models", "tests")
-    found = [path for part in parts for path in (DBT_PROJECT / part).rglob("*") if path.is_file()]
-    return [DBT_PROJECT / "dbt_project.yml", *found]

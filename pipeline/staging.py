@@ -10,7 +10,7 @@ from psycopg import sql
 
 from cinelake.postgres import connect
 from cinelake.settings import Settings
-from pipeline.dbt import DBT_PROJECT
+from pipeline.dbt import project_digest
 
 SOURCES = ("dbt_project.yml", "macros/*", "models/staging/*")
 """What the views follow from, below the folder of the project."""
@@ -63,9 +63,5 @@ def _found(connection: psycopg.Connection) -> tuple[str, str | None]:
 
 
 def _fingerprint(views: str) -> str:
-    digest = hashlib.sha256(views.encode())
-    for pattern in SOURCES:
-        for path in sorted(DBT_PROJECT.glob(pattern)):
-            digest.update(path.name.encode())
-            digest.update(path.read_bytes())
+    digest = hashlib.sha256(f"{views}{project_digest(*SOURCES)}".encode())
     return f"views and project: {digest.hexdigest()}"

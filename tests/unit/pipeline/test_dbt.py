@@ -12,7 +12,7 @@ from dbt.contracts.results import NodeStatus
 from cinelake.errors import ServiceError
 from cinelake.settings import Settings, load_settings
 from pipeline import dbt, gold_sources, gold_versions, staging
-from pipeline.dbt import DBT_PROJECT, FAILED, generate_docs, run_dbt
+from pipeline.dbt import DBT_PROJECT, FAILED, INCREMENT, generate_docs, run_dbt
 from pipeline.gold import build_next
 
 
@@ -123,7 +123,7 @@ def test_gold_next_is_built_and_never_gold(
     sources: list[gold_sources.Sources] = []
     monkeypatch.setattr(gold_versions, "note_build", lambda settings: None)
     monkeypatch.setattr(gold_sources, "see", lambda settings: SEEN)
-    monkeypatch.setattr(gold_sources, "selection", lambda settings, seen: None)
+    monkeypatch.setattr(gold_sources, "selection", lambda settings, seen: INCREMENT)
     monkeypatch.setattr(gold_sources, "note", lambda settings, seen: sources.append(seen))
     monkeypatch.setattr(staging, "is_current", lambda settings: is_current)
     monkeypatch.setattr(staging, "note", noted.append)
@@ -140,9 +140,9 @@ def test_gold_next_is_built_and_never_gold(
     assert sources == [SEEN, SEEN]
 
 
-@pytest.mark.parametrize("selected", [["--select", "source:silver.events+"], []])
+@pytest.mark.parametrize("selected", [["--select", "source:silver.events+"], None])
 def test_a_build_takes_what_changed_tables_feed_and_nothing_where_none_has(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, selected: list[str]
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, selected: list[str] | None
 ) -> None:
     told = len(FakeRunner.told)
     monkeypatch.setattr(gold_versions, "note_build", lambda settings: None)
