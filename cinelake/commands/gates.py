@@ -78,6 +78,6 @@ def _show_pages(result: "GateResult", folder: Path) -> None:
         left = (
             ""
             if path.is_file()
-            else " (`cinelake docs` writes it while its run is one of the last ten)"
+            else " (`cinelake docs build` writes it while its run is one of the last ten)"
         )
         out.print(f"Data Docs: {where}{left}", markup=False, highlight=False, soft_wrap=True)

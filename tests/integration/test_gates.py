@@ -338,7 +338,7 @@ def test_the_page_of_a_rule_that_failed_is_named_by_the_command_and_is_there_onc
     page = rules["gold.ratings", "range"]["data_docs"]
     assert len({rule["data_docs"] for rule in rules.values()}) == len(gold_suites())
     address = (data_docs_folder(own) / page).as_uri()
-    assert f"Data Docs: {address} (`cinelake docs` writes it" in gates()
+    assert f"Data Docs: {address} (`cinelake docs build` writes it" in gates()
     text = (build_data_docs(own) / page).read_text()
     assert "gold.ratings" in text and "broken" in text
     assert f"Data Docs: {address}\n" in gates()
