@@ -1,6 +1,6 @@
 # Two commands: `make demo` shows the whole lakehouse, `make test` proves it.
 .DEFAULT_GOAL := help
-.PHONY: help install preflight demo test prove coverage check format up down clean bench-refresh bench-api bench-tmdb bench-devices bench-gold bench-gates bench-site mutate
+.PHONY: help install install-airflow preflight demo airflow test prove coverage check format up down clean bench-refresh bench-api bench-tmdb bench-devices bench-gold bench-gates bench-site mutate
 SHELL := /bin/bash
 
 # A folder with the real data sets (tmdb/, ml-latest-small/). Empty: the demo generates its data.
@@ -30,6 +30,18 @@ install: preflight .venv/installed ## Make the virtual environment and fetch the
 	@$(BIN)/python -m cinelake.stack.jars
 	@touch $@
 
+.venv-airflow/installed: airflow/requirements.txt airflow/constraints.txt
+	@$(MAKE) --no-print-directory preflight
+	@echo "Installing Airflow into .venv-airflow (about two minutes the first time) ..."
+	@test -x .venv-airflow/bin/python || $(PYTHON) -m venv .venv-airflow
+	@.venv-airflow/bin/python -m pip install --quiet --disable-pip-version-check --constraint airflow/constraints.txt --requirement airflow/requirements.txt
+	@touch $@
+
+install-airflow: install .venv-airflow/installed ## Make Airflow's own virtual environment
+
+airflow: install-airflow ## Start the stack and Airflow, and print its address, user and password
+	@$(BIN)/cinelake airflow up
+
 demo: install ## From nothing to gold: start the stack, send events, refresh, build the site (DATA=folder for real data)
 	@$(BIN)/cinelake demo $(if $(DATA),--data $(DATA))
 
@@ -42,11 +54,11 @@ down: ## Stop the local stack; its data stays
 clean: down ## Stop the stack and remove all its data
 	rm -rf "$${CINELAKE_HOME:-.cinelake}" dbt_project/target dbt_project/logs dbt_project/profiles.yml
 
-test: install ## Run the checks and all tests
+test: install-airflow ## Run the checks and all tests
 	@$(MAKE) --no-print-directory check
 	@CINELAKE_DATA="$(TEST_DATA)" $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-prove: install ## Test with 200,000 simulated events, in batches and with killed drivers (an hour)
+prove: install-airflow ## Test with 200,000 simulated events, in batches and with killed drivers (an hour)
 	@CINELAKE_DATA="$(TEST_DATA)" $(BIN)/python -m pytest --full-scale tests/integration/test_simulation_and_files.py tests/integration/test_batches.py tests/unit/lakehouse/test_lineage.py
 
 coverage: install ## Branches of silver's transforms that their own tests reach (at least 95%)

@@ -11,6 +11,7 @@ import typer
 
 from cinelake import __version__
 from cinelake.commands import (
+    airflow,
     alerts,
     backup,
     contracts,
@@ -68,12 +69,14 @@ app.add_typer(stages.gold_app, name="gold", rich_help_panel="Stages")
 app.command(rich_help_panel="Stages")(stages.refresh)
 app.add_typer(docs.docs_app, name="docs", rich_help_panel="Stages")
 app.add_typer(contracts.contracts_app, name="contracts", rich_help_panel="Stages")
-app.command(rich_help_panel="Operations")(gates.gates)
+app.add_typer(gates.gates_app, name="gates", rich_help_panel="Operations")
+app.command(rich_help_panel="Operations")(upkeep.reconcile)
 app.add_typer(quarantine.quarantine_app, name="quarantine", rich_help_panel="Operations")
 app.command(rich_help_panel="Operations")(quarantine.recover)
 app.command(rich_help_panel="Operations")(looking.trace)
 app.command(rich_help_panel="Operations")(looking.as_of)
 app.command(rich_help_panel="Operations")(upkeep.maintain)
+app.add_typer(airflow.airflow_app, name="airflow", rich_help_panel="Operations")
 app.add_typer(alerts.alerts_app, name="alerts", rich_help_panel="Operations")
 app.command(rich_help_panel="All of it")(demo.demo)
 

@@ -13,12 +13,12 @@ def configure_logging(settings: Settings) -> str:
     """Set up structlog for this process.
 
     Args:
-        settings: `log_format` and `log_level` are used.
+        settings: `run_id`, `log_format` and `log_level` are used.
 
     Returns:
-        The run id, a short random string that is bound to every line of this process.
+        The run id that is bound to every line of this process: the one it was given, else a short random string.
     """
-    run_id = uuid.uuid4().hex[:12]
+    run_id = settings.run_id or uuid.uuid4().hex[:12]
     renderer: structlog.types.Processor = (
         structlog.processors.JSONRenderer()
         if settings.log_format == "json"

@@ -56,6 +56,7 @@ EXAMPLES = {
     "CINELAKE_SMTP_URI": "smtp://user:password@mail.example:587",
     "CINELAKE_ALERT_RECIPIENTS": "data@movies.example,on-call@movies.example",
     "CINELAKE_ALERT_SENDER": "cinelake@movies.example",
+    "CINELAKE_RUN_ID": "nightly-2026-01-31",
     "CINELAKE_LOG_FORMAT": "console",
     "CINELAKE_LOG_LEVEL": "INFO",
     "DBT_PROFILES_DIR": "dbt_project",
@@ -155,6 +156,10 @@ class Settings(BaseSettings):
         "cinelake@localhost", alias="CINELAKE_ALERT_SENDER"
     )
 
+    run_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,120}$")] | None = Field(
+        None, alias="CINELAKE_RUN_ID"
+    )
+    """The run that a command is a part of, as an orchestrator names it. Default: one of its own."""
     log_format: Literal["console", "json"] = Field("console", alias="CINELAKE_LOG_FORMAT")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", alias="CINELAKE_LOG_LEVEL"

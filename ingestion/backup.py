@@ -5,7 +5,7 @@ Collection `user_logs_raw`: `_id` (`topic/partition/offset`), `topic`, `partitio
 repeats a batch, and its ids make that add nothing.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -121,6 +121,32 @@ def restore(
             published += len(batch)
             progress(len(batch))
     return published
+
+
+def prune(settings: Settings, before: datetime, landed: Mapping[int, int]) -> int:
+    """Take old messages out of the backup, but none that bronze does not have.
+
+    Args:
+        settings: MongoDB.
+        before: The moment, by Kafka's timestamp, before which a message is old.
+        landed: By partition the offset after the last one that bronze has.
+
+    Returns:
+        Messages that were taken out.
+
+    Raises:
+        ServiceError: MongoDB is away.
+    """
+    with open_database(settings) as database:
+        collection = database[COLLECTION].with_options(write_concern=ON_DISK)
+        pruned = sum(
+            collection.delete_many(
+                {"partition": partition, "offset": {"$lt": end}, "timestamp": {"$lt": before}}
+            ).deleted_count
+            for partition, end in landed.items()
+        )
+    log.info("pruned", removed=pruned, before=before.isoformat())
+    return pruned
 
 
 def count_range(settings: Settings, since: datetime, until: datetime) -> int:

@@ -125,13 +125,19 @@ def _parsed(place: str) -> tuple[str, int, int]:
     return parts[0], int(parts[1]), int(parts[2])
 
 
-def count_held(settings: Settings) -> list[Row]:
-    """How many messages are in quarantine by topic and rule, with the first and the last time of each."""
+def count_held(settings: Settings, since: datetime | None = None) -> list[Row]:
+    """How many messages are in quarantine by topic and rule, with the first and the last time of each.
+
+    Args:
+        settings: Tells where the lake is.
+        since: Only those first seen then or later, UTC.
+    """
+    seen = f"first_seen_at >= to_timestamp('{since.isoformat()}')" if since else "true"
     rows = changes.query(
         settings,
         QUARANTINE,
         "select kafka_topic, rule, count(*) as messages, min(first_seen_at) as first_seen_at,"
-        " max(last_seen_at) as last_seen_at from t group by 1, 2 order by 1, 2",
+        f" max(last_seen_at) as last_seen_at from t where {seen} group by 1, 2 order by 1, 2",
     )
     return list(rows.to_pylist())
 

@@ -64,6 +64,17 @@ class Ledger:
         ]
         return [_difference(*pair) for pair in pairs if pair[1] != pair[3]]
 
+    def unreconciled(self, landed: int) -> list[str]:
+        """What does not add up whatever was accepted since the last refresh, a sentence each.
+
+        Args:
+            landed: The sum of `landed_offsets`.
+        """
+        landing = (
+            [] if landed == self.bronze else [_difference("landed", landed, "bronze", self.bronze)]
+        )
+        return landing + self.unaccounted(self.bronze)
+
     @property
     def balanced(self) -> bool:
         """True when every hop accounts for all rows of the one before."""
@@ -79,6 +90,20 @@ def _difference(source: str, there: int, target: str, here: int) -> str:
 def count_accepted(settings: Settings) -> int:
     """Messages the topic `user_logs` ever took: what the API answered 202 for."""
     return sum(topic_end_offsets(settings, USER_LOGS).values())
+
+
+def landed_offsets(settings: Settings) -> dict[int, int]:
+    """By partition of `user_logs` the offset after the last one that bronze has.
+
+    Offsets begin at 0 and have no gaps: their sum is the number of rows of `bronze.user_logs`, if each message landed
+    exactly once, whatever the API has accepted since.
+    """
+    found = changes.query(
+        settings,
+        "bronze.user_logs",
+        'select "partition" as partition, max("offset") + 1 as landed from t group by 1',
+    )
+    return {row["partition"]: row["landed"] for row in found.to_pylist()}
 
 
 def count(settings: Settings) -> Ledger:

@@ -6,7 +6,7 @@ models downstream can see it go.
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import psycopg
@@ -58,15 +58,50 @@ def ensure_tables(settings: Settings) -> None:
                 connection.execute(statement.encode())
 
 
+@dataclass(frozen=True)
+class Scope:
+    """Which rows a publication takes: by default those of every table that changed since the last one.
+
+    Args:
+        full: Every row anew; those that silver no longer holds are marked deleted.
+        tables: Only these tables, by their full names; empty for all.
+        from_version: Also what changed in this lake version and later, though it was published before.
+    """
+
+    full: bool = False
+    tables: Collection[str] = ()
+    from_version: int | None = None
+
+    def covers(self, table: Table) -> bool:
+        """Whether the table is among those to take."""
+        return not self.tables or table.full_name in self.tables
+
+    def after(self, watermark: int) -> int:
+        """The last lake version that is not taken, given the one that was dealt with last."""
+        if self.full:
+            return -1
+        if self.from_version is None:
+            return watermark
+        # Never above the watermark: what lies between would be left out for ever.
+        return min(watermark, self.from_version - 1)
+
+
+EVERYTHING_NEW = Scope()
+
+
 def publish(
-    settings: Settings, progress: Callable[[int], None] | None = None, full: bool = False
+    settings: Settings,
+    progress: Callable[[int], None] | None = None,
+    scope: Scope = EVERYTHING_NEW,
+    upto: Mapping[str, int] | None = None,
 ) -> list[Published]:
-    """Bring every silver table in PostgreSQL up to the lake's newest version.
+    """Bring silver's tables in PostgreSQL up to date with the lake.
 
     Args:
         settings: Tells where the lake and PostgreSQL are.
         progress: Called with 1 after each table.
-        full: Load every table whole instead of its changes.
+        scope: Which rows to take.
+        upto: The lake version of each table up to which its gate has passed; None for the newest of each.
 
     Returns:
         What happened, a row a table.
@@ -77,8 +112,9 @@ def publish(
     """
     ensure_tables(settings)
     done = []
-    for table in tables("silver"):
-        result = publish_table(settings, table, full)
+    for table in filter(scope.covers, tables("silver")):
+        gated = None if upto is None else upto.get(table.full_name, -1)
+        result = publish_table(settings, table, scope, gated)
         log.info("published", **result.__dict__)
         done.append(result)
         if progress:
@@ -86,23 +122,29 @@ def publish(
     return done
 
 
-def publish_table(settings: Settings, table: Table, full: bool = False) -> Published:
+def publish_table(
+    settings: Settings, table: Table, scope: Scope = EVERYTHING_NEW, upto: int | None = None
+) -> Published:
     """Bring one table up to date; run twice, the second finds nothing to do.
 
     Args:
         settings: Tells where the lake and PostgreSQL are.
         table: The table's contract.
-        full: Take every row anew, and mark deleted those that silver no longer holds.
+        scope: Which rows to take.
+        upto: The last lake version to take; None for the newest.
     """
     newest = changes.current_version(settings, table.full_name)
+    if upto is not None:
+        newest = min(newest, upto)
     with connect(settings, "loader") as connection:
         watermark = watermarks.lock(connection, table.full_name)
-        if newest <= watermark and not (full and newest >= 0):
+        after = scope.after(watermark)
+        # What PostgreSQL has of later versions must not be overwritten with an earlier state.
+        if newest <= after or (newest < watermark and not scope.full):
             return Published(table.full_name, 0, 0, watermark)
-        after = -1 if full else watermark
         copied = _copy_changes(connection, settings, table, after, newest)
         merged = connection.execute(_merge_statement(table)).rowcount if copied else 0
-        if full:
+        if scope.full:
             merged += connection.execute(_bury_statement(table), [newest]).rowcount
         watermarks.write(connection, table.full_name, newest)
     return Published(table.full_name, copied, merged, newest)

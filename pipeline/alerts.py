@@ -8,6 +8,7 @@ reached never fails a run: what it does not know yet is told after the next one.
 import smtplib
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
@@ -17,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 import requests
 from pydantic import BaseModel, Field
 
-from cinelake.errors import CinelakeError, message_of
+from cinelake.errors import CinelakeError, SettingError, message_of
 from cinelake.log import get_logger
 from cinelake.settings import Settings
 from cinelake.stack.lock import file_lock
@@ -41,6 +42,7 @@ class Problem(BaseModel):
         run_id: The run that noticed it first.
         since: When that was, UTC.
         table: Of a warning the table that is unusual; empty of what ended a run.
+        raised_by: Who told of it by `raise_problem` and has to settle it; empty of what runs and gates notice.
         is_over: A run went through since then, or the rule that warned held.
         told: The channels that know of it; of one that is over, those that do not know that yet.
     """
@@ -51,6 +53,7 @@ class Problem(BaseModel):
     run_id: str
     since: datetime
     table: str = ""
+    raised_by: str = ""
     is_over: bool = False
     told: set[str] = Field(default_factory=set)
 
@@ -65,7 +68,8 @@ class Problem(BaseModel):
         """The whole of it."""
         noticed = f"Noticed by run {self.run_id} at {self.since:%Y-%m-%d %H:%M} UTC on {socket.gethostname()}."
         if self.is_over:
-            return f"{'The rule holds' if self.table else 'A run went through'} again.\n{noticed}"
+            again = "The rule holds" if self.table else f"{self.raised_by or 'A run'} went through"
+            return f"{again} again.\n{noticed}"
         return "\n".join(filter(None, (self.message, self.hint, noticed)))
 
 
@@ -161,19 +165,40 @@ def after_run(
         error: What ended it; None when it went through.
         gates: The results of the gates that it got to.
     """
-    path = settings.home / "alerts.json"
-    configured = channels(settings)
-    if not configured and not path.exists():
-        return
-    with file_lock(path.with_suffix(".lock")):
-        problems = _read(path)
+    with _known_problems(settings) as problems:
         for problem in problems:
             problem.is_over |= _has_ended(problem, error, gates)
         for new in _noticed(run_id, error, gates):
             _note(problems, new)
-        left = [problem for problem in problems if not _tell(problem, configured)]
-        with whole_file(path) as file:
-            file.write(_Told(problems=left).model_dump_json(indent=2).encode())
+
+
+def raise_problem(settings: Settings, raised_by: str, message: str, hint: str, run_id: str) -> None:
+    """Tell of a problem that something outside of a run has, for example a job of an orchestrator.
+
+    Args:
+        settings: The channels, and `home`.
+        raised_by: What has it; it has one problem at a time, of which people are told once.
+        message: What happened.
+        hint: The next step.
+        run_id: The run that noticed it.
+    """
+    new = Problem(
+        name=f"{raised_by} failed",
+        message=message,
+        hint=hint,
+        run_id=run_id,
+        since=datetime.now(UTC),
+        raised_by=raised_by,
+    )
+    with _known_problems(settings) as problems:
+        _note(problems, new)
+
+
+def settle_problem(settings: Settings, raised_by: str) -> None:
+    """Tell that what `raise_problem` told of is over; nothing is told when there was nothing."""
+    with _known_problems(settings) as problems:
+        for problem in problems:
+            problem.is_over |= problem.raised_by == raised_by
 
 
 def open_problems(settings: Settings) -> list[Problem]:
@@ -181,13 +206,36 @@ def open_problems(settings: Settings) -> list[Problem]:
     return [each for each in _read(settings.home / "alerts.json") if not each.is_over]
 
 
-def send_test(settings: Settings) -> dict[str, str]:
-    """Send a trial over every channel; by its name what went wrong, empty where nothing did."""
-    text = f"A trial from {socket.gethostname()}: alerts of failed runs will come this way."
-    return {
-        name: _send(name, channel, "Cinelake: trial", text)
-        for name, channel in channels(settings).items()
-    }
+def send_text(settings: Settings, title: str, text: str) -> dict[str, str]:
+    """Send a text over every channel; by its name what went wrong, empty where nothing did.
+
+    Raises:
+        SettingError: No channel is configured.
+    """
+    configured = channels(settings)
+    if not configured:
+        raise SettingError(
+            "No channel is configured.",
+            "Set CINELAKE_ALERT_WEBHOOK, or CINELAKE_SMTP_URI and CINELAKE_ALERT_RECIPIENTS.",
+        )
+    return {name: _send(name, channel, title, text) for name, channel in configured.items()}
+
+
+@contextmanager
+def _known_problems(settings: Settings) -> Iterator[list[Problem]]:
+    """The problems of the file, to change; at the end people are told of what is new and what is over."""
+    path = settings.home / "alerts.json"
+    configured = channels(settings)
+    if not configured and not path.exists():
+        # Nobody is to be told, now or ever.
+        yield []
+        return
+    with file_lock(path.with_suffix(".lock")):
+        problems = _read(path)
+        yield problems
+        left = [problem for problem in problems if not _tell(problem, configured)]
+        with whole_file(path) as file:
+            file.write(_Told(problems=left).model_dump_json(indent=2).encode())
 
 
 def _read(path: Path) -> list[Problem]:
@@ -225,6 +273,8 @@ def _has_ended(problem: Problem, error: Exception | None, gates: Iterable[GateRe
 
     A warning outlives a run that did not get to its gate, and a gate that had no rows of its table to look at.
     """
+    if problem.raised_by:
+        return False
     if not problem.table:
         return error is None
     looked_at = [rule for gate in gates for rule in gate.rules if rule.table == problem.table]

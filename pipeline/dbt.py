@@ -128,6 +128,15 @@ def run_dbt(
     return result
 
 
+def parse(settings: Settings) -> None:
+    """Write the manifest of the project, of which Airflow's DAG takes its models.
+
+    Raises:
+        ServiceError: The project cannot be parsed.
+    """
+    run_dbt(settings, ["parse"])
+
+
 def generate_docs(settings: Settings) -> Path:
     """Write the dbt docs of `gold` as one HTML file.
 

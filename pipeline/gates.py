@@ -1,6 +1,7 @@
 """Which rows each gate looks at: the increment that the next stage would take, never the history."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import pandas as pd
@@ -17,26 +18,45 @@ from lakehouse import changes, ledger, tables, watermarks
 from lakehouse.changes import CHANGE_TYPE, COMMIT_VERSION
 from lakehouse.contract import Table
 from lakehouse.contract import tables as contracts
+from lakehouse.publish import EVERYTHING_NEW, Scope
 
 SparkSource = Callable[[], SparkSession]
 """Makes the session only when an increment is too large for pandas."""
+Layer = Literal["bronze", "silver"]
 TAKES_AWAY = ("delete", "update_preimage")
 """Changes after which the row that was there is not."""
 
 
+@dataclass(frozen=True)
+class Increment:
+    """Versions of a table: those above `after`, up to and with `upto`."""
+
+    after: int
+    upto: int
+
+    @property
+    def is_empty(self) -> bool:
+        """There is no such version."""
+        return self.upto <= self.after
+
+
+NOTHING = Increment(-1, -1)
+
+
 def gate_bronze(spark_session: SparkSource, settings: Settings, run_id: str) -> GateResult:
     """Check what bronze took since its gate last passed."""
-    newest = _versions(settings, "bronze")
-    result = _gate_lake(spark_session, settings, "bronze", run_id, newest)
-    if result.passed:
-        with connect(settings, "loader") as connection:
-            for name, version in newest.items():
-                watermarks.write(connection, _gated(name), version)
-    return result
+    increments = {
+        table.full_name: Increment(
+            after=_passed(settings, table.full_name),
+            upto=changes.current_version(settings, table.full_name),
+        )
+        for table in contracts("bronze")
+    }
+    return _gate_lake(spark_session, settings, "bronze", run_id, increments)
 
 
 def gate_silver(
-    spark_session: SparkSource, settings: Settings, run_id: str, full: bool = False
+    spark_session: SparkSource, settings: Settings, run_id: str, scope: Scope = EVERYTHING_NEW
 ) -> GateResult:
     """Check what silver holds that PostgreSQL does not: the rows the next publication would take.
 
@@ -44,10 +64,29 @@ def gate_silver(
         spark_session: Makes the session, should there be too many rows for pandas.
         settings: All of them.
         run_id: The run this belongs to.
-        full: Check every row, as the next publication would take them all.
+        scope: Which rows that publication takes.
     """
-    newest = _versions(settings, "silver")
-    return _gate_lake(spark_session, settings, "silver", run_id, newest, full)
+    increments = {
+        table.full_name: Increment(
+            after=scope.after(watermarks.read(settings, table.full_name)),
+            upto=changes.current_version(settings, table.full_name),
+        )
+        for table in filter(scope.covers, contracts("silver"))
+    }
+    return _gate_lake(spark_session, settings, "silver", run_id, increments)
+
+
+def passed_versions(settings: Settings, layer: Layer) -> dict[str, int]:
+    """The lake version of each table of a layer up to which its gate has passed; -1 before the first time."""
+    return {table.full_name: _passed(settings, table.full_name) for table in contracts(layer)}
+
+
+def has_passed(settings: Settings, layer: Layer) -> bool:
+    """Whether the gate of a layer has passed what its tables hold now."""
+    return all(
+        changes.current_version(settings, name) == version
+        for name, version in passed_versions(settings, layer).items()
+    )
 
 
 def gate_gold(settings: Settings, run_id: str) -> GateResult:
@@ -80,34 +119,30 @@ def require(result: GateResult) -> None:
     )
 
 
-def _gated(name: str) -> str:
-    return f"gate of {name}"
+def _mark(table: str) -> str:
+    """The name of the watermark that keeps up to where a table has passed its gate."""
+    return f"gate of {table}"
 
 
-def _versions(settings: Settings, layer: Literal["bronze", "silver"]) -> dict[str, int]:
-    return {
-        table.full_name: changes.current_version(settings, table.full_name)
-        for table in contracts(layer)
-    }
+def _passed(settings: Settings, table: str) -> int:
+    return watermarks.read(settings, _mark(table))
 
 
 def _gate_lake(
     spark_session: SparkSource,
     settings: Settings,
-    layer: Literal["bronze", "silver"],
+    layer: Layer,
     run_id: str,
-    newest: dict[str, int],
-    full: bool = False,
+    increments: dict[str, Increment],
 ) -> GateResult:
+    """Check the increments of tables of a layer, and note up to where they passed."""
     batches = []
     persisted: list[DataFrame] = []
     for table in contracts(layer):
-        mark = table.full_name if layer == "silver" else _gated(table.full_name)
-        after = -1 if full else watermarks.read(settings, mark)
-        upto = newest[table.full_name]
-        if upto <= after:
+        increment = increments.get(table.full_name, NOTHING)
+        if increment.is_empty:
             continue
-        frame = _increment(spark_session, settings, table, after, upto)
+        frame = _rows(spark_session, settings, table, increment)
         if isinstance(frame, DataFrame):
             persisted.append(frame.persist())
         batches.append(Batch(table, frame))
@@ -117,17 +152,22 @@ def _gate_lake(
         for frame in persisted:
             frame.unpersist()
     save_results(settings, result)
+    if result.passed:
+        with connect(settings, "loader") as connection:
+            for name, increment in increments.items():
+                watermarks.write(connection, _mark(name), increment.upto)
     return result
 
 
-def _increment(
-    spark_session: SparkSource, settings: Settings, table: Table, after: int, upto: int
+def _rows(
+    spark_session: SparkSource, settings: Settings, table: Table, increment: Increment
 ) -> pd.DataFrame | DataFrame:
-    """The rows as they are now whose key changed in the versions `after` < version <= `upto`.
+    """The rows as they are now whose key changed in the increment.
 
     A row is there still unless a later version took a row of its key away. An append takes none away, so that a batch
     that was appended twice stands here twice, and the gate can see it.
     """
+    after, upto = increment.after, increment.upto
     keys = changes.read_changes(settings, table.full_name, after, upto, table.key)
     if sum(batch.num_rows for batch in keys) > settings.gate_pandas_rows:
         return _spark_increment(spark_session(), settings, table, after, upto)

@@ -12,18 +12,19 @@ from pipeline.dbt import BUILD, run_dbt
 log = get_logger("gold")
 
 
-def build_next(settings: Settings, full_refresh: bool = False) -> None:
+def build_next(settings: Settings, run_id: str = "", full_refresh: bool = False) -> None:
     """Build and test every model in `gold_next` with dbt; what analysts see is not touched.
 
     Args:
         settings: Tells where PostgreSQL is.
+        run_id: The run that builds.
         full_refresh: Rebuild incremental models, and the views of staging, from scratch.
 
     Raises:
         GateFailedError: A model or a test failed; `gold` is untouched.
         ServiceError: dbt could not do its work at all: PostgreSQL is down, or the project cannot be parsed.
     """
-    gold_versions.note_build(settings)
+    gold_versions.note_build(settings, run_id)
     seen = gold_sources.see(settings)
     with_staging = full_refresh or not staging.is_current(settings)
     options = _options(settings, seen, with_staging, full_refresh)

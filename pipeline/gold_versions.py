@@ -26,13 +26,19 @@ create table if not exists ops.gold_next (
     is_previous boolean not null,
     since timestamptz not null default now()
 );
+alter table ops.gold_next add column if not exists run_id text not null default '';
+alter table ops.gold_next add column if not exists is_gated boolean not null default false;
 comment on table ops.gold_next is
-    'One row: whether gold_next holds the gold of before, which it does from a swap to the next build.';
+    'One row: whether gold_next holds the gold of before (from a swap to the next build), else who builds it, and whether it passed its gate.';
 """
 
 
 class NoRollbackError(CinelakeError):
     """There is no earlier version of gold that could come back."""
+
+
+class NotGatedError(CinelakeError):
+    """`gold_next` is not what this run has built and gated."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +80,60 @@ def ensure(connection: psycopg.Connection) -> None:
     create_missing(connection, GOLD_VERSION_DDL, GOLD_NEXT_DDL)
 
 
-def note_build(settings: Settings) -> None:
-    """Note that a build begins, after which `gold_next` is no version that analysts have seen."""
+def note_build(settings: Settings, run_id: str) -> None:
+    """Note that a run begins to build, after which `gold_next` is no version that analysts have seen."""
     with connect(settings, "loader") as connection:
         ensure(connection)
-        _note(connection, is_previous=False)
+        _note(connection, run_id, is_previous=False)
+
+
+def note_gate(settings: Settings, run_id: str) -> None:
+    """Note that what a run has built in `gold_next` passed its gate.
+
+    Raises:
+        NotGatedError: Another run has begun to build there, so that what was looked at is not this run's.
+    """
+    with connect(settings, "loader") as connection:
+        ensure(connection)
+        noted = connection.execute(
+            "update ops.gold_next set is_gated = true where run_id = %s and not is_previous",
+            [run_id],
+        ).rowcount
+    if not noted:
+        raise NotGatedError(
+            f"gold_next is not what run {run_id} builds: another run has begun there, or it was swapped in already.",
+            "Run the refresh again from its first stage of gold, `cinelake gold prepare`.",
+        )
+
+
+def is_swapped(settings: Settings, run_id: str) -> bool:
+    """Whether a run has published what it built, and no build has begun since."""
+    with connect(settings, "loader") as connection:
+        ensure(connection)
+        row = connection.execute(
+            "select from ops.gold_version join ops.gold_next on gold_version.swapped_at >= gold_next.since"
+            " where gold_version.run_id = %s and not gold_version.is_rollback",
+            [run_id],
+        ).fetchone()
+    return row is not None
+
+
+def require_gated(settings: Settings, run_id: str) -> None:
+    """Make sure that `gold_next` holds what a run has built, and that it passed its gate.
+
+    Raises:
+        NotGatedError: It does not.
+    """
+    with connect(settings, "loader") as connection:
+        ensure(connection)
+        row = connection.execute(
+            "select is_gated and not is_previous from ops.gold_next where run_id = %s", [run_id]
+        ).fetchone()
+    if row is None or not row[0]:
+        raise NotGatedError(
+            f"gold_next holds nothing of run {run_id} that passed its gate, so it is not published.",
+            "Run `cinelake gates check gold` in that run, or `cinelake gold`, which does all of it.",
+        )
 
 
 def note_swap(
@@ -86,7 +141,7 @@ def note_swap(
 ) -> datetime:
     """Note a swap as part of its transaction, which acts as `loader`; returns its time, UTC."""
     first = connection.execute("select from ops.gold_version limit 1").fetchone() is None
-    _note(connection, is_previous=not first)
+    _note(connection, run_id, is_previous=not first)
     row = connection.execute(
         "insert into ops.gold_version (swapped_at, run_id, lake_versions, is_rollback)"
         " values (clock_timestamp(), %s, %s, %s) returning swapped_at",
@@ -134,6 +189,8 @@ def current(settings: Settings) -> GoldVersion | None:
     return GoldVersion(swapped_at.astimezone(UTC), run_id, is_rollback, lake_versions, refusal)
 
 
-def _note(connection: psycopg.Connection, *, is_previous: bool) -> None:
+def _note(connection: psycopg.Connection, run_id: str, *, is_previous: bool) -> None:
     connection.execute("delete from ops.gold_next")
-    connection.execute("insert into ops.gold_next (is_previous) values (%s)", [is_previous])
+    connection.execute(
+        "insert into ops.gold_next (is_previous, run_id) values (%s, %s)", [is_previous, run_id]
+    )

@@ -15,7 +15,6 @@ from cinelake.settings import Settings
 from expectations.results import GateResult
 from lakehouse import ledger, publish
 from lakehouse.ledger import Ledger
-from lakehouse.publish import Published
 from pipeline import alerts, gates, gold, runs
 from pipeline.locks import only_one
 from pipeline.streams import run_bronze, run_silver
@@ -46,27 +45,6 @@ class RefreshReport:
     def seconds(self) -> float:
         """Wall time of all stages."""
         return sum(seconds for _, seconds in self.stages)
-
-
-def run_publish(
-    spark_session: Callable[[], SparkSession],
-    settings: Settings,
-    progress: Callable[[int], None],
-    full: bool = False,
-) -> list[Published]:
-    """Gate what changed in silver, then publish it.
-
-    Args:
-        spark_session: Makes the session, should the increment be large enough to need it.
-        settings: All of them.
-        progress: Called with 1 after each table.
-        full: Take every row anew, not only what changed.
-
-    Raises:
-        GateFailedError: The silver gate refused the rows; PostgreSQL stays as it was.
-    """
-    gates.require(gates.gate_silver(spark_session, settings, current_run_id(), full))
-    return publish.publish(settings, progress, full)
 
 
 def run_gold(
@@ -171,7 +149,7 @@ def _publish_gold(
     full_refresh: bool,
 ) -> None:
     with _stage(report, on_stage, "dbt build"):
-        gold.build_next(settings, full_refresh=full_refresh)
+        gold.build_next(settings, report.run_id, full_refresh)
     with _stage(report, on_stage, "gold gate"):
         report.gates.append(gates.gate_gold(settings, report.run_id))
         gates.require(report.gates[-1])
@@ -205,7 +183,7 @@ def _run_stages(
     with stage("silver gate"):
         gate(gates.gate_silver(lambda: spark, settings, report.run_id))
     with stage("publish"):
-        publish.publish(settings)
+        publish.publish(settings, upto=gates.passed_versions(settings, "silver"))
     _publish_gold(report, settings, on_stage, full_refresh)
     with stage("ledger"):
         report.ledger = ledger.count(settings)

@@ -19,6 +19,8 @@ create table if not exists ops.runs (
 """
 
 PUBLISHED = "published"
+RUNNING = "running"
+"""The outcome of a run whose stages an orchestrator calls one by one, until its swap or its first failure."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,48 @@ def record(settings: Settings, run_id: str, outcome: str, stages: list[tuple[str
         )
 
 
+def add_stage(settings: Settings, run_id: str, name: str, seconds: float, outcome: str) -> None:
+    """Add a stage to a run whose stages run one by one; a stage that is repeated takes the place of its first try.
+
+    Args:
+        settings: Tells where PostgreSQL is.
+        run_id: The run.
+        name: The stage.
+        seconds: How long it took.
+        outcome: How the run stands after it: `running`, `published` or the message of an error.
+
+    Raises:
+        ServiceError: PostgreSQL is down.
+    """
+    with connect(settings, "loader") as connection:
+        _ensure(connection)
+        connection.execute(
+            "insert into ops.runs (run_id, outcome, stages) values (%(run_id)s, %(outcome)s, %(stage)s)"
+            " on conflict (run_id) do update set finished_at = now(), stages = ("
+            "   select coalesce(jsonb_agg(stage order by place), '[]')"
+            "   from jsonb_array_elements(runs.stages) with ordinality as kept (stage, place)"
+            "   where stage ->> 0 <> %(name)s"
+            " ) || excluded.stages, outcome = case"
+            # What was published stays so, whatever becomes of the stages after the swap.
+            "   when runs.outcome = %(published)s then runs.outcome else excluded.outcome"
+            " end",
+            {
+                "run_id": run_id,
+                "outcome": outcome,
+                "stage": Jsonb([(name, seconds)]),
+                "name": name,
+                "published": PUBLISHED,
+            },
+        )
+
+
 def latest(settings: Settings) -> Run | None:
     """The refresh that ended last, or None."""
     return next(iter(history(settings, 1)), None)
 
 
 def history(settings: Settings, count: int) -> list[Run]:
-    """The refreshes that ended last, newest first.
+    """The refreshes that ended last, newest first; one that is still running is not among them.
 
     Args:
         settings: Tells where PostgreSQL is.
@@ -70,9 +107,9 @@ def history(settings: Settings, count: int) -> list[Run]:
     with connect(settings, "loader") as connection:
         _ensure(connection)
         rows = connection.execute(
-            "select run_id, finished_at, outcome, stages from ops.runs"
+            "select run_id, finished_at, outcome, stages from ops.runs where outcome <> %s"
             " order by finished_at desc limit %s",
-            [count],
+            [RUNNING, count],
         ).fetchall()
     return [
         Run(run_id, finished_at, outcome, [(name, seconds) for name, seconds in stages])

@@ -1,7 +1,10 @@
 """The two streaming stages: Kafka to bronze and bronze to silver, once or as daemons."""
 
+from collections.abc import Collection
+
 from pyspark.sql import SparkSession
 
+from cinelake.errors import BadInputError
 from cinelake.settings import Settings
 from ingestion.topics import ensure_topics
 from lakehouse import tables
@@ -32,14 +35,32 @@ def run_bronze(spark: SparkSession, settings: Settings, trigger: Trigger = ONCE)
         return bronze.await_all(queries)
 
 
-def run_silver(spark: SparkSession, settings: Settings, trigger: Trigger = ONCE) -> dict[str, int]:
-    """Bronze to silver; returns the rows each query read."""
+def run_silver(
+    spark: SparkSession, settings: Settings, trigger: Trigger = ONCE, sources: Collection[str] = ()
+) -> dict[str, int]:
+    """Bronze to silver; returns the rows each query read.
+
+    Args:
+        spark: The session.
+        settings: All of them.
+        trigger: When to run.
+        sources: Only what these tables of bronze feed; empty for all of silver.
+
+    Raises:
+        BadInputError: Silver reads no such table.
+        ServiceError: A query failed, or another process is in silver.
+    """
+    known = silver_refresh.REFRESH_OF_SOURCE
+    if unknown := sorted(set(sources) - set(known)):
+        raise BadInputError(
+            f"Silver does not read {', '.join(unknown)}.", f"It reads {', '.join(known)}."
+        )
     with only_one(settings, "silver"):
         tables.ensure_layer(spark, settings, "bronze")
         tables.ensure_layer(spark, settings, "silver")
-        sources = list(silver_refresh.REFRESH_OF_SOURCE)
+        chosen = [source for source in known if not sources or source in sources]
         # Once: one after the other, as two cores gain nothing from two queries at once. Daemons: side by side.
-        groups = [sources] if trigger.every else [[source] for source in sources]
+        groups = [chosen] if trigger.every else [[source] for source in chosen]
         read: dict[str, int] = {}
         for group in groups:
             read |= bronze.await_all(

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import datetime
 
 from cinelake.errors import ServiceError
 from cinelake.settings import Settings
+from ingestion import backup
+from lakehouse import ledger
 from lakehouse.maintenance import SparkSource, Upkeep, maintain, plan, preview
 from pipeline.locks import only_one
 
@@ -54,6 +57,15 @@ def run_maintain(
         reports.append(report)
         done(1)
     return reports
+
+
+def run_prune(settings: Settings, before: datetime) -> int:
+    """Take messages before a moment out of the raw backup, but none that bronze does not have; returns how many.
+
+    Raises:
+        ServiceError: MongoDB is away.
+    """
+    return backup.prune(settings, before, ledger.landed_offsets(settings))
 
 
 def _maintain_alone(spark_session: SparkSource, settings: Settings, planned: Upkeep) -> Upkeep:

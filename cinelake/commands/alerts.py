@@ -1,14 +1,21 @@
 """The commands of alerts."""
 
+import socket
+from typing import Annotated
+
 import typer
 
 from cinelake.console import out
-from cinelake.errors import ServiceError, SettingError
+from cinelake.errors import ServiceError
 from cinelake.settings import get_settings
 
 alerts_app = typer.Typer(
     help="Problems that were told to people, and a trial.", no_args_is_help=True
 )
+
+Source = Annotated[
+    str, typer.Argument(help="What has the problem, for example a job of an orchestrator.")
+]
 
 
 @alerts_app.command("list")
@@ -21,17 +28,44 @@ def list_all() -> None:
         out.print(problem.text, markup=False, highlight=False)
 
 
+@alerts_app.command("raise")
+def raise_one(
+    source: Source,
+    message: Annotated[str, typer.Option(help="What happened.")],
+    hint: Annotated[str, typer.Option(help="The next step.")] = "",
+) -> None:
+    """Tell people of a problem, once until it is settled."""
+    from pipeline.alerts import raise_problem
+    from pipeline.refresh import current_run_id
+
+    raise_problem(get_settings(), source, message, hint, current_run_id())
+
+
+@alerts_app.command()
+def settle(source: Source) -> None:
+    """Tell people that the problem of `alerts raise` is over; nothing is told when there was none."""
+    from pipeline.alerts import settle_problem
+
+    settle_problem(get_settings(), source)
+
+
 @alerts_app.command()
 def test() -> None:
     """Send a trial over every channel that is configured."""
-    from pipeline.alerts import send_test
+    text = f"A trial from {socket.gethostname()}: alerts of failed runs will come this way."
+    send("Cinelake: trial", text)
 
-    sent = send_test(get_settings())
-    if not sent:
-        raise SettingError(
-            "No channel is configured.",
-            "Set CINELAKE_ALERT_WEBHOOK, or CINELAKE_SMTP_URI and CINELAKE_ALERT_RECIPIENTS.",
-        )
+
+def send(title: str, text: str) -> None:
+    """Send a text over every channel, and say how that went.
+
+    Raises:
+        ServiceError: A channel could not be reached.
+        SettingError: None is configured.
+    """
+    from pipeline.alerts import send_text
+
+    sent = send_text(get_settings(), title, text)
     for name, problem in sent.items():
         out.print(f"{name}: {problem or 'sent'}", markup=False, highlight=False)
     if any(sent.values()):

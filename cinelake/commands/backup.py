@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -65,3 +65,16 @@ def restore(
     with progress_bar("messages", backup.count_range(settings, *bounds)) as done:
         published = backup.restore(settings, *bounds, done)
     out.print(f"{published:,} messages published to user_logs")
+
+
+@backup_app.command()
+def prune(
+    days: Annotated[
+        float, typer.Option("--older-than", min=0, help="Days, by Kafka's clock.", metavar="DAYS")
+    ],
+) -> None:
+    """Take old messages out of the backup; what bronze does not have stays."""
+    from pipeline.upkeep import run_prune
+
+    pruned = run_prune(get_settings(), datetime.now(UTC) - timedelta(days=days))
+    out.print(f"{pruned:,} messages taken out of the backup")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cinelake.commands.values import write_json
+from cinelake.commands.shared import outcome, spark_session
+from cinelake.commands.values import Json, write_json
 from cinelake.console import out
 from cinelake.errors import BadInputError
 from cinelake.settings import get_settings
@@ -15,7 +16,14 @@ if TYPE_CHECKING:
     from expectations.results import GateResult, KeptResult
 
 
+gates_app = typer.Typer(
+    help="Show what the gates found, or let one look now.", invoke_without_command=True
+)
+
+
+@gates_app.callback()
 def gates(
+    context: typer.Context,
     run_id: Annotated[
         str | None,
         typer.Option("--run", metavar="RUN_ID", help="A run; without it, the last of each gate."),
@@ -28,6 +36,8 @@ def gates(
     """Show what the gates found: the rules that failed, with rows that broke them and how to trace one."""
     from expectations.results import data_docs_folder, load_results
 
+    if context.invoked_subcommand:
+        return
     settings = get_settings()
     found = load_results(settings, run_id)
     if run_id is not None and not found:
@@ -41,6 +51,23 @@ def gates(
     for kept in found:
         _show(kept, every_table)
         _show_pages(kept.result, data_docs_folder(settings))
+
+
+@gates_app.command()
+def check(
+    layer: Annotated[str, typer.Argument(help="bronze, silver or gold (gold_next, that is).")],
+    as_json: Json = False,
+) -> None:
+    """Let the gate of a layer look at what the next stage would take; exit code 3 when it refuses that."""
+    from pipeline.steps import check_layer, step
+
+    settings = get_settings()
+    with step(settings, f"{layer} gate"):
+        result = check_layer(lambda: spark_session(settings), settings, layer)
+    if as_json:
+        write_json({"rules": len(result.rules), "warnings": len(result.warnings)})
+    else:
+        out.print(f"{layer}: {outcome(result)}", highlight=False)
 
 
 def _as_json(kept: "KeptResult") -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cinelake.commands.values import MOMENT_FORMATS, as_utc, show_facts, show_rows, write_json
+from cinelake.commands.values import MOMENT_FORMATS, Json, as_utc, show_facts, show_rows, write_json
 from cinelake.console import err, out
 from cinelake.errors import BadInputError
 from cinelake.settings import get_settings
@@ -27,7 +27,7 @@ def trace(
     identifier: Annotated[
         str | None, typer.Argument(metavar="ID", help="TMDB's number, or an event's id.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable, for scripts.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Follow one event or movie through every hop: `trace EVENT_ID`, `trace movie 862`."""
     hops = _hops(kind_or_id, identifier)

@@ -1,6 +1,6 @@
 """Commands that look into quarantine, and take messages out of it after a fix."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +9,7 @@ import typer
 from cinelake.commands.shared import spark_session
 from cinelake.commands.values import (
     MOMENT_FORMATS,
+    Json,
     as_utc,
     show_facts,
     show_rows,
@@ -25,7 +26,6 @@ quarantine_app = typer.Typer(
     help="Messages that broke a rule after they were accepted.", no_args_is_help=True
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable, for scripts.")]
 Topic = Annotated[str | None, typer.Option(help="Only of this topic: user_logs or movie.")]
 
 SHOWN = ["place", "rule", "reason", "event_id", "last_seen_at", "attempts"]
@@ -92,6 +92,36 @@ def stats(as_json: Json = False) -> None:
         show_rows(rows, list(rows[0]))
     else:
         out.print("Nothing is in quarantine.")
+
+
+@quarantine_app.command()
+def digest(
+    hours: Annotated[float, typer.Option(min=0, help="How far back `new` reaches.")] = 24,
+) -> None:
+    """Tell people, over the channels of alerts, what is in quarantine and what is new; silent when nothing is."""
+    from cinelake.commands.alerts import send
+    from lakehouse.held import count_held
+    from pipeline.alerts import channels
+
+    settings = get_settings()
+    held = count_held(settings)
+    if not held:
+        out.print("Nothing is in quarantine.")
+        return
+    new = count_held(settings, datetime.now(UTC) - timedelta(hours=hours))
+    text = "\n".join([
+        *_lines(f"New in the last {hours:g} hours", new),
+        *_lines("In all", held),
+        "`cinelake quarantine ls` lists them; after a fix `cinelake recover --rule RULE` tells what would pass.",
+    ])  # fmt: skip
+    out.print(text, markup=False, highlight=False, soft_wrap=True)
+    if channels(settings):
+        send(f"Cinelake: {sum(row['messages'] for row in held):,} messages in quarantine", text)
+
+
+def _lines(title: str, rows: list[dict[str, Any]]) -> list[str]:
+    counts = [f"  {row['kafka_topic']} {row['rule']}: {row['messages']:,}" for row in rows]
+    return [f"{title}:", *(counts or ["  nothing"])]
 
 
 def recover(

@@ -45,13 +45,14 @@ def ledger_facts(settings: "Settings") -> dict[str, Any] | None:
     from lakehouse import ledger
 
     try:
-        return _facts_of(ledger.count(settings))
+        return facts_of(ledger.count(settings))
     except (ServiceError, SettingError) as error:
         err.print(f"no ledger: {error.message}", highlight=False)
         return None
 
 
-def _facts_of(ledger: "Ledger") -> dict[str, Any]:
+def facts_of(ledger: "Ledger") -> dict[str, Any]:
+    """The counts of every hop by name, and whether they add up."""
     return {
         **dict(ledger.hops()),
         "balanced": ledger.balanced,
@@ -69,7 +70,10 @@ def show_ledger(counts: dict[str, Any]) -> None:
         out.print(f"[yellow]{difference}[/]")
 
 
-def _outcome(gate: "GateResult") -> str:
+def outcome(gate: "GateResult") -> str:
+    """How a gate that passed did, in a line."""
+    if not gate.rules:
+        return "nothing new to check"
     passed = f"{len(gate.rules) - len(gate.warnings)} rules passed"
     return f"{passed}, {len(gate.warnings)} warn: `cinelake gates`" if gate.warnings else passed
 
@@ -78,12 +82,9 @@ def show_report(report: "RefreshReport") -> None:
     """Show what a refresh did: seconds, gates, rows."""
     stages = [(name, f"{seconds:.1f}") for name, seconds in report.stages]
     out.print(counts_table("Stages", [*stages, ("all", f"{report.seconds:.1f}")], "seconds"))
-    gates = [
-        (gate.gate, _outcome(gate) if gate.rules else "nothing new to check")
-        for gate in report.gates
-    ]
+    gates = [(gate.gate, outcome(gate)) for gate in report.gates]
     out.print(counts_table("Gates", gates, ""))
     gold_rows = [(name, f"{n:,}") for name, n in report.gold_rows.items()]
     out.print(counts_table("Gold", gold_rows, "rows"))
     if report.ledger:
-        show_ledger(_facts_of(report.ledger))
+        show_ledger(facts_of(report.ledger))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cinelake.commands.shared import ledger_facts, show_ledger, start_stack
+from cinelake.commands.values import Json
 from cinelake.console import counts_table, out
 from cinelake.errors import ServiceError, SettingError
 from cinelake.settings import get_settings
@@ -43,7 +44,7 @@ def serve() -> None:
 
 
 def status(
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable, for scripts.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show services, addresses and the ledger, and whether its counts add up; exit code 5 when one is down."""
     facts = _status(get_settings())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cinelake.commands.shared import refresh_all, show_report, spark_session
+from cinelake.commands.values import Json, write_json
 from cinelake.console import counts_table, out, progress_bar, say_stage
 from cinelake.settings import get_settings
 
@@ -26,30 +27,56 @@ Full = Annotated[
 ]
 
 
-def bronze(every: Every = None) -> None:
+def bronze(every: Every = None, as_json: Json = False) -> None:
     """Land what Kafka holds in bronze, exactly once."""
     from pipeline.streams import run_bronze
 
-    _run_streaming(run_bronze, every)
+    _run_streaming("bronze", run_bronze, every, as_json)
 
 
-def silver(every: Every = None) -> None:
+def silver(
+    every: Every = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only what this table of bronze feeds; can be repeated. The movies of bronze.movie come first."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Bring silver up to date with bronze."""
     from pipeline.streams import run_silver
 
-    _run_streaming(run_silver, every)
+    def run(spark: "SparkSession", settings: "Settings", trigger: "Trigger") -> dict[str, int]:
+        return run_silver(spark, settings, trigger, source or ())
+
+    name = " ".join(["silver", *(each.removeprefix("bronze.") for each in source or ())])
+    _run_streaming(name, run, every, as_json)
 
 
 def publish(
     full: Annotated[bool, typer.Option("--full", help="Load every table anew.")] = False,
+    tables: Annotated[
+        list[str] | None,
+        typer.Option("--table", help="Only this table, as silver.ratings; can be repeated."),
+    ] = None,
+    from_version: Annotated[
+        int | None,
+        typer.Option(min=0, help="Also what changed in this version of the lake and later."),
+    ] = None,
+    as_json: Json = False,
 ) -> None:
     """Gate what changed in silver, then bring it to PostgreSQL."""
-    from pipeline.refresh import run_publish
+    from lakehouse.publish import Scope
+    from pipeline.steps import publish_silver, step
 
-    with progress_bar("tables", None) as done:
-        published = run_publish(
-            lambda: spark_session(get_settings()), get_settings(), done, full=full
-        )
+    settings = get_settings()
+    scope = Scope(full, tuple(tables or ()), from_version)
+    with step(settings, "publish"), progress_bar("tables", None) as done:
+        published = publish_silver(lambda: spark_session(settings), settings, done, scope)
+    if as_json:
+        write_json({table.table: table.merged for table in published})
+        return
     for table in published:
         out.print(f"{table.table:24} {table.merged:>10,} rows, lake version {table.lake_version}")
 
@@ -72,6 +99,34 @@ def gold(context: typer.Context, full_refresh: Full = False) -> None:
 
 
 @gold_app.command()
+def prepare() -> None:
+    """Note that this run (CINELAKE_RUN_ID) builds gold_next, which somebody else's dbt then does."""
+    from pipeline.steps import prepare_next
+
+    run_id = prepare_next(get_settings())
+    out.print(f"gold_next belongs to run {run_id}", highlight=False)
+
+
+@gold_app.command()
+def swap(as_json: Json = False) -> None:
+    """Let analysts see the gold_next that this run (CINELAKE_RUN_ID) has built and gated."""
+    from pipeline.gold import count_rows
+    from pipeline.runs import PUBLISHED
+    from pipeline.steps import step, swap_next
+
+    settings = get_settings()
+    with step(settings, "swap", PUBLISHED):
+        result = swap_next(settings)
+    rows = count_rows(settings)
+    if as_json:
+        write_json(rows)
+        return
+    done = f"was swapped in {result.seconds:.2f} s" if result else "is this run's already"
+    out.print(f"gold {done}", highlight=False)
+    out.print(counts_table("Gold", [(name, f"{n:,}") for name, n in rows.items()], "rows"))
+
+
+@gold_app.command()
 def rollback() -> None:
     """Let analysts see the gold of before the last swap again; possible until the next build begins."""
     from pipeline.refresh import roll_back_gold
@@ -87,13 +142,21 @@ def refresh(full_refresh: Full = False) -> None:
 
 
 def _run_streaming(
-    stage: "Callable[[SparkSession, Settings, Trigger], dict[str, int]]", every: str | None
+    name: str,
+    stage: "Callable[[SparkSession, Settings, Trigger], dict[str, int]]",
+    every: str | None,
+    as_json: bool,
 ) -> None:
+    from pipeline.steps import step
     from spark_streaming.bronze import Trigger
 
     # A daemon that is asked to end stops as if interrupted; the checkpoint makes that safe at any moment.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     settings = get_settings()
-    read = stage(spark_session(settings), settings, Trigger(every))
-    for name, rows in read.items():
-        out.print(f"{name:28} {rows:>10,} rows read")
+    with step(settings, name):
+        read = stage(spark_session(settings), settings, Trigger(every))
+    if as_json:
+        write_json(read)
+        return
+    for query, rows in read.items():
+        out.print(f"{query:28} {rows:>10,} rows read")

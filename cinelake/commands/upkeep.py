@@ -1,4 +1,4 @@
-"""The command that keeps the lake in shape."""
+"""Commands that see to the whole: do the counts add up, and is the lake in shape."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cinelake.commands.shared import spark_session
-from cinelake.commands.values import show_rows, write_json
+from cinelake.commands.shared import facts_of, show_ledger, spark_session
+from cinelake.commands.values import Json, show_rows, write_json
 from cinelake.console import out, progress_bar
 from cinelake.settings import get_settings
 
@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from lakehouse.maintenance import Upkeep
 
 MEGABYTE = 1024 * 1024
+
+
+def reconcile(as_json: Json = False) -> None:
+    """Count every hop and insist that they add up; exit code 4 when an event was lost or counted twice."""
+    from pipeline import steps
+
+    counted = steps.reconcile(get_settings())
+    if as_json:
+        write_json(facts_of(counted))
+    else:
+        show_ledger(facts_of(counted))
 
 
 def maintain(
@@ -29,7 +40,7 @@ def maintain(
             help="How long files of old versions stay. Default: 168, or as long as a reader needs them.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable, for scripts.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Put small files together and take away those that no version needs any more."""
     from pipeline.upkeep import run_maintain

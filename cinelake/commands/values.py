@@ -3,11 +3,14 @@
 import json
 import sys
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.table import Table
 
 from cinelake.console import out
+
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable, for scripts.")]
 
 MOMENT_FORMATS = [
     "%Y-%m-%d",

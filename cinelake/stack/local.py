@@ -8,6 +8,7 @@ from cinelake.errors import ServiceError
 from cinelake.log import get_logger
 from cinelake.settings import Settings
 from cinelake.stack import ports, process
+from cinelake.stack.airflow import AIRFLOW
 from cinelake.stack.api import API
 from cinelake.stack.dbt_profile import write_dbt_profile
 from cinelake.stack.kafka import KAFKA
@@ -121,20 +122,41 @@ def start_api(settings: Settings) -> str:
         return _start_front(API, settings, load_state(settings.home))
 
 
+def start_airflow(settings: Settings) -> str:
+    """Start Airflow, if it does not run, and wait until its components are well. The stores have to be up.
+
+    Returns:
+        Its address.
+
+    Raises:
+        SettingError: Its environment is not installed.
+        ServiceError: It did not start.
+    """
+    with file_lock(_lock(settings)):
+        return _start_front(AIRFLOW, settings, load_state(settings.home))
+
+
+def stop_airflow(settings: Settings) -> None:
+    """Stop Airflow and the tasks that it runs; what they have not done, a later run does."""
+    with file_lock(_lock(settings)):
+        _stop(AIRFLOW, settings, load_state(settings.home))
+
+
 def down(settings: Settings) -> None:
     """Stop every process of the stack, the last started first. Data, ports and passwords stay."""
     if not stack_folder(settings.home).exists():
         return
     with file_lock(_lock(settings)):
         state = load_state(settings.home)
-        for each in reversed(SERVICES):
+        for each in reversed((*SERVICES, AIRFLOW)):
             _stop(each, settings, state)
 
 
 def status(settings: Settings) -> dict[str, ServiceStatus]:
-    """Ask every service how it is, by name."""
+    """Ask every service how it is, by name; Airflow only if it was started."""
     state = load_state(settings.home)
-    return {each.name: _status(each, settings, state) for each in SERVICES}
+    wanted = [AIRFLOW] if AIRFLOW.name in state.processes else []
+    return {each.name: _status(each, settings, state) for each in (*SERVICES, *wanted)}
 
 
 def _status(service: Service, settings: Settings, state: StackState) -> ServiceStatus:

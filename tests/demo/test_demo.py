@@ -16,6 +16,7 @@ import pytest
 import requests
 
 from cinelake.stack import ports
+from tests.demo.home import set_rating
 from tests.integration.conftest import CommandLine
 
 
@@ -154,7 +155,7 @@ def test_a_row_broken_by_hand_in_silver_never_reaches_gold(
     lakehouse: CommandLine, home: Path, mixed: MixedBatch
 ) -> None:
     before = lakehouse.sql("select sum(rating), count(*) from ratings")
-    _set_rating(home, "integration", 99.0)
+    set_rating(home, "integration", 99.0)
     webhook = {"CINELAKE_ALERT_WEBHOOK": f"http://{ports.HOST}:{ports.choose([])}/nobody-listens"}
     alerted = CommandLine(lakehouse.environment | webhook)
     refused = alerted.run("refresh", check=False)
@@ -170,7 +171,7 @@ def test_a_row_broken_by_hand_in_silver_never_reaches_gold(
     assert lakehouse.sql("select sum(rating), count(*) from ratings") == before
     refusal = lakehouse.status()["gold"]["refusal"]
     assert refusal["reason"].startswith("The silver gate refused the data")
-    _set_rating(home, "integration", 8.5)
+    set_rating(home, "integration", 8.5)
     alerted.run("refresh")
     assert alerted.run("alerts", "list").stdout == ""
     found = json.loads(alerted.run("gates", "--json").stdout)
@@ -215,18 +216,3 @@ def test_the_plain_dbt_call_works_on_gold(lakehouse: CommandLine, tmp_path: Path
         )
         assert done.returncode == 0, done.stdout[-3000:]
         assert "Warnings" not in done.stdout
-
-
-def _set_rating(home: Path, user: str, rating: float) -> None:
-    """Change a row of `silver.ratings` as a person with access to the lake would, in a process of its own."""
-    script = (
-        "from cinelake.settings import get_settings\n"
-        "from spark_streaming.session import build_session\n"
-        "from delta.tables import DeltaTable\n"
-        "from lakehouse.tables import table_path\n"
-        "settings = get_settings()\n"
-        "table = DeltaTable.forPath(build_session(settings), table_path(settings, 'silver.ratings'))\n"
-        f"table.update(\"user_id = '{user}'\", {{'rating': '{rating}D'}})\n"
-    )
-    environment = os.environ | {"CINELAKE_HOME": str(home)}
-    subprocess.run([sys.executable, "-c", script], env=environment, check=True, capture_output=True)

@@ -14,7 +14,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from pydantic import SecretStr
 
-from cinelake.errors import GateFailedError, ServiceError
+from cinelake.errors import GateFailedError, ServiceError, SettingError
 from cinelake.settings import Settings, load_settings
 from cinelake.stack import ports
 from expectations.advice import ADVICE
@@ -245,13 +245,35 @@ def test_any_other_error_is_told_with_its_kind(inbox: Inbox, told: Settings) -> 
 
 
 def test_a_trial_says_which_channel_is_away(inbox: Inbox, told: Settings) -> None:
-    assert alerts.send_test(told) == {"webhook": "", "e-mail": ""}
+    assert alerts.send_text(told, "Cinelake: trial", "A trial.") == {"webhook": "", "e-mail": ""}
     inbox.status = 404
-    assert alerts.send_test(told) == {"webhook": "the webhook answered 404", "e-mail": ""}
+    assert alerts.send_text(told, "Cinelake: trial", "A trial.") == {
+        "webhook": "the webhook answered 404",
+        "e-mail": "",
+    }
 
 
 def test_without_a_channel_nothing_is_written(tmp_path: Path) -> None:
     settings = load_settings(CINELAKE_HOME=str(tmp_path))
     alerts.after_run(settings, "one", DBT)
     assert list(tmp_path.iterdir()) == []
-    assert alerts.send_test(settings) == {}
+    with pytest.raises(SettingError, match="No channel is configured"):
+        alerts.send_text(settings, "Cinelake: trial", "A trial.")
+
+
+def test_what_an_orchestrator_tells_of_is_over_when_it_says_so_and_not_before(
+    inbox: Inbox, told: Settings
+) -> None:
+    for message in ("Task silver failed: no memory", "Task silver failed again"):
+        alerts.raise_problem(told, "Airflow DAG tmdb", message, "Its log: here", "one")
+    alerts.after_run(told, "two", None)
+    assert [problem.name for problem in alerts.open_problems(told)] == ["Airflow DAG tmdb failed"]
+    assert inbox.titles()[0] == ["Cinelake: problem: Airflow DAG tmdb failed"]
+    assert "no memory" in inbox.posted[0]["text"]
+    alerts.settle_problem(told, "Airflow DAG another")
+    assert alerts.open_problems(told)
+    for _ in range(2):
+        alerts.settle_problem(told, "Airflow DAG tmdb")
+    assert alerts.open_problems(told) == []
+    assert inbox.titles()[1][1:] == ["Cinelake: over: Airflow DAG tmdb failed"]
+    assert "Airflow DAG tmdb went through again." in inbox.posted[1]["text"]

@@ -149,3 +149,20 @@ def _read(settings: Settings, before: dict[int, int], after: dict[int, int]) -> 
             consumer.seek(place, before[number])
         wanted = sum(after.values()) - sum(before.values())
         return [next(consumer) for _ in range(wanted)]
+
+
+def test_old_messages_go_but_none_that_bronze_does_not_have(own: Settings, collection: Any) -> None:
+    publish(own, 20)
+    backup.back_up(own)
+    ends = topic_end_offsets(own, USER_LOGS)
+    held = collection.count_documents({})
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    assert backup.prune(own, tomorrow - timedelta(days=400), ends) == 0
+    assert backup.prune(own, tomorrow, {}) == 0
+
+    landed = {partition: end - 1 for partition, end in ends.items() if end}
+    assert backup.prune(own, tomorrow, landed) == held - len(landed)
+    kept = {(each["partition"], each["offset"]) for each in collection.find()}
+    assert kept == set(landed.items())
+    # What was pruned is not brought back by the next backup.
+    assert backup.back_up(own) == 0

@@ -28,7 +28,7 @@ from expectations.results import (
 from expectations.trends import trend_expectations
 from lakehouse import tables, watermarks
 from lakehouse.contract import table
-from lakehouse.publish import ensure_tables, publish
+from lakehouse.publish import Scope, ensure_tables, publish
 from pipeline.gates import gate_bronze, gate_silver, require
 from tests.integration.test_publish import USERS, remove, user, write
 
@@ -389,7 +389,7 @@ def test_the_silver_gate_looks_at_changed_rows_only(
     for run_id, how in (("pandas", settings), ("spark", on_spark)):
         assert gate_silver(lambda: spark, how, run_id).passed
         assert checked_rows(settings, run_id) == {"silver.users": 2}
-    assert gate_silver(refuse, settings, "full", full=True).passed
+    assert gate_silver(refuse, settings, "full", Scope(full=True)).passed
     assert checked_rows(settings, "full") == {"silver.users": 4 - 1}
 
     # A batch that comes twice, in two commits that know nothing of each other.

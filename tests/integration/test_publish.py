@@ -16,12 +16,13 @@ import pytest
 import structlog
 from pyspark.sql import SparkSession
 
-from cinelake.errors import GateFailedError, ServiceError
+from cinelake.errors import BadInputError, GateFailedError, ServiceError
 from cinelake.settings import Settings
 from lakehouse import tables, watermarks
 from lakehouse.contract import Table, table
-from lakehouse.publish import Published, publish, publish_table
-from pipeline.refresh import run_publish
+from lakehouse.publish import Published, Scope, publish, publish_table
+from pipeline import gates
+from pipeline.steps import publish_silver
 
 USERS, RATINGS, GENRES = (table(f"silver.{name}") for name in ("users", "ratings", "genres"))
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -174,7 +175,7 @@ def test_a_full_load_gives_the_same_and_keeps_tombstones(
     write(spark, lakehouse, USERS, user("ada", name="Ada L."), user("zoe"))
     publish(lakehouse)
     before = names(lakehouse)
-    publish(lakehouse, full=True)
+    publish(lakehouse, scope=Scope(full=True))
     assert names(lakehouse) == before
     assert before["bob"][1]
 
@@ -182,7 +183,7 @@ def test_a_full_load_gives_the_same_and_keeps_tombstones(
     remove(spark, lakehouse, "eve")
     with psycopg.connect(lakehouse.postgres) as connection:
         connection.execute("update silver.users set name = 'by hand' where user_id = 'ada'")
-    publish(lakehouse, full=True)
+    publish(lakehouse, scope=Scope(full=True))
     assert names(lakehouse) == {**before, "eve": (None, True)}
 
 
@@ -199,7 +200,7 @@ def test_after_a_vacuum_a_full_load_does_what_the_error_says(
     with pytest.raises(ServiceError, match="cinelake publish --full"):
         publish(lakehouse)
     assert names(lakehouse)["ada"] == ("Ada", False)
-    publish(lakehouse, full=True)
+    publish(lakehouse, scope=Scope(full=True))
     assert names(lakehouse) == {"ada": ("third", False), "bob": (None, False)}
     assert {(each.changes, each.merged) for each in publish(lakehouse)} == {(0, 0)}
 
@@ -209,11 +210,11 @@ def test_rows_that_the_gate_refuses_never_arrive_even_in_a_full_load(
 ) -> None:
     write(spark, lakehouse, RATINGS, rating("ada", 8.5))
     with structlog.contextvars.bound_contextvars(run_id="run"):
-        run_publish(lambda: spark, lakehouse, lambda _: None)
+        publish_silver(lambda: spark, lakehouse, lambda _: None)
         write(spark, lakehouse, RATINGS, rating("ada", 99.0))
         for full in (False, True):
             with pytest.raises(GateFailedError, match=r"silver\.ratings: range rating"):
-                run_publish(lambda: spark, lakehouse, lambda _: None, full=full)
+                publish_silver(lambda: spark, lakehouse, lambda _: None, Scope(full=full))
             assert ask(lakehouse, "select rating, _deleted from silver.ratings") == [(8.5, False)]
 
 
@@ -291,3 +292,43 @@ def test_postgres_that_goes_away_in_the_middle_is_a_service_error(
 def _no_leftover_run_id() -> Iterator[None]:
     yield
     structlog.contextvars.clear_contextvars()
+
+
+def test_a_publication_takes_the_tables_and_versions_that_it_is_asked_for(
+    spark: SparkSession, lakehouse: Settings
+) -> None:
+    write(spark, lakehouse, USERS, user("ada", name="Ada"))
+    write(spark, lakehouse, RATINGS, rating("ada", 8.5))
+    only_users = Scope(tables=["silver.users"])
+    assert merged(publish(lakehouse, scope=only_users)) == {"silver.users": 1}
+    newest = watermarks.read(lakehouse, "silver.users")
+
+    again = Scope(tables=["silver.users"], from_version=newest)
+    assert merged(publish(lakehouse, scope=again)) == {"silver.users": 1}
+    # A version that is still to come leaves nothing out.
+    write(spark, lakehouse, USERS, user("bob"))
+    ahead = Scope(from_version=newest + 10)
+    assert merged(publish(lakehouse, scope=ahead)) == {"silver.users": 1, "silver.ratings": 1}
+
+
+def test_what_its_gate_has_not_passed_is_not_published(
+    spark: SparkSession, lakehouse: Settings
+) -> None:
+    write(spark, lakehouse, USERS, user("ada", name="Ada"))
+    with structlog.contextvars.bound_contextvars(run_id="run"):
+        assert gates.gate_silver(lambda: spark, lakehouse, "run").passed
+        passed = gates.passed_versions(lakehouse, "silver")
+        assert gates.has_passed(lakehouse, "silver")
+        write(spark, lakehouse, USERS, user("eve", name="Eve"))
+        assert not gates.has_passed(lakehouse, "silver")
+        assert merged(publish(lakehouse, upto=passed)) == {"silver.users": 1}
+        assert set(names(lakehouse)) == {"ada"}
+        publish_silver(lambda: spark, lakehouse, lambda _: None)
+    assert set(names(lakehouse)) == {"ada", "eve"}
+
+
+def test_a_table_that_silver_does_not_have_is_named(
+    spark: SparkSession, lakehouse: Settings
+) -> None:
+    with pytest.raises(BadInputError, match=r"Silver has no table silver\.rating\."):
+        publish_silver(lambda: spark, lakehouse, lambda _: None, Scope(tables=["silver.rating"]))

@@ -13,6 +13,7 @@ from cinelake.settings import Settings
 from ingestion.topics import ensure_topics
 from pipeline import runs
 from pipeline.refresh import refresh
+from pipeline.steps import step
 
 
 @pytest.fixture(autouse=True)
@@ -68,3 +69,34 @@ def test_a_connection_that_breaks_in_the_middle_is_a_service_error(settings: Set
         with psycopg.connect(settings.postgres) as killer:
             killer.execute("select pg_terminate_backend(%s)", [connection.info.backend_pid])
         connection.execute("select 1")
+
+
+def test_the_stages_of_a_run_add_up_and_a_repeated_one_takes_its_place(settings: Settings) -> None:
+    runs.record(settings, "before", runs.PUBLISHED, [])
+    runs.add_stage(settings, "ours", "bronze", 1.0, runs.RUNNING)
+    runs.add_stage(settings, "ours", "silver", 2.0, "Spark is away.")
+    assert (run := runs.latest(settings)) is not None
+    assert (run.run_id, run.outcome) == ("ours", "Spark is away.")
+
+    runs.add_stage(settings, "ours", "silver", 3.0, runs.RUNNING)
+    # It runs: how it ends is not known yet.
+    assert (run := runs.latest(settings)) is not None
+    assert run.run_id == "before"
+
+    runs.add_stage(settings, "ours", "swap", 0.5, runs.PUBLISHED)
+    runs.add_stage(settings, "ours", "bronze", 4.0, "Too late to matter.")
+    assert (run := runs.latest(settings)) is not None
+    assert (run.run_id, run.is_published) == ("ours", True)
+    assert run.stages == [("silver", 3.0), ("swap", 0.5), ("bronze", 4.0)]
+
+
+def test_only_a_step_of_a_named_run_is_kept(settings: Settings) -> None:
+    with step(settings, "bronze"):
+        pass
+    assert runs.latest(settings) is None
+    named = settings.model_copy(update={"run_id": "named"})
+    with pytest.raises(ServiceError), step(named, "bronze"):
+        raise ServiceError("Kafka is away.", "Look for it.")
+    assert (run := runs.latest(settings)) is not None
+    assert (run.run_id, run.outcome) == ("named", "Kafka is away.")
+    assert [name for name, _ in run.stages] == ["bronze"]

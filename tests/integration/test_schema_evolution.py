@@ -16,7 +16,7 @@ from cinelake.settings import Settings
 from lakehouse import changes, contract, tables
 from lakehouse.contract import Table, table
 from lakehouse.contract_check import check
-from lakehouse.publish import publish
+from lakehouse.publish import Scope, publish
 from lakehouse.silver import events
 from lakehouse.silver import refresh as silver_refresh
 from pipeline import dbt
@@ -256,7 +256,7 @@ def test_a_changed_type_is_refused_everywhere_and_what_the_hint_says_helps(
     assert statement == "drop table silver.genres cascade"
     with psycopg.connect(lakehouse.postgres) as connection:
         connection.execute(statement.encode())
-    publish(lakehouse, full=True)
+    publish(lakehouse, scope=Scope(full=True))
     assert ask(lakehouse, "select genre_id, name, _deleted from silver.genres") == [
         (18, "Drama", False)
     ]

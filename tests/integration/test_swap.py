@@ -2,16 +2,20 @@
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import psycopg
 import pytest
+import structlog
 from psycopg.conninfo import make_conninfo
+from pyspark.sql import SparkSession
 
-from cinelake.errors import ServiceError
+from cinelake.errors import BadInputError, ServiceError
 from cinelake.settings import Settings
-from pipeline import gold_versions, runs
-from pipeline.gold_versions import NoRollbackError
+from pipeline import gold_versions, runs, steps
+from pipeline.gold_versions import NoRollbackError, NotGatedError
 from pipeline.swap import swap_gold
 
 SWAPS = 20
@@ -155,7 +159,7 @@ def test_a_swap_can_be_taken_back_until_the_next_build_begins(
     swap_gold(database, run_id="forth", is_rollback=True)
     assert read_gold(database) == 1
 
-    gold_versions.note_build(settings)
+    gold_versions.note_build(settings, "next")
     with pytest.raises(NoRollbackError, match="a build has begun"):
         swap_gold(database, is_rollback=True)
     assert read_gold(database) == 1
@@ -193,3 +197,38 @@ def test_an_empty_gold_next_is_not_published(database: str) -> None:
     with pytest.raises(ServiceError, match="nothing to publish"):
         swap_gold(database)
     assert read_gold(database) == 0
+
+
+def test_a_run_swaps_in_what_it_has_built_and_gated_and_nothing_else(
+    settings: Settings, database: str
+) -> None:
+    def as_run(run_id: str, stage: Callable[[Settings], Any]) -> Any:
+        with structlog.contextvars.bound_contextvars(run_id=run_id):
+            return stage(settings)
+
+    assert as_run("one", steps.prepare_next) == "one"
+    with pytest.raises(NotGatedError, match="nothing of run one that passed"):
+        as_run("one", steps.swap_next)
+    gold_versions.note_gate(settings, "one")
+
+    as_run("two", steps.prepare_next)
+    for late in (steps.swap_next, lambda _: gold_versions.note_gate(settings, "one")):
+        with pytest.raises(NotGatedError, match="run one"):
+            as_run("one", late)
+    assert read_gold(database) == 0
+
+    with psycopg.connect(database, autocommit=True) as connection:
+        build_next(connection, 2)
+    gold_versions.note_gate(settings, "two")
+    assert as_run("two", steps.swap_next).run_id == "two"
+    assert read_gold(database) == 2
+    # Tried again after it was done, it swaps nothing back.
+    assert as_run("two", steps.swap_next) is None
+    assert read_gold(database) == 2
+    with pytest.raises(NotGatedError):
+        as_run("one", steps.swap_next)
+
+
+def test_a_layer_without_a_gate_is_named(settings: Settings, spark: SparkSession) -> None:
+    with pytest.raises(BadInputError, match="There is no gate of 'copper'"):
+        steps.check_layer(lambda: spark, settings, "copper")

@@ -78,3 +78,10 @@ def test_lines_below_the_level_are_left_out(
 def test_each_process_has_a_run_id_of_its_own() -> None:
     settings = load_settings()
     assert len({configure_logging(settings) for _ in range(20)}) == 20
+
+
+def test_a_command_that_is_part_of_a_run_has_its_id(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = load_settings(CINELAKE_RUN_ID="nightly-2026-01-31")
+    assert configure_logging(settings) == "nightly-2026-01-31"
+    get_logger("bronze").info("batch")
+    assert "run_id=nightly-2026-01-31" in capsys.readouterr().err

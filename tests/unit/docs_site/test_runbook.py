@@ -255,7 +255,7 @@ def _resolved(words: list[str]) -> tuple[Any, list[str]]:
         command, words = command.commands[words[0]], words[1:]
     if hasattr(command, "commands"):
         assert command.invoke_without_command, f"{command.name} alone does nothing"
-        assert all(word.startswith("-") for word in words), f"{command.name} has no {words[0]}"
+        assert not words or words[0].startswith("-"), f"{command.name} has no {words[0]}"
     return command, words
 
 

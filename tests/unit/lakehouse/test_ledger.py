@@ -99,3 +99,16 @@ def test_no_change_of_one_count_goes_unnoticed(
     assert ledger.balanced
     wrong = replace(ledger, **{hop: getattr(ledger, hop) + error})
     assert wrong.balanced is (error == 0)
+
+
+def test_what_came_since_the_last_refresh_is_no_difference_but_a_loss_in_bronze_is() -> None:
+    waiting = replace(BALANCED, accepted=2_000)
+    assert waiting.differences()
+    assert waiting.unreconciled(landed=1_010) == []
+    assert waiting.unreconciled(landed=1_011) == [
+        "1 of 1,011 in landed have not reached bronze",
+    ]
+    assert waiting.unreconciled(landed=1_000) == ["bronze counts 10 more than the 1,000 in landed"]
+    assert replace(waiting, facts=999).unreconciled(landed=1_010) == [
+        "1 of 1,000 in published have not reached facts"
+    ]

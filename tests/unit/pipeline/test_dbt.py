@@ -121,7 +121,7 @@ def test_gold_next_is_built_and_never_gold(
 ) -> None:
     noted: list[Settings] = []
     sources: list[gold_sources.Sources] = []
-    monkeypatch.setattr(gold_versions, "note_build", lambda settings: None)
+    monkeypatch.setattr(gold_versions, "note_build", lambda settings, run_id: None)
     monkeypatch.setattr(gold_sources, "see", lambda settings: SEEN)
     monkeypatch.setattr(gold_sources, "selection", lambda settings, seen: INCREMENT)
     monkeypatch.setattr(gold_sources, "note", lambda settings, seen: sources.append(seen))
@@ -145,7 +145,7 @@ def test_a_build_takes_what_changed_tables_feed_and_nothing_where_none_has(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, selected: list[str] | None
 ) -> None:
     told = len(FakeRunner.told)
-    monkeypatch.setattr(gold_versions, "note_build", lambda settings: None)
+    monkeypatch.setattr(gold_versions, "note_build", lambda settings, run_id: None)
     monkeypatch.setattr(staging, "is_current", lambda settings: True)
     monkeypatch.setattr(gold_sources, "see", lambda settings: SEEN)
     monkeypatch.setattr(gold_sources, "selection", lambda settings, seen: selected)

@@ -16,6 +16,7 @@ from cinelake.stack.postgres import CONFIG, psql_binary
 from cinelake.stack.state import DATABASE, OWNER
 
 FILE = PROJECT_ROOT / "docker-compose.yml"
+AIRFLOW = PROJECT_ROOT / "airflow"
 TEXT = FILE.read_text()
 SERVICES = yaml.safe_load(TEXT)["services"]
 DEFAULTS = dict(re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", TEXT))
@@ -88,9 +89,26 @@ def test_every_service_has_a_health_check_and_a_named_volume() -> None:
     assert set(volumes) == {f"{name}-data" for name in SERVICES}
 
 
-def test_only_metabase_has_to_be_asked_for() -> None:
+def test_metabase_and_airflow_have_to_be_asked_for() -> None:
     profiles = {name: service.get("profiles") for name, service in SERVICES.items()}
-    assert profiles == {"kafka": None, "postgres": None, "mongo": None, "metabase": ["metabase"]}
+    stores = {"kafka": None, "postgres": None, "mongo": None}
+    assert profiles == stores | {"metabase": ["metabase"], "airflow": ["airflow"]}
+
+
+def test_airflow_has_the_version_of_the_local_one_and_finds_the_stores_by_their_names() -> None:
+    pinned = re.search(
+        r"^apache-airflow==(.+)$", (AIRFLOW / "constraints.txt").read_text(), re.MULTILINE
+    )
+    assert pinned is not None
+    assert f"FROM apache/airflow:{pinned[1]}-python3.11\n" in (AIRFLOW / "Dockerfile").read_text()
+    environment = SERVICES["airflow"]["environment"]
+    assert environment["KAFKA_BOOTSTRAP_SERVERS"] in SERVICES["kafka"]["environment"][
+        "KAFKA_ADVERTISED_LISTENERS"
+    ]  # fmt: skip
+    for name, store in (("POSTGRES_URI", "postgres"), ("MONGO_URI", "mongo")):
+        uri = urlsplit(environment[name].replace("${POSTGRES_PASSWORD:-secret}", "secret"))
+        example = urlsplit(EXAMPLES[name])
+        assert (uri.hostname, uri.port, uri.path) == (store, example.port, example.path)
 
 
 def test_docker_compose_accepts_the_file() -> None:

@@ -1,0 +1,161 @@
+"""What the DAGs share: a task that calls the `cinelake` command line, and how people are told of what fails.
+
+No stage is programmed here: a task is a command, and whatever it decides is decided there.
+"""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+from collections import deque
+from collections.abc import Sequence
+from datetime import timedelta
+from threading import Thread
+from typing import IO, Any
+
+from airflow.exceptions import AirflowException, AirflowFailException
+from airflow.sdk import Asset, BaseOperator, Context
+
+COMMAND = os.environ.get("CINELAKE_COMMAND", "cinelake")
+"""The command line of the project's own environment, whose packages Airflow's own would not go with."""
+
+SPARK_POOL = "spark"
+"""One slot: two Spark jobs, or two builds of gold, never share the machine's cores."""
+
+WORTH_A_RETRY = frozenset({1, 5})
+"""Exit codes of what may be over in a while (5: a service is down). A refused gate (3), counts that do not add up (4) and a
+wrong setting (2) stay as they are until somebody mends them."""
+
+BRONZE = Asset("cinelake_bronze", uri="cinelake://lake/bronze")
+SILVER = Asset("cinelake_silver", uri="cinelake://lake/silver")
+SILVER_IN_POSTGRES = Asset("cinelake_silver_in_postgres", uri="cinelake://postgres/silver")
+GOLD = Asset("cinelake_gold", uri="cinelake://postgres/gold")
+MOVIE_TOPIC = Asset("cinelake_movie_topic", uri="cinelake://kafka/movie")
+
+DEFAULT_ARGUMENTS: dict[str, Any] = {
+    "owner": "data-platform",
+    "retries": 3,
+    "retry_delay": timedelta(seconds=30),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=10),
+    "execution_timeout": timedelta(hours=1),
+}
+"""Each task repeats a command that takes what is still to be taken, so that a retry is safe; its docs say why."""
+
+LINES_OF_AN_ERROR = 30
+PATIENCE_SECONDS = 30
+WORDS_OF_A_RUN = re.compile(r"[^A-Za-z0-9_.-]+")
+
+
+class CinelakeOperator(BaseOperator):
+    """Runs one `cinelake` command; what it prints as JSON becomes the task's XCom.
+
+    Args:
+        command: The command and its arguments, as one would type them after `cinelake`; a template.
+        doc: What the task does, and why it may be repeated (Markdown).
+    """
+
+    template_fields: Sequence[str] = ("command",)
+    ui_color = "#f5e1c8"
+
+    def __init__(self, *, command: str, doc: str, **options: Any) -> None:
+        super().__init__(doc_md=doc, **options)
+        self.command = command
+        self._process: subprocess.Popen[str] | None = None
+
+    def execute(self, context: Context) -> Any:
+        """Run it; its lines go to the task's log.
+
+        Returns:
+            What it printed, if that is JSON; else None.
+
+        Raises:
+            AirflowFailException: It failed for a reason that no retry mends.
+            AirflowException: It failed for another one.
+        """
+        arguments = shlex.split(self.command)
+        environment = os.environ | {"CINELAKE_RUN_ID": run_name(context)}
+        # A session of its own, so that a task that is killed takes all its processes with it.
+        self._process = subprocess.Popen(
+            [COMMAND, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            start_new_session=True,
+        )
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        last: deque[str] = deque(maxlen=LINES_OF_AN_ERROR)
+        reader = Thread(target=self._follow, args=(self._process.stderr, last), daemon=True)
+        reader.start()
+        printed = self._process.stdout.read()
+        code = self._process.wait()
+        reader.join()
+        for line in printed.splitlines():
+            self.log.info("%s", line)
+        if code:
+            kind = AirflowException if code in WORTH_A_RETRY else AirflowFailException
+            raise kind(f"cinelake {self.command} ended with {code}:\n" + "\n".join(last))
+        return _as_json(printed)
+
+    def on_kill(self) -> None:
+        """Ask it to end, and insist when it does not."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        group = os.getpgid(self._process.pid)
+        os.killpg(group, signal.SIGTERM)
+        try:
+            self._process.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(group, signal.SIGKILL)
+
+    def _follow(self, stream: IO[str], last: deque[str]) -> None:
+        for line in stream:
+            self.log.info("%s", line.rstrip())
+            last.append(line.rstrip())
+
+
+def run_name(context: Context) -> str:
+    """The id that all commands of a DAG run share, in Cinelake's logs, gate results and history of runs."""
+    return WORDS_OF_A_RUN.sub("-", f"{context['dag'].dag_id}-{context['run_id']}")[:120]
+
+
+def tell_failure(context: Context) -> None:
+    """Tell people, over Cinelake's channels, that a task has failed for good; once until its DAG goes through."""
+    task = context["task_instance"]
+    _call(
+        *("alerts", "raise", f"Airflow DAG {task.dag_id}"),
+        *(
+            "--message",
+            f"Task {task.task_id} failed: {context.get('exception') or 'it was killed'}",
+        ),
+        *("--hint", f"Its log: {task.log_url}"),
+    )
+
+
+def tell_success(context: Context) -> None:
+    """Tell people that the DAG goes through again, if they were told that it did not."""
+    _call("alerts", "settle", f"Airflow DAG {context['dag'].dag_id}")
+
+
+def tell_deadline(dag_id: str, minutes: int, **_: Any) -> None:
+    """Tell people that a run of a DAG takes longer than it should."""
+    _call(
+        *("alerts", "raise", f"Airflow DAG {dag_id}"),
+        *("--message", f"A run has not ended within {minutes} minutes of being queued."),
+        *("--hint", "Look which task it is in; what it has not done, the next run does."),
+    )
+
+
+def _call(*arguments: str) -> None:
+    subprocess.run([COMMAND, *arguments], check=False, timeout=120)
+
+
+def _as_json(printed: str) -> Any:
+    try:
+        return json.loads(printed)
+    except json.JSONDecodeError:
+        return None

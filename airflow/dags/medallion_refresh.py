@@ -1,0 +1,206 @@
+"""The medallion refresh: Kafka to bronze, silver, PostgreSQL and gold, each layer gated, gold swapped in at the end."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from airflow.sdk import (
+    DAG,
+    AssetOrTimeSchedule,
+    CronTriggerTimetable,
+    DeadlineAlert,
+    DeadlineReference,
+    Param,
+    SyncCallback,
+    TaskGroup,
+)
+from cinelake_tasks import (
+    BRONZE,
+    DEFAULT_ARGUMENTS,
+    GOLD,
+    MOVIE_TOPIC,
+    SILVER,
+    SILVER_IN_POSTGRES,
+    SPARK_POOL,
+    CinelakeOperator,
+    tell_deadline,
+    tell_failure,
+    tell_success,
+)
+from cosmos import (
+    DbtTaskGroup,
+    ExecutionConfig,
+    ExecutionMode,
+    InvocationMode,
+    LoadMode,
+    ProfileConfig,
+    ProjectConfig,
+    RenderConfig,
+    TestBehavior,
+)
+
+PROJECT = Path(os.environ.get("CINELAKE_DBT_PROJECT", Path(__file__).parents[2] / "dbt_project"))
+DBT = os.environ.get("CINELAKE_DBT", "dbt")
+MANIFEST = os.environ.get("CINELAKE_DBT_MANIFEST", str(PROJECT / "target" / "manifest.json"))
+DEADLINE_MINUTES = 60
+
+with DAG(
+    "medallion_refresh",
+    description="Kafka to bronze, silver, PostgreSQL and gold; every layer gated, gold swapped in at the end.",
+    doc_md="""
+Brings everything up to date, as `cinelake refresh` does, with a task a stage. Runs every quarter of an hour, and whenever
+movies came from TMDB; never twice at once.
+
+**When a task fails**, analysts go on with the gold they see: nothing reaches them before the swap, the last task but two.
+Mend the cause (the log names it and the next step; `docs/runbook.md` has an entry for each error) and clear the task, or
+wait for the next run, which begins where this one ended.
+
+A manual run takes `full_refresh` (build gold from scratch), `tables` (publish only these tables of silver) and
+`from_version` (publish again what changed in this version of the lake and later).
+""",
+    schedule=AssetOrTimeSchedule(
+        timetable=CronTriggerTimetable("*/15 * * * *", timezone="UTC"), assets=[MOVIE_TOPIC]
+    ),
+    start_date=datetime(2025, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    default_args=DEFAULT_ARGUMENTS | {"on_failure_callback": tell_failure},
+    on_success_callback=tell_success,
+    deadline=DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=timedelta(minutes=DEADLINE_MINUTES),
+        callback=SyncCallback(
+            tell_deadline, kwargs={"dag_id": "medallion_refresh", "minutes": DEADLINE_MINUTES}
+        ),
+    ),
+    params={
+        "full_refresh": Param(False, type="boolean", description="Build gold from scratch."),
+        "tables": Param(
+            [],
+            type="array",
+            items={"type": "string", "pattern": r"^silver\.[a-z_]+$"},
+            description="Publish only these tables of silver; empty for all.",
+        ),
+        "from_version": Param(
+            None,
+            type=["null", "integer"],
+            minimum=0,
+            description="Publish again what changed in this version of the lake and later.",
+        ),
+    },
+    tags=["cinelake", "medallion"],
+) as dag:
+    bronze = CinelakeOperator(
+        task_id="bronze",
+        command="bronze --json",
+        doc="Lands what Kafka holds in bronze.\n\n*Repeatable*: Spark's checkpoint and Delta's transactions land each"
+        " message exactly once, however often this is tried.",
+        pool=SPARK_POOL,
+        outlets=[BRONZE],
+    )
+    bronze_gate = CinelakeOperator(
+        task_id="bronze_gate",
+        command="gates check bronze --json",
+        doc="Great Expectations looks at what bronze took since the gate last passed.\n\n*Repeatable*: it only reads.",
+        pool=SPARK_POOL,
+    )
+    with TaskGroup("silver", tooltip="Movies first, so that events find their movie.") as silver:
+        movies = CinelakeOperator(
+            task_id="movies",
+            command="silver --source bronze.movie --json",
+            doc="Brings movies, genres, people, companies and keywords up to date.\n\n*Repeatable*: each table is merged"
+            " by its key, so that a repetition changes nothing.",
+            pool=SPARK_POOL,
+        )
+        events = CinelakeOperator(
+            task_id="events",
+            command="silver --source bronze.user_logs --json",
+            doc="Brings events, sessions, ratings, comments and everything else that people did up to date.\n\n"
+            "*Repeatable*: each table is merged by its key, so that a repetition changes nothing.",
+            pool=SPARK_POOL,
+            outlets=[SILVER],
+        )
+        movies >> events
+    silver_gate = CinelakeOperator(
+        task_id="silver_gate",
+        command="gates check silver --json",
+        doc="Great Expectations looks at the rows that the publication would take.\n\n*Repeatable*: it only reads.",
+        pool=SPARK_POOL,
+    )
+    publish = CinelakeOperator(
+        task_id="publish",
+        command="publish"
+        "{% for table in params.tables %} --table {{ table }}{% endfor %}"
+        "{% if params.from_version is not none %} --from-version {{ params.from_version }}{% endif %}"
+        " --json",
+        doc="Merges what changed in silver, and passed its gate, into PostgreSQL.\n\n*Repeatable*: each table moves in one"
+        " transaction with its watermark.",
+        pool=SPARK_POOL,
+        outlets=[SILVER_IN_POSTGRES],
+    )
+    gold_prepare = CinelakeOperator(
+        task_id="gold_prepare",
+        command="gold prepare",
+        doc="Notes that this run builds `gold_next`, so that no other run can swap in what they would build together."
+        "\n\n*Repeatable*: the same note again.",
+    )
+    gold_next = DbtTaskGroup(
+        group_id="gold_next",
+        project_config=ProjectConfig(
+            dbt_project_path=PROJECT, manifest_path=MANIFEST, install_dbt_deps=False
+        ),
+        profile_config=ProfileConfig(
+            profile_name="cinelake",
+            target_name="next",
+            profiles_yml_filepath=PROJECT / "env_profile" / "profiles.yml",
+        ),
+        execution_config=ExecutionConfig(
+            # One dbt for all models, watched by a task a model: to start dbt for each takes longer than most models.
+            execution_mode=ExecutionMode.WATCHER,
+            invocation_mode=InvocationMode.SUBPROCESS,
+            dbt_executable_path=DBT,
+            setup_operator_args={"pool": SPARK_POOL},
+        ),
+        render_config=RenderConfig(
+            load_method=LoadMode.DBT_MANIFEST,
+            test_behavior=TestBehavior.AFTER_EACH,
+            emit_datasets=False,
+            exclude=["resource_type:unit_test"],
+        ),
+        operator_args={
+            "append_env": True,
+            "full_refresh": "{{ params.full_refresh }}",
+            "should_store_compiled_sql": False,
+        },
+        default_args={
+            # A model that failed is built by the next run, in its place among the others.
+            "retries": 0,
+            "doc_md": "dbt builds this model in `gold_next`, then its tests.\n\n*Repeatable*: a table is made anew, an"
+            " incremental one takes what changed since its own lake version.",
+        },
+    )
+    gold_gate = CinelakeOperator(
+        task_id="gold_gate",
+        command="gates check gold --json",
+        doc="Great Expectations looks at `gold_next`.\n\n*Repeatable*: it only reads.",
+        pool=SPARK_POOL,
+    )
+    swap = CinelakeOperator(
+        task_id="swap",
+        command="gold swap --json",
+        doc="Makes `gold_next` the gold that analysts read, in one transaction.\n\n*Repeatable*: a second time it"
+        " finds this run published already.",
+        outlets=[GOLD],
+    )
+    reconcile = CinelakeOperator(
+        task_id="reconcile",
+        command="reconcile --json",
+        doc="Counts the events at every hop; fails when they do not add up.\n\n*Repeatable*: it only counts.",
+    )
+    docs = CinelakeOperator(
+        task_id="docs",
+        command="docs build",
+        doc="Builds the docs site of what was published.\n\n*Repeatable*: the site is replaced as a whole.",
+    )
+    bronze >> bronze_gate >> silver >> silver_gate >> publish >> gold_prepare >> gold_next
+    gold_next >> gold_gate >> swap >> [reconcile, docs]

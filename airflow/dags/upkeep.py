@@ -1,0 +1,83 @@
+"""What keeps the lakehouse in shape and tells whether it is: compaction, quarantine, ledger."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.sdk import DAG, CronTriggerTimetable, Param
+from cinelake_tasks import (
+    DEFAULT_ARGUMENTS,
+    SPARK_POOL,
+    CinelakeOperator,
+    tell_failure,
+    tell_success,
+)
+
+COMMON: dict[str, Any] = {
+    "start_date": datetime(2025, 1, 1, tzinfo=UTC),
+    "catchup": False,
+    "max_active_runs": 1,
+    "default_args": DEFAULT_ARGUMENTS | {"on_failure_callback": tell_failure},
+    "on_success_callback": tell_success,
+}
+
+with DAG(
+    "log_compaction",
+    description="Puts small files of the lake together, and takes away what no reader needs.",
+    doc_md="Puts small files of the lake together, takes away files that no reader needs, and, when `backup_days` is set,"
+    " raw backups that are older and that bronze has. See `docs/operations.md`.",
+    schedule=CronTriggerTimetable("30 2 * * *", timezone="UTC"),
+    params={
+        "backup_days": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            description="Take raw backups of events away after so many days; empty keeps them for ever.",
+        )
+    },
+    tags=["cinelake", "upkeep"],
+    **COMMON,
+):
+    CinelakeOperator(
+        task_id="maintain",
+        command="maintain --json",
+        doc="Compacts and vacuums every table.\n\n*Repeatable*: a table that has nothing to do is passed over.",
+        pool=SPARK_POOL,
+    ) >> CinelakeOperator(
+        task_id="prune_backup",
+        command="{% if params.backup_days %}backup prune --older-than {{ params.backup_days }}"
+        "{% else %}backup{% endif %}",
+        doc="Brings the raw backup up to date and, when `backup_days` is set, takes old messages out of it.\n\n"
+        "*Repeatable*: what is in the backup is not added again, and what is gone is not missed.",
+    )
+
+with DAG(
+    "quarantine_digest",
+    description="Tells people what is in quarantine, and what is new there.",
+    doc_md="Tells people, over the channels of `docs/operations.md`, what is in quarantine and what is new there.",
+    schedule=CronTriggerTimetable("0 6 * * *", timezone="UTC"),
+    tags=["cinelake", "upkeep"],
+    **COMMON,
+):
+    CinelakeOperator(
+        task_id="digest",
+        command="quarantine digest",
+        doc="Counts the messages in quarantine by topic and rule, and sends the counts.\n\n*Repeatable*: it only reads; a"
+        " repetition sends the same counts again.",
+    )
+
+with DAG(
+    "reconcile",
+    description="Fails loudly when the ledger does not add up.",
+    doc_md="Counts the events at every hop, from the API to gold, and fails when one was lost or counted twice. See"
+    " `docs/runbook.md`.",
+    schedule=CronTriggerTimetable("0 1 * * *", timezone="UTC"),
+    tags=["cinelake", "upkeep"],
+    **COMMON,
+):
+    CinelakeOperator(
+        task_id="reconcile",
+        command="reconcile --json",
+        doc="Counts the events at every hop.\n\n*Repeatable*: it only counts.",
+        # Not while a refresh is between two hops.
+        pool=SPARK_POOL,
+    )

@@ -1,0 +1,79 @@
+"""Airflow's REST API, as a person's script would use it."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+
+ENDED = frozenset({"success", "failed"})
+
+
+@dataclass
+class AirflowClient:
+    """A session of the API.
+
+    Args:
+        url: Where Airflow is.
+        user: The user.
+        password: Its password.
+    """
+
+    url: str
+    user: str
+    password: str
+    _session: requests.Session = field(default_factory=requests.Session)
+
+    def __post_init__(self) -> None:
+        answer = requests.post(
+            f"{self.url}/auth/token",
+            json={"username": self.user, "password": self.password},
+            timeout=30,
+        )
+        answer.raise_for_status()
+        self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    def ask(self, method: str, path: str, **options: Any) -> Any:
+        """What the API answers; an error of it is raised."""
+        answer = self._session.request(method, f"{self.url}/api/v2{path}", timeout=60, **options)
+        assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text[:2000]}"
+        return answer.json() if answer.content else None
+
+    def trigger(self, dag_id: str, **conf: Any) -> str:
+        """Run a DAG now, whether or not it is paused; the id of the run."""
+        self.ask("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
+        body = {"logical_date": None, "conf": conf}
+        return str(self.ask("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
+
+    def wait(self, dag_id: str, run_id: str, seconds: float) -> dict[str, str]:
+        """The state of each task of a run, once it has ended."""
+        deadline = time.monotonic() + seconds
+        while self.state(dag_id, run_id) not in ENDED:
+            assert time.monotonic() < deadline, self.tasks(dag_id, run_id)
+            time.sleep(1)
+        return self.tasks(dag_id, run_id)
+
+    def state(self, dag_id: str, run_id: str) -> str:
+        """How a run stands."""
+        return str(self.ask("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
+
+    def tasks(self, dag_id: str, run_id: str) -> dict[str, str]:
+        """The state of each task of a run, by its id."""
+        return {task["task_id"]: task["state"] for task in self.instances(dag_id, run_id)}
+
+    def instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """All that is known of the tasks of a run."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        found: list[dict[str, Any]] = self.ask("GET", path, params={"limit": 500})["task_instances"]
+        return found
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str) -> Any:
+        """What a task returned."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
+        return self.ask("GET", path, params={"deserialize": "true"})["value"]
+
+    def log(self, dag_id: str, run_id: str, task_id: str, attempt: int = 1) -> str:
+        """The lines of a task's log."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}"
+        content = self.ask("GET", path, headers={"Accept": "application/json"})["content"]
+        return "\n".join(str(line["event"]) for line in content)

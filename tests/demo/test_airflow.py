@@ -1,0 +1,248 @@
+"""The DAGs under a real `airflow standalone`, on the home's real stack: what a run does, and what it never does."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from playwright.sync_api import Browser
+
+from cinelake.settings import PROJECT_ROOT, load_settings
+from cinelake.stack import airflow as airflow_service
+from tests.demo.airflow_client import AirflowClient
+from tests.demo.home import set_rating
+from tests.integration.conftest import CommandLine
+
+MEDALLION = "medallion_refresh"
+DAGS = {
+    MEDALLION,
+    "tmdb_daily_sync",
+    "tmdb_weekly_sync",
+    "log_compaction",
+    "quarantine_digest",
+    "reconcile",
+    "backfill",
+}
+PARSE_SECONDS = 2
+RUN_SECONDS = 900
+MODELS = len(list((PROJECT_ROOT / "dbt_project" / "models").rglob("*.sql")))
+
+
+@pytest.fixture(scope="module")
+def orchestrated(lakehouse: CommandLine) -> Iterator[CommandLine]:
+    """The command line of a home in which Airflow runs, and starts nothing by the clock."""
+    own = CommandLine(
+        lakehouse.environment
+        | {
+            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+            # Seen sooner than by a person, who would not mind to wait.
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+        }
+    )
+    if not airflow_service.ENVIRONMENT.exists():
+        missing = "Airflow is not installed: `make install-airflow`."
+        # Where everything is meant to be installed, a gap is a failure.
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+    yield own
+    own.run("airflow", "down")
+
+
+@pytest.fixture(scope="module")
+def airflow(orchestrated: CommandLine) -> AirflowClient:
+    """Airflow's API, with the password that `cinelake airflow up` printed."""
+    address, user = orchestrated.run("airflow", "up").stdout.splitlines()[-2:]
+    name, password = user.removeprefix("user ").split(", password ")
+    return AirflowClient(address, name, password)
+
+
+def rows_of_gold(home: Path) -> dict[str, tuple[int, str]]:
+    """Rows and a digest of each table that analysts see."""
+    settings = load_settings(CINELAKE_HOME=str(home))
+    with psycopg.connect(settings.postgres) as connection:
+        names = connection.execute(
+            "select table_name from information_schema.tables"
+            " where table_schema = 'gold' and table_type = 'BASE TABLE'"
+        ).fetchall()
+        digests = {}
+        for (name,) in names:
+            row = connection.execute(
+                "select count(*), md5(coalesce(string_agg(t::text, '|' order by t::text), ''))"
+                f" from gold.{name} as t".encode()
+            ).fetchone()
+            assert row is not None
+            digests[name] = (row[0], row[1])
+        return digests
+
+
+def test_every_dag_is_whole(airflow: AirflowClient) -> None:
+    assert airflow.ask("GET", "/importErrors")["import_errors"] == []
+    dags = {dag["dag_id"]: dag for dag in airflow.ask("GET", "/dags")["dags"]}
+    assert set(dags) == DAGS
+    for name, dag in dags.items():
+        assert dag["is_paused"], name
+        assert {tag["name"] for tag in dag["tags"]} >= {"cinelake"}, name
+        assert dag["max_active_runs"] == 1, name
+        assert dag["last_parse_duration"] < PARSE_SECONDS, name
+        assert airflow.ask("GET", f"/dags/{name}/details")["catchup"] is False, name
+        for task in airflow.ask("GET", f"/dags/{name}/tasks")["tasks"]:
+            place = f"{name}.{task['task_id']}"
+            assert task["owner"] != "airflow", place
+            assert task["execution_timeout"], place
+            assert task["doc_md"], place
+            if not task["task_id"].endswith("producer_watcher_done"):
+                assert "*Repeatable*" in task["doc_md"], place
+
+
+def test_the_graph_has_a_task_a_model_with_its_tests_after_it(airflow: AirflowClient) -> None:
+    tasks = {
+        task["task_id"]: task for task in airflow.ask("GET", f"/dags/{MEDALLION}/tasks")["tasks"]
+    }
+    models = {name for name in tasks if name.startswith("gold_next.") and name.endswith("run")}
+    assert len(models) == MODELS
+    tested = tasks["gold_next.fact_user_event.run"]["downstream_task_ids"]
+    assert "gold_next.fact_user_event.test" in tested
+    assert {name for name, task in tasks.items() if task["pool"] == "spark"} >= {
+        "bronze",
+        "silver.movies",
+        "silver.events",
+        "publish",
+        "gold_next.dbt_producer_watcher",
+    }
+
+
+@pytest.fixture(scope="module")
+def run_id(airflow: AirflowClient, orchestrated: CommandLine) -> str:
+    """A run that was triggered through the REST API after events had come, and has ended."""
+    orchestrated.run("simulate", "--users", "20", "--days", "2", "--seed", "4711")
+    run_id = airflow.trigger(MEDALLION)
+    states = airflow.wait(MEDALLION, run_id, RUN_SECONDS)
+    failed = {name: state for name, state in states.items() if state != "success"}
+    assert not failed, "\n".join(
+        [str(failed), *(airflow.log(MEDALLION, run_id, name)[-3000:] for name in list(failed)[:2])]
+    )
+    return run_id
+
+
+def test_a_run_brings_what_the_same_refresh_by_command_line_would(
+    airflow: AirflowClient, orchestrated: CommandLine, home: Path, run_id: str
+) -> None:
+    ledger = orchestrated.status()["ledger"]
+    assert ledger["balanced"] is True
+    orchestrated_gold = rows_of_gold(home)
+    assert orchestrated_gold["fact_user_event"][0] == ledger["facts"]
+    orchestrated.run("refresh", "--full-refresh")
+    assert rows_of_gold(home) == orchestrated_gold
+
+
+def test_a_run_is_in_cinelakes_own_history_under_one_id(
+    airflow: AirflowClient, orchestrated: CommandLine, home: Path, run_id: str
+) -> None:
+    settings = load_settings(CINELAKE_HOME=str(home))
+    with psycopg.connect(settings.postgres) as connection:
+        row = connection.execute(
+            "select run_id, outcome, stages from ops.runs where run_id like 'medallion_refresh-%'"
+            " order by finished_at limit 1"
+        ).fetchone()
+        assert row is not None
+        gates = connection.execute(
+            "select distinct gate from ops.gate_results where run_id = %s", [row[0]]
+        ).fetchall()
+    assert row[1] == "published"
+    assert [name for name, _ in row[2]] == [
+        "bronze",
+        "bronze gate",
+        "silver movie",
+        "silver user_logs",
+        "silver gate",
+        "publish",
+        "gold gate",
+        "swap",
+    ]
+    assert {gate for (gate,) in gates} == {"bronze", "silver", "gold"}
+    assert row[0] in airflow.log(MEDALLION, run_id, "silver.events")
+
+
+def test_row_counts_are_in_xcom(airflow: AirflowClient, home: Path, run_id: str) -> None:
+    assert airflow.xcom(MEDALLION, run_id, "bronze")["bronze.user_logs"] > 0
+    assert airflow.xcom(MEDALLION, run_id, "publish")["silver.events"] > 0
+    assert airflow.xcom(MEDALLION, run_id, "reconcile")["balanced"] is True
+    assert airflow.xcom(MEDALLION, run_id, "swap")["fact_user_event"] > 0
+
+
+def test_the_page_shows_the_graph_with_the_models(
+    airflow: AirflowClient, chromium: Browser, run_id: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    page = chromium.new_page(viewport={"width": 1600, "height": 1000})
+    page.goto(f"{airflow.url}/auth/login")
+    page.get_by_label("Username").fill(airflow.user)
+    page.get_by_label("Password", exact=True).fill(airflow.password)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"{airflow.url}/")
+    page.goto(f"{airflow.url}/dags/{MEDALLION}/runs/{run_id}")
+    page.get_by_text("gold_next").first.wait_for()
+    page.get_by_text("gold_next").first.click()
+    page.get_by_text("fact_user_event").first.wait_for(timeout=30_000)
+    page.screenshot(path=tmp_path_factory.mktemp("screenshots") / "airflow.png")
+    page.close()
+
+
+def test_a_gate_that_fails_ends_the_run_before_gold_and_the_next_run_repairs_it(
+    airflow: AirflowClient, orchestrated: CommandLine, home: Path, run_id: str
+) -> None:
+    before = rows_of_gold(home)
+    user = orchestrated.sql(
+        "select user_id from ratings join dim_user using (user_key) where user_id is not null limit 1"
+    )[0][0]
+    set_rating(home, user, 99.0)
+    broken = airflow.trigger(MEDALLION)
+    states = airflow.wait(MEDALLION, broken, RUN_SECONDS)
+    assert states["silver_gate"] == "failed"
+    assert {states[name] for name in ("publish", "gold_prepare", "swap")} == {"upstream_failed"}
+    attempts = {
+        task["task_id"]: task["try_number"] for task in airflow.instances(MEDALLION, broken)
+    }
+    # No retry mends a broken row.
+    assert attempts["silver_gate"] == 1
+    assert "silver.ratings" in airflow.log(MEDALLION, broken, "silver_gate")
+    assert rows_of_gold(home) == before
+    assert orchestrated.status()["gold"]["refusal"]["reason"].startswith("The silver gate refused")
+    set_rating(home, user, 8.0)
+    repaired = airflow.trigger(MEDALLION)
+    assert set(airflow.wait(MEDALLION, repaired, RUN_SECONDS).values()) == {"success"}
+    assert orchestrated.status()["gold"]["refusal"] is None
+
+
+@pytest.mark.parametrize("dag_id", ["log_compaction", "quarantine_digest", "reconcile"])
+def test_a_dag_of_upkeep_runs_twice_in_its_own_process(
+    airflow: AirflowClient, orchestrated: CommandLine, dag_id: str, run_id: str
+) -> None:
+    for _ in range(2):
+        tried = orchestrated.run("airflow", "cli", "dags", "test", dag_id, check=False)
+        said = tried.stdout + tried.stderr
+        assert tried.returncode == 0, said[-4000:]
+        assert "state=success" in said, said[-4000:]
+
+
+def test_a_backfill_takes_its_chunks_one_by_one_and_counts_nothing_twice(
+    airflow: AirflowClient, orchestrated: CommandLine, run_id: str
+) -> None:
+    before = orchestrated.status()["ledger"]
+    orchestrated.run("backup")
+    today = orchestrated.sql("select current_date")[0][0]
+    yesterday = orchestrated.sql("select current_date - 1")[0][0]
+    airflow.ask("PATCH", f"/dags/{MEDALLION}", json={"is_paused": False})
+    backfill = airflow.trigger("backfill", first_day=yesterday, last_day=today, days_a_chunk=1)
+    states = airflow.wait("backfill", backfill, RUN_SECONDS)
+    assert set(states.values()) == {"success"}
+    restored = [
+        task for task in airflow.instances("backfill", backfill) if task["task_id"] == "restore"
+    ]
+    assert {task["rendered_map_index"] for task in restored} == {
+        f"backup restore --from {yesterday} --to {today}",
+        f"backup restore --from {today} --to {orchestrated.sql('select current_date + 1')[0][0]}",
+    }
+    after = orchestrated.status()["ledger"]
+    assert after["accepted"] > before["accepted"]
+    assert after["facts"] == before["facts"]
+    assert after["balanced"] is True
