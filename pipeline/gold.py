@@ -7,7 +7,7 @@ from cinelake.log import get_logger
 from cinelake.postgres import connect
 from cinelake.settings import Settings
 from pipeline import gold_sources, gold_versions, staging
-from pipeline.dbt import BUILD, run_dbt
+from pipeline.dbt import BUILD, DbtResult, run_dbt
 
 log = get_logger("gold")
 
@@ -37,8 +37,27 @@ def build_next(settings: Settings, run_id: str = "", full_refresh: bool = False)
             staging.note(settings)
         gold_sources.note(settings, seen)
         return
+    raise _refused(result)
+
+
+def ensure_staging(settings: Settings) -> None:
+    """Make the views of `staging` anew where they or the project have changed; `build_next` does so by itself.
+
+    Raises:
+        GateFailedError: dbt could not make a view.
+        ServiceError: As for `build_next`.
+    """
+    if staging.is_current(settings):
+        return
+    result = run_dbt(settings, ["run", "--select", "path:models/staging", "--no-write-json"])
+    if not result.success:
+        raise _refused(result)
+    staging.note(settings)
+
+
+def _refused(result: DbtResult) -> GateFailedError:
     described = "\n".join(f"  {node.name}: {node.message}" for node in result.failed)
-    raise GateFailedError(
+    return GateFailedError(
         f"dbt refused gold_next: {len(result.failed)} of {len(result.nodes)} nodes failed.\n{described}",
         "Analysts still see the last good version of gold. Mend the cause, then run `cinelake refresh` again.",
     )

@@ -16,7 +16,7 @@ from expectations.results import GateResult, load_results
 from lakehouse import contract, ledger, publish
 from lakehouse.ledger import Ledger
 from lakehouse.publish import EVERYTHING_NEW, Published, Scope
-from pipeline import alerts, gates, gold_versions, runs
+from pipeline import alerts, gates, gold, gold_versions, runs
 from pipeline.locks import only_one
 from pipeline.refresh import current_run_id
 from pipeline.swap import SwapResult, swap_gold
@@ -101,17 +101,19 @@ def publish_silver(
 
 
 def prepare_next(settings: Settings) -> str:
-    """Note that this run builds `gold_next`, which somebody else's dbt then does.
+    """Note that this run builds `gold_next`, which somebody else's dbt then does; the views that it reads are seen to.
 
     Returns:
         The run's id. What another run has begun to build there can then be swapped in no more.
 
     Raises:
+        GateFailedError: dbt could not make a view of `staging`.
         ServiceError: PostgreSQL is down, or a refresh of this home builds there now.
     """
     run_id = current_run_id()
     with only_one(settings, "gold"):
         gold_versions.note_build(settings, run_id)
+        gold.ensure_staging(settings)
     return run_id
 
 

@@ -141,8 +141,8 @@ A manual run takes `full_refresh` (build gold from scratch), `tables` (publish o
     gold_prepare = CinelakeOperator(
         task_id="gold_prepare",
         command="gold prepare",
-        doc="Notes that this run builds `gold_next`, so that no other run can swap in what they would build together."
-        "\n\n*Repeatable*: the same note again.",
+        doc="Notes that this run builds `gold_next`, so that no other run can swap in what they would build together,"
+        " and makes the views of staging anew if the project has changed.\n\n*Repeatable*: the same note again.",
     )
     gold_next = DbtTaskGroup(
         group_id="gold_next",
@@ -165,7 +165,8 @@ A manual run takes `full_refresh` (build gold from scratch), `tables` (publish o
             load_method=LoadMode.DBT_MANIFEST,
             test_behavior=TestBehavior.AFTER_EACH,
             emit_datasets=False,
-            exclude=["resource_type:unit_test"],
+            # Staging's views change only with the project: `gold prepare` makes them then.
+            exclude=["path:models/staging", "resource_type:unit_test"],
         ),
         operator_args={
             "append_env": True,

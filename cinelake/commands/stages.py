@@ -100,7 +100,7 @@ def gold(context: typer.Context, full_refresh: Full = False) -> None:
 
 @gold_app.command()
 def prepare() -> None:
-    """Note that this run (CINELAKE_RUN_ID) builds gold_next, which somebody else's dbt then does."""
+    """Note that this run (CINELAKE_RUN_ID) builds gold_next, which somebody else's dbt then does; renew staging's views."""
     from pipeline.steps import prepare_next
 
     run_id = prepare_next(get_settings())

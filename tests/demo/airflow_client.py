@@ -6,6 +6,8 @@ from typing import Any
 
 import requests
 
+PAGE = 100
+"""As many as it gives at once."""
 ENDED = frozenset({"success", "failed"})
 
 
@@ -64,8 +66,12 @@ class AirflowClient:
     def instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """All that is known of the tasks of a run."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
-        found: list[dict[str, Any]] = self.ask("GET", path, params={"limit": 500})["task_instances"]
-        return found
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self.ask("GET", path, params={"limit": PAGE, "offset": len(found)})
+            found += page["task_instances"]
+            if len(page["task_instances"]) < PAGE:
+                return found
 
     def xcom(self, dag_id: str, run_id: str, task_id: str) -> Any:
         """What a task returned."""
