@@ -4,7 +4,7 @@ from pyspark.sql import SparkSession
 
 from cinelake.settings import Settings
 from ingestion.topics import ensure_topics
-from lakehouse import tables
+from lakehouse import checkpoints, tables
 from lakehouse.silver import refresh as silver_refresh
 from pipeline.locks import only_one
 from spark_streaming import bronze
@@ -14,9 +14,16 @@ ONCE = Trigger()
 
 
 def run_bronze(spark: SparkSession, settings: Settings, trigger: Trigger = ONCE) -> dict[str, int]:
-    """Kafka to bronze; returns the rows each query read. With a daemon's trigger it ends only when it is stopped."""
+    """Kafka to bronze; returns the rows each query read. With a daemon's trigger it ends only when it is stopped.
+
+    Raises:
+        CheckpointMismatchError: A table or its checkpoint was lost; nothing was read.
+        ServiceError: A query failed, or another process holds bronze.
+    """
     ensure_topics(settings)
     with only_one(settings, "bronze"):
+        for name in bronze.TOPIC_OF_TABLE:
+            checkpoints.require_fits(settings, name)
         tables.ensure_layer(spark, settings, "bronze")
         queries = [
             bronze.start(
@@ -33,8 +40,14 @@ def run_bronze(spark: SparkSession, settings: Settings, trigger: Trigger = ONCE)
 
 
 def run_silver(spark: SparkSession, settings: Settings, trigger: Trigger = ONCE) -> dict[str, int]:
-    """Bronze to silver; returns the rows each query read."""
+    """Bronze to silver; returns the rows each query read.
+
+    Raises:
+        CheckpointMismatchError: Silver was lost and its checkpoints were not; nothing was read.
+        ServiceError: A query failed, or another process holds silver.
+    """
     with only_one(settings, "silver"):
+        checkpoints.require_silver(settings)
         tables.ensure_layer(spark, settings, "bronze")
         tables.ensure_layer(spark, settings, "silver")
         sources = list(silver_refresh.REFRESH_OF_SOURCE)
