@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
+import psycopg
 import structlog
 from pyspark.sql import SparkSession
 
-from cinelake.errors import LedgerMismatchError, message_of
+from cinelake.errors import CinelakeError, LedgerMismatchError, message_of
 from cinelake.log import get_logger
 from cinelake.settings import Settings
 from expectations.results import GateResult
@@ -138,20 +139,30 @@ def recorded(settings: Settings, report: RefreshReport) -> Iterator[RefreshRepor
     Args:
         settings: All of them.
         report: What the block fills.
+
+    Raises:
+        ServiceError: The run went through and cannot be recorded.
     """
-    outcome = "interrupted"
     try:
         yield report
     except Exception as error:
-        outcome = message_of(error)
         # First, as PostgreSQL may be what failed.
         alerts.after_run(settings, report.run_id, error, report.gates)
+        _record_failed(settings, report, message_of(error))
         raise
-    else:
-        outcome = runs.PUBLISHED
-        alerts.after_run(settings, report.run_id, None, report.gates)
-    finally:
+    except BaseException:
+        _record_failed(settings, report, "interrupted")
+        raise
+    alerts.after_run(settings, report.run_id, None, report.gates)
+    runs.record(settings, report.run_id, runs.PUBLISHED, report.stages)
+
+
+def _record_failed(settings: Settings, report: RefreshReport, outcome: str) -> None:
+    """Keep how a run failed, if that can be kept: a person has to see the error that ended it, not a later one."""
+    try:
         runs.record(settings, report.run_id, outcome, report.stages)
+    except (CinelakeError, psycopg.Error) as error:
+        log.warning("run not recorded", outcome=outcome, reason=message_of(error))
 
 
 @contextmanager
