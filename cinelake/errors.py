@@ -42,6 +42,10 @@ class ContractRefusedError(CinelakeError):
     """A contract asks of an existing table what cannot be done without touching its rows."""
 
 
+class CheckpointMismatchError(CinelakeError):
+    """A table of the lake and the checkpoint of the query that feeds it do not belong together."""
+
+
 class GateFailedError(CinelakeError):
     """A Great Expectations gate or a dbt test refused the data; what analysts see stays as it was."""
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import orjson
-from pyarrow.fs import FileSelector, FileSystem, FileType
+from pyarrow.fs import FileSystem, FileType
 
 from cinelake.settings import Settings
-from lakehouse import changes, delta_log, watermarks
+from lakehouse import changes, checkpoints, delta_log, watermarks
 from lakehouse.contract import Table
 from lakehouse.tables import checkpoint_path
 
@@ -82,12 +82,9 @@ def streamed_version(settings: Settings, source: str) -> int:
         settings: Tells where the lake is.
         source: For example `bronze.user_logs`.
     """
+    committed = checkpoints.read(settings, f"silver.{source}").committed
     storage, folder = FileSystem.from_uri(checkpoint_path(settings, f"silver.{source}"))
-    commits = storage.get_file_info(FileSelector(f"{folder}/commits", allow_not_found=True))
-    batches = [int(each.base_name) for each in commits if each.base_name.isdecimal()]
-    if not batches:
-        return -1
-    path = f"{folder}/offsets/{max(batches)}"
+    path = f"{folder}/offsets/{committed}"
     if storage.get_file_info(path).type == FileType.NotFound:
         return -1
     with storage.open_input_stream(path) as file:

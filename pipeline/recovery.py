@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from pyspark.sql import SparkSession
 
 from cinelake.settings import Settings
-from lakehouse import tables
+from lakehouse import checkpoints, tables
 from lakehouse.recover import OnStage, Outcome, Selection, recover
 from pipeline.locks import only_one
 from pipeline.refresh import current_run_id
@@ -28,9 +28,11 @@ def run_recover(
         on_stage: Called with the name of each step when it starts.
 
     Raises:
+        CheckpointMismatchError: Silver was lost, so that there is nothing to recover.
         ServiceError: Another process, perhaps a daemon, is in silver and stays there.
     """
     with only_one(settings, "silver") if is_applied else nullcontext():
+        checkpoints.require_silver(settings)
         tables.ensure_layer(spark, settings, "silver")
         run_id = current_run_id() if is_applied else None
         return recover(spark, settings, selection, run_id, on_stage)

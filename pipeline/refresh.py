@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
+import psycopg
 import structlog
 from pyspark.sql import SparkSession
 
-from cinelake.errors import LedgerMismatchError, message_of
+from cinelake.errors import CinelakeError, LedgerMismatchError, message_of
 from cinelake.log import get_logger
 from cinelake.settings import Settings
 from expectations.results import GateResult
@@ -116,20 +117,33 @@ def recorded(settings: Settings, report: RefreshReport) -> Iterator[RefreshRepor
     Args:
         settings: All of them.
         report: What the block fills.
+
+    Raises:
+        ServiceError: The run went through and cannot be recorded.
     """
-    outcome = "interrupted"
     try:
         yield report
     except Exception as error:
-        outcome = message_of(error)
         # First, as PostgreSQL may be what failed.
         alerts.after_run(settings, report.run_id, error, report.gates)
+        with recording_failed():
+            runs.record(settings, report.run_id, message_of(error), report.stages)
         raise
-    else:
-        outcome = runs.PUBLISHED
-        alerts.after_run(settings, report.run_id, None, report.gates)
-    finally:
-        runs.record(settings, report.run_id, outcome, report.stages)
+    except BaseException:
+        with recording_failed():
+            runs.record(settings, report.run_id, "interrupted", report.stages)
+        raise
+    alerts.after_run(settings, report.run_id, None, report.gates)
+    runs.record(settings, report.run_id, runs.PUBLISHED, report.stages)
+
+
+@contextmanager
+def recording_failed() -> Iterator[None]:
+    """Keep in the block how a run failed, if that can be kept: a person has to see what ended it, not a later error."""
+    try:
+        yield
+    except (CinelakeError, psycopg.Error) as error:
+        log.warning("run not recorded", reason=message_of(error))
 
 
 @contextmanager

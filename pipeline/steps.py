@@ -18,7 +18,7 @@ from lakehouse.ledger import Ledger
 from lakehouse.publish import EVERYTHING_NEW, Published, Scope
 from pipeline import alerts, gates, gold, gold_versions, runs
 from pipeline.locks import only_one
-from pipeline.refresh import current_run_id
+from pipeline.refresh import current_run_id, recording_failed
 from pipeline.swap import SwapResult, swap_gold
 
 GATES = ("bronze", "silver", "gold")
@@ -38,7 +38,8 @@ def step(settings: Settings, name: str, outcome: str = runs.RUNNING) -> Iterator
     try:
         yield
     except Exception as error:
-        _keep(settings, name, started, message_of(error))
+        with recording_failed():
+            _keep(settings, name, started, message_of(error))
         raise
     _keep(settings, name, started, outcome)
 

@@ -7,7 +7,7 @@ from pyspark.sql import SparkSession
 from cinelake.errors import BadInputError
 from cinelake.settings import Settings
 from ingestion.topics import ensure_topics
-from lakehouse import tables
+from lakehouse import checkpoints, tables
 from lakehouse.silver import refresh as silver_refresh
 from pipeline.locks import only_one
 from spark_streaming import bronze
@@ -17,9 +17,16 @@ ONCE = Trigger()
 
 
 def run_bronze(spark: SparkSession, settings: Settings, trigger: Trigger = ONCE) -> dict[str, int]:
-    """Kafka to bronze; returns the rows each query read. With a daemon's trigger it ends only when it is stopped."""
+    """Kafka to bronze; returns the rows each query read. With a daemon's trigger it ends only when it is stopped.
+
+    Raises:
+        CheckpointMismatchError: A table or its checkpoint was lost; nothing was read.
+        ServiceError: A query failed, or another process holds bronze.
+    """
     ensure_topics(settings)
     with only_one(settings, "bronze"):
+        for name in bronze.TOPIC_OF_TABLE:
+            checkpoints.require_fits(settings, name)
         tables.ensure_layer(spark, settings, "bronze")
         queries = [
             bronze.start(
@@ -48,7 +55,8 @@ def run_silver(
 
     Raises:
         BadInputError: Silver reads no such table.
-        ServiceError: A query failed, or another process is in silver.
+        CheckpointMismatchError: Silver was lost and its checkpoints were not; nothing was read.
+        ServiceError: A query failed, or another process holds silver.
     """
     known = silver_refresh.REFRESH_OF_SOURCE
     if unknown := sorted(set(sources) - set(known)):
@@ -56,6 +64,7 @@ def run_silver(
             f"Silver does not read {', '.join(unknown)}.", f"It reads {', '.join(known)}."
         )
     with only_one(settings, "silver"):
+        checkpoints.require_silver(settings)
         tables.ensure_layer(spark, settings, "bronze")
         tables.ensure_layer(spark, settings, "silver")
         chosen = [source for source in known if not sources or source in sources]

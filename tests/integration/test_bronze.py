@@ -1,6 +1,7 @@
 """Kafka to bronze on the real broker: every message once, byte for byte, whatever is killed or lost."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,11 +16,12 @@ from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 from pyspark.sql import SparkSession
 
-from cinelake.errors import ServiceError
+from cinelake.errors import CheckpointMismatchError, ServiceError
 from cinelake.settings import Settings
 from ingestion.topics import topic_end_offsets
 from lakehouse import changes, tables
 from lakehouse.contract import table
+from pipeline.streams import run_bronze
 from spark_streaming import bronze
 from spark_streaming.bronze import Trigger
 
@@ -80,6 +82,12 @@ class Landing:
             trigger=Trigger(),
         )
         return bronze.await_all([query])[f"bronze.{self.topic}"]
+
+    def run_stage(self) -> int:
+        """Land what is there as `cinelake bronze` does; the number of messages read."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(bronze, "TOPIC_OF_TABLE", {"bronze.user_logs": self.topic})
+            return run_bronze(self.spark, self.settings)[f"bronze.{self.topic}"]
 
     def offsets(self) -> dict[int, list[int]]:
         """The offsets in bronze by partition, sorted; one that is there twice is listed twice."""
@@ -184,3 +192,61 @@ def test_messages_that_kafka_no_longer_holds_are_an_error_and_not_a_gap(landing:
     assert caught.value.exit_code == 5
     assert "run the same command again" in caught.value.hint
     assert landing.offsets() == {0: [0, 1, 2], 1: []}
+
+
+@pytest.mark.parametrize("lost", ["", "offsets", "metadata"])
+def test_bronze_does_not_read_kafka_once_more_when_its_checkpoint_is_lost(
+    landing: Landing, lost: str
+) -> None:
+    landing.send([b"read"] * 3)
+    assert landing.run_stage() == 3
+    landing.send([b"later"] * 2)
+    gone = Path(landing.checkpoint, lost)
+    kept = gone.rename(gone.with_name("kept"))
+    with pytest.raises(CheckpointMismatchError, match=r"its checkpoint .* knows nothing of"):
+        landing.run_stage()
+    assert landing.offsets() == {0: [0, 1, 2], 1: []}
+    assert not gone.exists(), "no query was started"
+
+    kept.rename(gone)
+    assert landing.run_stage() == 2
+    assert landing.offsets() == {0: [0, 1, 2, 3, 4], 1: []}
+
+
+def test_bronze_does_not_go_on_with_a_table_that_was_made_anew(landing: Landing) -> None:
+    landing.send([b"read"] * 3)
+    assert landing.run_stage() == 3
+    landing.send([b"later"] * 2)
+    shutil.rmtree(landing.path)
+    for _ in range(2):
+        with pytest.raises(CheckpointMismatchError, match="lacks messages that its checkpoint"):
+            landing.run_stage()
+        tables.ensure_layer(landing.spark, landing.settings, "bronze")
+    assert landing.offsets() == {0: [], 1: []}
+
+    shutil.rmtree(landing.checkpoint)
+    assert landing.run_stage() == 5
+    assert landing.offsets() == {0: [0, 1, 2, 3, 4], 1: []}
+
+
+def test_a_table_and_its_checkpoint_are_brought_back_together_or_not_at_all(
+    landing: Landing, tmp_path: Path
+) -> None:
+    landing.send([b"read"] * 3)
+    assert landing.run_stage() == 3
+    folders = {"table": landing.path, "checkpoint": landing.checkpoint}
+    for name, folder in folders.items():
+        shutil.copytree(folder, tmp_path / "backup" / name)
+    landing.send([b"later"] * 2)
+    assert landing.run_stage() == 2
+
+    def bring_back(name: str) -> None:
+        shutil.rmtree(folders[name])
+        shutil.copytree(tmp_path / "backup" / name, folders[name])
+
+    bring_back("checkpoint")
+    with pytest.raises(CheckpointMismatchError, match=r"its checkpoint .* knows nothing of"):
+        landing.run_stage()
+    bring_back("table")
+    assert landing.run_stage() == 2
+    assert landing.offsets() == {0: [0, 1, 2, 3, 4], 1: []}

@@ -1,6 +1,7 @@
 """The history of refreshes says how each one really ended."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -12,7 +13,7 @@ from cinelake.postgres import connect
 from cinelake.settings import Settings
 from ingestion.topics import ensure_topics
 from pipeline import runs
-from pipeline.refresh import refresh
+from pipeline.refresh import RefreshReport, recorded, refresh
 from pipeline.steps import step
 
 
@@ -62,6 +63,40 @@ def test_a_refresh_that_did_not_end_well_is_never_recorded_as_published(
     assert outcome(settings) == recorded
     assert (run := runs.latest(settings)) is not None
     assert (run.run_id, run.stages) == ("this-run", [])
+
+
+@pytest.mark.parametrize("error", [ServiceError("Spark is away."), KeyboardInterrupt()])
+def test_a_run_that_failed_while_postgres_is_away_tells_of_its_own_error(
+    settings: Settings, tmp_path: Path, error: BaseException
+) -> None:
+    away = _away(settings, tmp_path)
+    with (
+        structlog.testing.capture_logs() as lines,
+        pytest.raises(type(error)) as caught,
+        recorded(away, RefreshReport("this-run")),
+    ):
+        raise error
+    assert caught.value is error
+    assert [(line["event"], line["log_level"]) for line in lines] == [
+        ("run not recorded", "warning")
+    ]
+    assert lines[0]["reason"].startswith("PostgreSQL cannot be reached")
+
+
+def test_a_run_that_went_through_and_cannot_be_recorded_is_an_error(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with (
+        pytest.raises(ServiceError, match="PostgreSQL cannot be reached"),
+        recorded(_away(settings, tmp_path), RefreshReport("this-run")),
+    ):
+        pass
+
+
+def _away(settings: Settings, tmp_path: Path) -> Settings:
+    """The settings with a PostgreSQL at which nobody listens, and a home without alerts."""
+    uri = "postgresql://nobody@127.0.0.1:1/none"
+    return settings.model_copy(update={"postgres_uri": uri, "home": tmp_path})
 
 
 def test_a_connection_that_breaks_in_the_middle_is_a_service_error(settings: Settings) -> None:

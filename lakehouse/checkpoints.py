@@ -1,0 +1,123 @@
+"""How far a streaming query has come by its Spark checkpoint, and whether that fits the tables it writes to.
+
+Spark notes a batch's offsets before it is written (`offsets/<batch>`) and its end afterwards (`commits/<batch>`). Delta
+keeps the last batch of each query in the table's own log, so that a repeated one is passed over. Of a checkpoint and a
+table that belong together, the table is therefore never behind what is committed nor ahead of what is planned.
+"""
+
+from dataclasses import dataclass
+
+import orjson
+from pyarrow.fs import FileSelector, FileSystem, FileType
+
+from cinelake.errors import CheckpointMismatchError
+from cinelake.settings import Settings
+from lakehouse import changes
+from lakehouse.tables import checkpoint_path
+
+ANEW = 'or build the lake anew: "A lost checkpoint, or lost messages" in docs/runbook.md.'
+
+FIRST_FED: dict[str, str] = {
+    "bronze.user_logs": "silver.events",
+    "bronze.movie": "silver.movies",
+}
+"""The silver table that is there as soon as the query of a bronze table has written anything."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a streaming query remembers.
+
+    Args:
+        query_id: The name under which a Delta table keeps the query's last batch; empty when the query never ran.
+        planned: The newest batch whose offsets are noted; -1 when there is none.
+        committed: The newest batch that was written to its end; -1 when there is none.
+    """
+
+    query_id: str
+    planned: int
+    committed: int
+
+
+def read(settings: Settings, full_name: str) -> Checkpoint:
+    """The checkpoint of a query, without Spark.
+
+    Args:
+        settings: Tells where the lake is.
+        full_name: What the checkpoint is called after, for example `bronze.movie` or `silver.bronze.movie`.
+    """
+    storage, folder = FileSystem.from_uri(checkpoint_path(settings, full_name))
+    return Checkpoint(
+        _query_id(storage, f"{folder}/metadata"),
+        _newest(storage, f"{folder}/offsets"),
+        _newest(storage, f"{folder}/commits"),
+    )
+
+
+def _query_id(storage: FileSystem, path: str) -> str:
+    if storage.get_file_info(path).type == FileType.NotFound:
+        return ""
+    with storage.open_input_stream(path) as file:
+        return str(orjson.loads(file.read())["id"])
+
+
+def _newest(storage: FileSystem, folder: str) -> int:
+    found = storage.get_file_info(FileSelector(folder, allow_not_found=True))
+    return max((int(each.base_name) for each in found if each.base_name.isdecimal()), default=-1)
+
+
+def require_fits(settings: Settings, full_name: str) -> None:
+    """Refuse to go on with a bronze table and a checkpoint that do not belong together.
+
+    Args:
+        settings: Tells where the lake is.
+        full_name: For example `bronze.user_logs`.
+
+    Raises:
+        CheckpointMismatchError: Messages would be appended twice, or passed over.
+    """
+    checkpoint = read(settings, full_name)
+    path = checkpoint_path(settings, full_name)
+    written = _written(settings, full_name, checkpoint.query_id)
+    if written > checkpoint.planned or (written < 0 and _has_files(settings, full_name)):
+        raise CheckpointMismatchError(
+            f"{full_name} holds messages that its checkpoint {path} knows nothing of.",
+            f"Bring back the checkpoint as it was last with this table, {ANEW}",
+        )
+    if written < checkpoint.committed:
+        raise CheckpointMismatchError(
+            f"{full_name} lacks messages that its checkpoint {path} has as written.",
+            f"Bring back the table as it was last with this checkpoint, {ANEW}",
+        )
+
+
+def _written(settings: Settings, full_name: str, query_id: str) -> int:
+    """The last batch of the query that the table has taken; -1 when it has taken none."""
+    delta = changes.open_table(settings, full_name)
+    found = delta.transaction_version(query_id) if delta and query_id else None
+    return -1 if found is None else found
+
+
+def _has_files(settings: Settings, full_name: str) -> bool:
+    delta = changes.open_table(settings, full_name)
+    return bool(delta and delta.file_uris())
+
+
+def require_silver(settings: Settings) -> None:
+    """Refuse to make silver's tables empty when its queries have handed them over already.
+
+    A checkpoint that is lost does no harm here: silver writes by key, and takes bronze in once more. One whose tables
+    are lost passes over all that bronze held. The other tables are not asked for, as a release may add one.
+
+    Raises:
+        CheckpointMismatchError: The first table that a bronze table feeds is gone.
+    """
+    for source, full_name in FIRST_FED.items():
+        path = checkpoint_path(settings, f"silver.{source}")
+        committed = read(settings, f"silver.{source}").committed
+        if committed >= 0 and changes.open_table(settings, full_name) is None:
+            raise CheckpointMismatchError(
+                f"{full_name} is gone, but its checkpoint {path} is there.",
+                "Bring silver back as it was last with this checkpoint, or build silver anew as the runbook says:"
+                ' "A lost checkpoint, or lost messages" in docs/runbook.md.',
+            )
