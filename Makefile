@@ -1,6 +1,6 @@
 # Two commands: `make demo` shows the whole lakehouse, `make test` proves it.
 .DEFAULT_GOAL := help
-.PHONY: help install install-airflow preflight demo airflow test prove coverage check format up down clean bench-refresh bench-api bench-tmdb bench-devices bench-gold bench-gates bench-site mutate
+.PHONY: help install install-airflow preflight demo airflow test prove coverage check format up down clean bench-refresh bench-api bench-tmdb bench-devices bench-gold bench-gates bench-site bench-airflow mutate
 SHELL := /bin/bash
 
 # A folder with the real data sets (tmdb/, ml-latest-small/). Empty: the demo generates its data.
@@ -59,7 +59,7 @@ test: install-airflow ## Run the checks and all tests
 	@CINELAKE_DATA="$(TEST_DATA)" $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 prove: install-airflow ## Test with 200,000 simulated events, in batches and with killed drivers (an hour)
-	@CINELAKE_DATA="$(TEST_DATA)" $(BIN)/python -m pytest --full-scale tests/integration/test_simulation_and_files.py tests/integration/test_batches.py tests/unit/lakehouse/test_lineage.py
+	@CINELAKE_DATA="$(TEST_DATA)" $(BIN)/python -m pytest --full-scale tests/integration/test_simulation_and_files.py tests/integration/test_batches.py tests/unit/lakehouse/test_lineage.py tests/chaos/test_airflow.py
 
 coverage: install ## Branches of silver's transforms that their own tests reach (at least 95%)
 	@$(BIN)/python -m pytest --cov --cov-report=term tests/unit/silver
@@ -97,6 +97,9 @@ bench-gates: install ## The silver gate against one plain Spark aggregate of the
 
 bench-site: install ## Seconds and weight of the docs site of a million events
 	@$(BIN)/python -m benchmarks.site
+
+bench-airflow: install-airflow ## A refresh by Airflow against the same commands by hand
+	@$(BIN)/python -m benchmarks.airflow
 
 mutate: install ## Break a row for each data test of dbt, and see the test fail
 	@$(BIN)/python -m tests.mutations

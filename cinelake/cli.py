@@ -25,6 +25,7 @@ from cinelake.commands import (
     sending,
     stack,
     stages,
+    streams,
     tmdb,
     upkeep,
 )
@@ -65,6 +66,7 @@ catalog_app.command("load")(sending.catalog_load)
 app.command(rich_help_panel="Data out")(files.export)
 for command in (stages.bronze, stages.silver, stages.publish):
     app.command(rich_help_panel="Stages")(command)
+app.add_typer(streams.streams_app, name="streams", rich_help_panel="Stages")
 app.add_typer(stages.gold_app, name="gold", rich_help_panel="Stages")
 app.command(rich_help_panel="Stages")(stages.refresh)
 app.add_typer(docs.docs_app, name="docs", rich_help_panel="Stages")

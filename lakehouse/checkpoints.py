@@ -6,6 +6,7 @@ table that belong together, the table is therefore never behind what is committe
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from pyarrow.fs import FileSelector, FileSystem, FileType
@@ -52,6 +53,27 @@ def read(settings: Settings, full_name: str) -> Checkpoint:
         _newest(storage, f"{folder}/offsets"),
         _newest(storage, f"{folder}/commits"),
     )
+
+
+def offsets(settings: Settings, full_name: str) -> dict[str, Any]:
+    """Where a query goes on: the end of the last batch that was written to its end, as its source puts it.
+
+    Args:
+        settings: Tells where the lake is.
+        full_name: What the checkpoint is called after, for example `bronze.movie` or `silver.bronze.movie`.
+
+    Returns:
+        Of Kafka the next offset by topic and partition, of a Delta table `reservoirVersion`, the next version; empty
+        when no batch was written.
+    """
+    storage, folder = FileSystem.from_uri(checkpoint_path(settings, full_name))
+    path = f"{folder}/offsets/{_newest(storage, f'{folder}/commits')}"
+    if storage.get_file_info(path).type == FileType.NotFound:
+        return {}
+    with storage.open_input_stream(path) as file:
+        # The last line is that of the one source.
+        found: dict[str, Any] = orjson.loads(file.read().splitlines()[-1])
+    return found
 
 
 def _query_id(storage: FileSystem, path: str) -> str:

@@ -7,13 +7,9 @@ far it has come, the first two in `ops.watermarks`, the last in its Spark checkp
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import orjson
-from pyarrow.fs import FileSystem, FileType
-
 from cinelake.settings import Settings
 from lakehouse import changes, checkpoints, delta_log, watermarks
 from lakehouse.contract import Table
-from lakehouse.tables import checkpoint_path
 
 
 @dataclass(frozen=True)
@@ -82,15 +78,8 @@ def streamed_version(settings: Settings, source: str) -> int:
         settings: Tells where the lake is.
         source: For example `bronze.user_logs`.
     """
-    committed = checkpoints.read(settings, f"silver.{source}").committed
-    storage, folder = FileSystem.from_uri(checkpoint_path(settings, f"silver.{source}"))
-    path = f"{folder}/offsets/{committed}"
-    if storage.get_file_info(path).type == FileType.NotFound:
-        return -1
-    with storage.open_input_stream(path) as file:
-        # The last line is the offset of the one source: the version to go on with.
-        offset = orjson.loads(file.read().splitlines()[-1])
-    return int(offset["reservoirVersion"]) - 1
+    offset = checkpoints.offsets(settings, f"silver.{source}")
+    return int(offset["reservoirVersion"]) - 1 if offset else -1
 
 
 def now() -> datetime:

@@ -1,29 +1,41 @@
 """The two streaming stages: Kafka to bronze and bronze to silver, once or as daemons."""
 
 from collections.abc import Collection
+from typing import Literal, get_args
 
 from pyspark.sql import SparkSession
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from cinelake.errors import BadInputError
+from cinelake.errors import BadInputError, ServiceError
 from cinelake.settings import Settings
-from ingestion.topics import ensure_topics
-from lakehouse import checkpoints, tables
+from cinelake.stack import local
+from ingestion.topics import ensure_topics, topic_end_offsets
+from lakehouse import changes, checkpoints, tables
+from lakehouse.readers import streamed_version
 from lakehouse.silver import refresh as silver_refresh
 from pipeline.locks import only_one
 from spark_streaming import bronze
 from spark_streaming.bronze import Trigger
 
 ONCE = Trigger()
+Stage = Literal["bronze", "silver"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+DAEMON_SECONDS = 600
+"""How long to wait for a daemon: some of its intervals, and a large batch."""
 
 
 def run_bronze(spark: SparkSession, settings: Settings, trigger: Trigger = ONCE) -> dict[str, int]:
     """Kafka to bronze; returns the rows each query read. With a daemon's trigger it ends only when it is stopped.
+
+    Where a daemon of this home streams already, one run is to wait until that has taken what there is.
 
     Raises:
         CheckpointMismatchError: A table or its checkpoint was lost; nothing was read.
         ServiceError: A query failed, or another process holds bronze.
     """
     ensure_topics(settings)
+    if not trigger.every and local.is_streaming(settings, "bronze"):
+        return _by_daemon(settings, "bronze")
     with only_one(settings, "bronze"):
         for name in bronze.TOPIC_OF_TABLE:
             checkpoints.require_fits(settings, name)
@@ -45,7 +57,7 @@ def run_bronze(spark: SparkSession, settings: Settings, trigger: Trigger = ONCE)
 def run_silver(
     spark: SparkSession, settings: Settings, trigger: Trigger = ONCE, sources: Collection[str] = ()
 ) -> dict[str, int]:
-    """Bronze to silver; returns the rows each query read.
+    """Bronze to silver; returns the rows each query read. Where a daemon streams already: as for `run_bronze`.
 
     Args:
         spark: The session.
@@ -63,6 +75,8 @@ def run_silver(
         raise BadInputError(
             f"Silver does not read {', '.join(unknown)}.", f"It reads {', '.join(known)}."
         )
+    if not trigger.every and local.is_streaming(settings, "silver"):
+        return _by_daemon(settings, "silver")
     with only_one(settings, "silver"):
         checkpoints.require_silver(settings)
         tables.ensure_layer(spark, settings, "bronze")
@@ -76,3 +90,86 @@ def run_silver(
                 [silver_refresh.start(spark, settings, source, trigger) for source in group]
             )
         return read
+
+
+def pending(settings: Settings, stage: Stage) -> int:
+    """Messages that a stage has still to take: bronze from Kafka, silver from bronze.
+
+    Raises:
+        ServiceError: Kafka is away.
+    """
+    if stage == "bronze":
+        return sum(
+            _waiting_in_kafka(settings, topic, checkpoints.offsets(settings, name).get(topic, {}))
+            for name, topic in bronze.TOPIC_OF_TABLE.items()
+        )
+    return sum(_waiting_in_bronze(settings, source) for source in silver_refresh.REFRESH_OF_SOURCE)
+
+
+def await_daemon(settings: Settings, stage: Stage, patience: float = DAEMON_SECONDS) -> int:
+    """Wait until the daemon of a stage has taken what there is to take.
+
+    Args:
+        settings: All of them.
+        stage: Which.
+        patience: Seconds to wait.
+
+    Returns:
+        Messages that there were to take.
+
+    Raises:
+        ServiceError: It did not come to an end in time, or Kafka is away.
+    """
+    first = pending(settings, stage)
+    retrying = Retrying(
+        stop=stop_after_delay(patience), wait=wait_fixed(1), retry=retry_if_result(bool)
+    )
+    try:
+        retrying(pending, settings, stage)
+    except RetryError as error:
+        left = error.last_attempt.result()
+        raise ServiceError(
+            f"The daemon of {stage} has {left:,} messages still to take after {patience:.0f} seconds.",
+            "See its log with `cinelake status`, which names its process; `cinelake streams down` lets this command do it.",
+        ) from None
+    return first
+
+
+def require_little(settings: Settings, most: int) -> dict[str, int]:
+    """Make sure that no stage lags.
+
+    Args:
+        settings: All of them.
+        most: Messages that a stage may have still to take.
+
+    Returns:
+        How many each has.
+
+    Raises:
+        ServiceError: A stage has more, or Kafka is away.
+    """
+    found: dict[str, int] = {stage: pending(settings, stage) for stage in STAGES}
+    lagging = [f"{stage} has {count:,}" for stage, count in found.items() if count > most]
+    if lagging:
+        raise ServiceError(
+            f"More than {most:,} messages are still to be taken: {', '.join(lagging)}.",
+            "Look at the daemons' logs in .cinelake/stack/logs; `cinelake streams down` and a `cinelake refresh` catch up as well.",
+        )
+    return found
+
+
+def _by_daemon(settings: Settings, stage: Stage) -> dict[str, int]:
+    return {f"{stage}, by its daemon": await_daemon(settings, stage)}
+
+
+def _waiting_in_kafka(settings: Settings, topic: str, taken: dict[str, int]) -> int:
+    ends = topic_end_offsets(settings, topic)
+    return sum(max(end - taken.get(str(partition), 0), 0) for partition, end in ends.items())
+
+
+def _waiting_in_bronze(settings: Settings, source: str) -> int:
+    after, upto = streamed_version(settings, source), changes.current_version(settings, source)
+    if upto <= after:
+        return 0
+    batches = changes.read_changes(settings, source, after, upto, ["offset"])
+    return sum(batch.num_rows for batch in batches)

@@ -15,8 +15,8 @@ from datetime import timedelta
 from threading import Thread
 from typing import IO, Any
 
-from airflow.exceptions import AirflowException, AirflowFailException
 from airflow.sdk import Asset, BaseOperator, Context
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 COMMAND = os.environ.get("CINELAKE_COMMAND", "cinelake")
 """The command line of the project's own environment, whose packages Airflow's own would not go with."""

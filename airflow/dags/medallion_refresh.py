@@ -165,8 +165,10 @@ A manual run takes `full_refresh` (build gold from scratch), `tables` (publish o
             load_method=LoadMode.DBT_MANIFEST,
             test_behavior=TestBehavior.AFTER_EACH,
             emit_datasets=False,
-            # Staging's views change only with the project: `gold prepare` makes them then.
-            exclude=["path:models/staging", "resource_type:unit_test"],
+            # Staging's views change only with the project: `gold prepare` makes them then. To exclude them would leave
+            # out the tests that also read one of them.
+            select=["path:models/intermediate", "path:models/marts", "resource_type:test"],
+            exclude=["resource_type:unit_test"],
         ),
         operator_args={
             "append_env": True,

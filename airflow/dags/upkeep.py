@@ -1,4 +1,4 @@
-"""What keeps the lakehouse in shape and tells whether it is: compaction, quarantine, ledger."""
+"""What keeps the lakehouse in shape and tells whether it is: compaction, quarantine, streams, ledger."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -63,6 +63,24 @@ with DAG(
         command="quarantine digest",
         doc="Counts the messages in quarantine by topic and rule, and sends the counts.\n\n*Repeatable*: it only reads; a"
         " repetition sends the same counts again.",
+    )
+
+with DAG(
+    "streaming_watchdog",
+    description="Starts streaming daemons again that have ended by themselves, and tells of their lag.",
+    doc_md="For those who stream (`cinelake streams up`): starts daemons again that have ended by themselves, and fails, which"
+    " people are told, when a stage has more than `max_lag` messages still to take.",
+    schedule=CronTriggerTimetable("*/5 * * * *", timezone="UTC"),
+    params={"max_lag": Param(10_000, type="integer", minimum=0)},
+    tags=["cinelake", "streaming"],
+    **COMMON,
+):
+    CinelakeOperator(
+        task_id="watch",
+        command="streams watch --max-lag {{ params.max_lag }} --json",
+        doc="Looks at the daemons and at how far they are behind.\n\n*Repeatable*: a daemon that runs is left alone.",
+        # The next look is five minutes away.
+        retries=0,
     )
 
 with DAG(

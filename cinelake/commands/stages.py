@@ -143,7 +143,7 @@ def refresh(full_refresh: Full = False) -> None:
 
 def _run_streaming(
     name: str,
-    stage: "Callable[[SparkSession, Settings, Trigger], dict[str, int]]",
+    run: "Callable[[SparkSession, Settings, Trigger], dict[str, int]]",
     every: str | None,
     as_json: bool,
 ) -> None:
@@ -154,7 +154,7 @@ def _run_streaming(
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     settings = get_settings()
     with step(settings, name):
-        read = stage(spark_session(settings), settings, Trigger(every))
+        read = run(spark_session(settings), settings, Trigger(every))
     if as_json:
         write_json(read)
         return

@@ -140,13 +140,9 @@ def _own_environment(settings: Settings, state: StackState) -> dict[str, str]:
     port = state.port("airflow")
     address = f"http://{HOST}:{port}"
     home = folder(settings)
-    given = {
-        # A run's id is of one run.
-        name: value for name, value in api.environment(settings).items() if name != "CINELAKE_RUN_ID"
-    }  # fmt: skip
     search = [str(ENVIRONMENT / "bin"), os.environ.get("PATH", "")]
     return {
-        **given,
+        **api.environment(settings),
         **dbt_environment(settings),
         # It looks for its own components there.
         "PATH": os.pathsep.join(search),

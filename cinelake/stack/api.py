@@ -26,8 +26,10 @@ def command(settings: Settings, port: int) -> list[str]:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The settings as variables, so that the API's processes see the very same ones."""
+    """The settings as variables, so that a process that stays sees the very same ones."""
     values = settings.model_dump(by_alias=True, exclude_none=True)
+    # A run's id is of one run.
+    values.pop("CINELAKE_RUN_ID", None)
     # A relative one would mean another folder there.
     values["LAKE_URI"] = settings.lake_uri
     return {

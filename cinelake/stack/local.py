@@ -27,11 +27,14 @@ from cinelake.stack.state import (
     stack_folder,
     write_env,
 )
+from cinelake.stack.streams import STREAMS
 
 STORES = (KAFKA, POSTGRES, MONGO)
 FRONTS = (API, SITE)
 SERVICES = (*STORES, *FRONTS)
 """In the order they are started; `progress` of `up` counts them."""
+ON_DEMAND = (*STREAMS.values(), AIRFLOW)
+"""What runs only when it was asked for."""
 
 START_SECONDS = 120.0
 EXTERNAL_SECONDS = 15.0
@@ -136,6 +139,42 @@ def start_airflow(settings: Settings) -> str:
         return _start_front(AIRFLOW, settings, load_state(settings.home))
 
 
+def start_streams(settings: Settings) -> None:
+    """Start the streaming daemons that do not run."""
+    with file_lock(_lock(settings)):
+        state = load_state(settings.home)
+        for each in STREAMS.values():
+            _launch(each, settings, state)
+
+
+def stop_streams(settings: Settings) -> None:
+    """Stop the streaming daemons; what they have not taken, the next one or a refresh takes."""
+    with file_lock(_lock(settings)):
+        state = load_state(settings.home)
+        for each in reversed(STREAMS.values()):
+            _stop(each, settings, state)
+
+
+def revive_streams(settings: Settings) -> list[str]:
+    """Start again the streaming daemons that were started and have ended by themselves.
+
+    Returns:
+        The stages whose daemon was started again.
+    """
+    with file_lock(_lock(settings)):
+        state = load_state(settings.home)
+        return [
+            stage
+            for stage, each in STREAMS.items()
+            if each.name in state.processes and _launch(each, settings, state)
+        ]
+
+
+def is_streaming(settings: Settings, stage: str) -> bool:
+    """Whether a daemon of this home runs that stage."""
+    return load_state(settings.home).running(STREAMS[stage].name) is not None
+
+
 def stop_airflow(settings: Settings) -> None:
     """Stop Airflow and the tasks that it runs; what they have not done, a later run does."""
     with file_lock(_lock(settings)):
@@ -148,14 +187,14 @@ def down(settings: Settings) -> None:
         return
     with file_lock(_lock(settings)):
         state = load_state(settings.home)
-        for each in reversed((*SERVICES, AIRFLOW)):
+        for each in reversed((*SERVICES, *ON_DEMAND)):
             _stop(each, settings, state)
 
 
 def status(settings: Settings) -> dict[str, ServiceStatus]:
-    """Ask every service how it is, by name; Airflow only if it was started."""
+    """Ask every service how it is, by name; Airflow and the streaming daemons only if they were started."""
     state = load_state(settings.home)
-    wanted = [AIRFLOW] if AIRFLOW.name in state.processes else []
+    wanted = [each for each in ON_DEMAND if each.name in state.processes]
     return {each.name: _status(each, settings, state) for each in (*SERVICES, *wanted)}
 
 

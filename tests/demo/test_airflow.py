@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 
 from cinelake.settings import PROJECT_ROOT, load_settings
 from cinelake.stack import airflow as airflow_service
-from tests.demo.airflow_client import AirflowClient
+from tests.airflow_client import AirflowClient
 from tests.demo.home import set_rating
 from tests.integration.conftest import CommandLine
 
@@ -21,6 +21,7 @@ DAGS = {
     "tmdb_weekly_sync",
     "log_compaction",
     "quarantine_digest",
+    "streaming_watchdog",
     "reconcile",
     "backfill",
 }

@@ -1,0 +1,159 @@
+"""A refresh by Airflow against the same commands by hand: `python -m benchmarks.airflow`.
+
+Starts the stack and Airflow in a home of its own, refreshes once so that all tables are there, then sends 10,000 events and
+has Airflow run `medallion_refresh`, and sends as many again and runs the same commands one after the other, dbt as
+Airflow's producer task does. It ends with 1 when Airflow took more than 25 s longer, from the run's start to its end.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from cinelake.settings import PROJECT_ROOT, load_settings
+from cinelake.stack.dbt_profile import dbt_environment
+from tests.airflow_client import AirflowClient
+
+EVENTS = 10_000
+LIMIT_SECONDS = 25.0
+DAG = "medallion_refresh"
+BIN = Path(sys.executable).parent
+COMMANDS = (
+    ("bronze", "--json"),
+    ("gates", "check", "bronze", "--json"),
+    ("silver", "--source", "bronze.movie", "--json"),
+    ("silver", "--source", "bronze.user_logs", "--json"),
+    ("gates", "check", "silver", "--json"),
+    ("publish", "--json"),
+    ("gold", "prepare"),
+    ("dbt",),
+    ("gates", "check", "gold", "--json"),
+    ("gold", "swap", "--json"),
+    ("reconcile", "--json"),
+    ("docs", "build"),
+)
+"""What the tasks of the DAG call, in their order."""
+
+
+class Home:
+    """A home with a stack and Airflow.
+
+    Args:
+        folder: Where it is.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "home"
+        self._environment = os.environ | {
+            "CINELAKE_HOME": str(self.path),
+            "DBT_PROFILES_DIR": str(folder / "dbt"),
+            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+            "CINELAKE_RUN_ID": "by-hand",
+        }
+
+    def call(self, *arguments: str) -> str:
+        """Run a command; what it printed."""
+        if arguments == ("dbt",):
+            return self._dbt()
+        done = subprocess.run(
+            [BIN / "cinelake", *arguments],
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    def send(self, seed: int) -> None:
+        """Send 10,000 events."""
+        self.call("simulate", "--events", str(EVENTS), "--seed", str(seed))
+
+    def _dbt(self) -> str:
+        settings = load_settings(CINELAKE_HOME=str(self.path))
+        project = PROJECT_ROOT / "dbt_project"
+        command = [
+            *(BIN / "dbt", "build", "--target", "next", "--quiet"),
+            *("--select", "path:models/intermediate", "path:models/marts", "resource_type:test"),
+            *("--exclude", "resource_type:unit_test", "--project-dir", project),
+            *("--profiles-dir", project / "env_profile"),
+            *("--target-path", self.path / "dbt" / "by-hand", "--log-path", self.path / "dbt"),
+        ]
+        subprocess.run(
+            [str(word) for word in command],
+            env=self._environment | dbt_environment(settings),
+            check=True,
+        )
+        return ""
+
+
+def main() -> int:
+    """Measure and print; 1 when Airflow adds more than it may."""
+    with _own_home() as home:
+        address, user = home.call("airflow", "up").splitlines()[-2:]
+        name, password = user.removeprefix("user ").split(", password ")
+        airflow = AirflowClient(address, name, password)
+        home.send(0)
+        home.call("refresh")
+        # Once each, so that neither parses the dbt project for the first time.
+        for seed in (1, 2):
+            home.send(2 * seed)
+            by_airflow, tasks = _by_airflow(airflow)
+            home.send(2 * seed + 1)
+            by_hand = _by_hand(home)
+    figures = {
+        "events": EVENTS,
+        "airflow_seconds": round(by_airflow, 1),
+        "by_hand_seconds": round(sum(by_hand.values()), 1),
+        "added_seconds": round(by_airflow - sum(by_hand.values()), 1),
+        "limit_seconds": LIMIT_SECONDS,
+        "tasks": tasks,
+        "by_hand": {name: round(seconds, 1) for name, seconds in by_hand.items()},
+    }
+    sys.stdout.write(json.dumps(figures, indent=2) + "\n")
+    return int(by_airflow - sum(by_hand.values()) > LIMIT_SECONDS)
+
+
+@contextmanager
+def _own_home() -> Iterator[Home]:
+    with tempfile.TemporaryDirectory(prefix="cinelake-bench-") as folder:
+        # As root, PostgreSQL runs as another account, which has to get in.
+        Path(folder).chmod(0o755)
+        home = Home(Path(folder))
+        try:
+            yield home
+        finally:
+            home.call("down")
+
+
+def _by_airflow(airflow: AirflowClient) -> tuple[float, dict[str, float]]:
+    run_id = airflow.trigger(DAG)
+    states = airflow.wait(DAG, run_id, 900)
+    assert set(states.values()) == {"success"}, states
+    run = airflow.ask("GET", f"/dags/{DAG}/dagRuns/{run_id}")
+    started, ended = (datetime.fromisoformat(run[name]) for name in ("start_date", "end_date"))
+    tasks = {
+        task["task_id"]: round(task["duration"], 1)
+        for task in airflow.instances(DAG, run_id)
+        if not task["task_id"].endswith((".run", ".test", "_run", "_done"))
+    }
+    return (ended - started).total_seconds(), tasks
+
+
+def _by_hand(home: Home) -> dict[str, float]:
+    taken = {}
+    for command in COMMANDS:
+        started = time.monotonic()
+        home.call(*command)
+        taken[" ".join(command)] = time.monotonic() - started
+    return taken
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

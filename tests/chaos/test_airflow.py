@@ -1,0 +1,136 @@
+"""Kills under a real Airflow: of a task, of the scheduler, of the broker. The run ends right, and gold was never wrong."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.airflow_client import AirflowClient
+from tests.integration.conftest import CommandLine, command_line, own_home
+
+MEDALLION = "medallion_refresh"
+RUN_SECONDS = 900
+
+
+@pytest.fixture(scope="module")
+def lakehouse(full_scale: None, reachable_folder: Path) -> Iterator[CommandLine]:
+    """The command line of a home with Airflow, which starts nothing by the clock."""
+    home = reachable_folder / "airflow"
+    with own_home(home):
+        patient = CommandLine(
+            command_line(home).environment
+            | {
+                "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+                # Seen sooner than by a person, who would not mind to wait.
+                "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+                "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+            }
+        )
+        patient.run("airflow", "up")
+        patient.run("simulate", "--users", "30", "--days", "3")
+        patient.run("refresh")
+        yield patient
+
+
+@pytest.fixture(scope="module")
+def airflow(lakehouse: CommandLine) -> AirflowClient:
+    """Airflow's API."""
+    address, user = lakehouse.run("airflow", "up").stdout.splitlines()[-2:]
+    name, password = user.removeprefix("user ").split(", password ")
+    return AirflowClient(address, name, password)
+
+
+def wait_until(happened: Callable[[], bool], seconds: float = 300) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def processes(*words: str) -> list[psutil.Process]:
+    """Processes whose command line holds all these words."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        line = " ".join(process.info["cmdline"] or [])
+        if all(word in line for word in words):
+            found.append(process)
+    return found
+
+
+def is_whole(lakehouse: CommandLine) -> bool:
+    """Whether analysts see one version of gold, with as many facts as silver had when it was published."""
+    ledger = lakehouse.status()["ledger"]
+    return bool(ledger["facts"] == int(lakehouse.sql("select count(*) from fact_user_event")[0][0]))
+
+
+def test_a_task_that_is_killed_is_tried_again_and_counts_nothing_twice(
+    lakehouse: CommandLine, airflow: AirflowClient
+) -> None:
+    before = lakehouse.status()["ledger"]
+    lakehouse.run("simulate", "--users", "10", "--days", "1", "--seed", "5")
+    run_id = airflow.trigger(MEDALLION)
+    wait_until(lambda: airflow.tasks(MEDALLION, run_id)["silver.events"] == "running")
+    wait_until(lambda: bool(processes("cinelake", "silver", "bronze.user_logs")))
+    time.sleep(5)
+    for process in processes("cinelake", "silver", "bronze.user_logs"):
+        os.killpg(os.getpgid(process.pid), signal.SIGKILL)
+    assert lakehouse.status()["ledger"]["facts"] == before["facts"]
+    states = airflow.wait(MEDALLION, run_id, RUN_SECONDS)
+    assert set(states.values()) == {"success"}
+    tries = {task["task_id"]: task["try_number"] for task in airflow.instances(MEDALLION, run_id)}
+    assert tries["silver.events"] > 1
+    after = lakehouse.status()["ledger"]
+    assert after["balanced"] is True
+    assert after["facts"] > before["facts"]
+
+
+def test_a_scheduler_that_is_killed_comes_back_and_the_run_goes_on(
+    lakehouse: CommandLine, airflow: AirflowClient
+) -> None:
+    lakehouse.run("simulate", "--users", "10", "--days", "1", "--seed", "6")
+    run_id = airflow.trigger(MEDALLION)
+    wait_until(lambda: airflow.tasks(MEDALLION, run_id)["silver.movies"] == "running")
+    home = lakehouse.environment["CINELAKE_HOME"]
+    for process in processes("airflow", "scheduler"):
+        if process.environ().get("CINELAKE_HOME") == home:
+            process.kill()
+    wait_until(lambda: lakehouse.run("status", "--json", check=False).returncode == 5)
+    assert is_whole(lakehouse)
+    lakehouse.run("airflow", "up")
+    airflow = AirflowClient(airflow.url, airflow.user, airflow.password)
+    states = airflow.wait(MEDALLION, run_id, RUN_SECONDS)
+    assert set(states.values()) == {"success"}
+    assert lakehouse.status()["ledger"]["balanced"] is True
+
+
+def test_a_broker_that_is_down_for_a_minute_costs_retries_and_nothing_else(
+    lakehouse: CommandLine, airflow: AirflowClient
+) -> None:
+    lakehouse.run("simulate", "--users", "10", "--days", "1", "--seed", "7")
+    before = lakehouse.status()
+    os.kill(before["services"]["kafka"]["pid"], signal.SIGKILL)
+    killed = time.monotonic()
+    run_id = airflow.trigger(MEDALLION)
+    wait_until(
+        lambda: (
+            {task["task_id"]: task for task in airflow.instances(MEDALLION, run_id)}["bronze"][
+                "state"
+            ]
+            == "up_for_retry"
+        )
+    )
+    assert (
+        int(lakehouse.sql("select count(*) from fact_user_event")[0][0])
+        == (before["ledger"]["facts"])
+    )
+    time.sleep(max(60 - (time.monotonic() - killed), 0))
+    lakehouse.run("up")
+    states = airflow.wait(MEDALLION, run_id, RUN_SECONDS)
+    assert set(states.values()) == {"success"}
+    after = lakehouse.status()["ledger"]
+    assert after["balanced"] is True
+    assert after["facts"] > before["ledger"]["facts"]
