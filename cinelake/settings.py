@@ -33,6 +33,7 @@ EXAMPLES = {
     "LAKE_URI": ".cinelake/lake",
     "SPARK_MASTER": "local[2]",
     "CINELAKE_SPARK_MEMORY": "2g",
+    "CINELAKE_SPARK_JAVA_OPTIONS": "-XX:+UseParallelGC",
     "CINELAKE_API_PORT": "8000",
     "CINELAKE_API_WORKERS": "2",
     "CINELAKE_API_KEY": "cl_0123456789ab_the-secret-that-keys-create-printed-in-43-chars",
@@ -98,6 +99,8 @@ class Settings(BaseSettings):
     spark_memory: Annotated[str, StringConstraints(pattern=r"^\d+[mg]$")] = Field(
         "2g", alias="CINELAKE_SPARK_MEMORY"
     )
+    spark_java_options: str = Field("", alias="CINELAKE_SPARK_JAVA_OPTIONS")
+    """Flags for the JVM of Spark's driver, on top of our own."""
 
     api_port: int | None = Field(None, alias="CINELAKE_API_PORT", ge=1, le=65535)
     """The port of the events API. Default: a free one, chosen at the first start and remembered."""

@@ -25,7 +25,7 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
     """Start Spark with Delta Lake and the Kafka connector, or return the session that runs already.
 
     Args:
-        settings: `spark_master`, `spark_memory` and `home` (for scratch files) are used.
+        settings: `spark_master`, `spark_memory`, `spark_java_options` and `home` (for scratch files) are used.
         app_name: Name shown in Spark's own logs.
 
     Returns:
@@ -42,7 +42,7 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
         .config("spark.driver.memory", settings.spark_memory)
         .config("spark.driver.bindAddress", "127.0.0.1")
         .config("spark.driver.host", "127.0.0.1")
-        .config("spark.driver.extraJavaOptions", _java_options(scratch))
+        .config("spark.driver.extraJavaOptions", _java_options(settings, scratch))
         .config("spark.local.dir", str(scratch))
         .config("spark.sql.warehouse.dir", str(scratch / "warehouse"))
         .config("spark.log.level", "ERROR")
@@ -66,12 +66,13 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
     )
 
 
-def _java_options(scratch: Path) -> str:
-    """JVM flags: scratch files stay under the project's home, UTC whatever the machine's zone is, and our own log."""
+def _java_options(settings: Settings, scratch: Path) -> str:
+    """JVM flags: scratch files stay under the project's home, UTC whatever the machine's zone is, our own log, and one's own."""
     flags = {
         "java.io.tmpdir": scratch,
         "derby.system.home": scratch,
         "user.timezone": "UTC",
         "log4j2.configurationFile": LOG_CONFIG.as_uri(),
     }
-    return " ".join(["-XX:-UsePerfData", *(f"-D{name}={value}" for name, value in flags.items())])
+    ours = ["-XX:-UsePerfData", *(f"-D{name}={value}" for name, value in flags.items())]
+    return " ".join([*ours, settings.spark_java_options]).strip()

@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 
 from cinelake.errors import BadInputError, ServiceError
 from cinelake.settings import Settings
+from lakehouse.publish import ensure_tables
 from pipeline import gold_versions, runs, steps
 from pipeline.gold_versions import NoRollbackError, NotGatedError
 from pipeline.swap import swap_gold
@@ -206,6 +207,7 @@ def test_a_run_swaps_in_what_it_has_built_and_gated_and_nothing_else(
         with structlog.contextvars.bound_contextvars(run_id=run_id):
             return stage(settings)
 
+    ensure_tables(settings)
     assert as_run("one", steps.prepare_next) == "one"
     with pytest.raises(NotGatedError, match="nothing of run one that passed"):
         as_run("one", steps.swap_next)

@@ -110,7 +110,14 @@ def test_the_stack_is_the_one_of_the_home_that_dotenv_names(
 
 def test_every_setting_that_can_be_malformed_is_tried_below() -> None:
     # The others are texts and paths, of which none is wrong in itself.
-    free = {"CINELAKE_HOME", "LAKE_URI", "SPARK_MASTER", "TMDB_API_KEY", "DBT_PROFILES_DIR"}
+    free = {
+        "CINELAKE_HOME",
+        "LAKE_URI",
+        "SPARK_MASTER",
+        "CINELAKE_SPARK_JAVA_OPTIONS",
+        "TMDB_API_KEY",
+        "DBT_PROFILES_DIR",
+    }
     assert set(MALFORMED) == set(EXAMPLES) - free
 
 
