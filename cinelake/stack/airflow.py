@@ -1,6 +1,5 @@
 """Airflow as a process: `airflow standalone` from an environment of its own, with its database in the stack's PostgreSQL."""
 
-import http.client
 import json
 import os
 import secrets
@@ -15,7 +14,7 @@ import psycopg
 
 from cinelake.errors import ServiceError, SettingError
 from cinelake.settings import PROJECT_ROOT, Settings
-from cinelake.stack import api
+from cinelake.stack import api, health
 from cinelake.stack.dbt_profile import dbt_environment
 from cinelake.stack.ports import HOST
 from cinelake.stack.process import Launch, tail
@@ -97,17 +96,11 @@ def endpoint(settings: Settings) -> str:
 def problem(settings: Settings) -> str | None:
     """What is wrong with Airflow, None when each of its components says that it is well."""
     port = load_state(settings.home).ports.get("airflow")
-    if port is None:
-        return "it has no port yet"
-    connection = http.client.HTTPConnection(HOST, port, timeout=10)
-    try:
-        connection.request("GET", "/api/v2/monitor/health")
-        answer = json.loads(connection.getresponse().read())
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        return f"no answer from {endpoint(settings)}: {error}"
-    finally:
-        connection.close()
-    ill = [name for name in COMPONENTS if answer.get(name, {}).get("status") != "healthy"]
+    answer, wrong = health.ask(port, "/api/v2/monitor/health", timeout=10)
+    if wrong:
+        return wrong
+    said = json.loads(answer)
+    ill = [name for name in COMPONENTS if said.get(name, {}).get("status") != "healthy"]
     return f"not healthy: {', '.join(ill)}" if ill else None
 
 

@@ -1,12 +1,12 @@
 """The events API as a process: gunicorn in front of `ingestion.api.app`."""
 
-import http.client
 import shutil
 import sys
 
 from pydantic import SecretStr
 
 from cinelake.settings import PROJECT_ROOT, Settings
+from cinelake.stack import health
 from cinelake.stack.ports import HOST
 from cinelake.stack.process import Launch
 from cinelake.stack.service import Service
@@ -61,17 +61,7 @@ def endpoint(settings: Settings) -> str:
 
 def problem(settings: Settings) -> str | None:
     """What is wrong with the API, None when its health check answers 200."""
-    if settings.api_port is None:
-        return "it has no port yet"
-    connection = http.client.HTTPConnection(HOST, settings.api_port, timeout=5)
-    try:
-        connection.request("GET", "/healthz")
-        status = connection.getresponse().status
-    except (OSError, http.client.HTTPException) as error:
-        return f"no answer from {endpoint(settings)}: {error}"
-    finally:
-        connection.close()
-    return None if status == 200 else f"{endpoint(settings)}/healthz answers {status}"
+    return health.ask(settings.api_port, "/healthz")[1]
 
 
 API = Service(

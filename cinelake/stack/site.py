@@ -1,9 +1,9 @@
 """The docs site as a process: a small static server over `$CINELAKE_HOME/site`."""
 
-import http.client
 import sys
 
 from cinelake.settings import PROJECT_ROOT, Settings
+from cinelake.stack import health
 from cinelake.stack.ports import HOST
 from cinelake.stack.process import Launch
 from cinelake.stack.service import Service
@@ -39,18 +39,7 @@ def endpoint(settings: Settings) -> str:
 
 def problem(settings: Settings) -> str | None:
     """What is wrong with the site's server, None when it answers 200."""
-    port = load_state(settings.home).ports.get("site")
-    if port is None:
-        return "it has no port yet"
-    connection = http.client.HTTPConnection(HOST, port, timeout=5)
-    try:
-        connection.request("GET", "/")
-        status = connection.getresponse().status
-    except (OSError, http.client.HTTPException) as error:
-        return f"no answer from {endpoint(settings)}: {error}"
-    finally:
-        connection.close()
-    return None if status == 200 else f"{endpoint(settings)} answers {status}"
+    return health.ask(load_state(settings.home).ports.get("site"), "/")[1]
 
 
 SITE = Service(
