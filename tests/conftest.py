@@ -60,13 +60,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _own_environment(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
     """Keep the tests away from a stack that a person runs, and from a person's `.env`."""
     with pytest.MonkeyPatch.context() as patch:
         for name in STACK_VARIABLES:
             patch.delenv(name, raising=False)
-        # Most tests end before the JVM's second compiler, which costs half of their time, has anything to show for it.
-        patch.setenv("CINELAKE_SPARK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+        if not pytestconfig.getoption("full_scale"):
+            # Small tests end before the JVM's second compiler, which costs half of their time, has anything to show for it.
+            patch.setenv("CINELAKE_SPARK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
         folder = tmp_path_factory.mktemp("cwd")
         patch.setenv("CINELAKE_HOME", str(folder / "unused-home"))
         patch.chdir(folder)
