@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.csv
 
+from cinelake.errors import ServiceError
 from cinelake.log import get_logger
 from cinelake.postgres import connect, one_at_a_time
 from cinelake.settings import Settings
@@ -132,12 +133,21 @@ def publish_table(
         table: The table's contract.
         scope: Which rows to take.
         upto: The last lake version to take; None for the newest.
+
+    Raises:
+        ServiceError: The table is behind what was published of it, so that it was made anew; or as for `publish`.
     """
-    newest = changes.current_version(settings, table.full_name)
-    if upto is not None:
-        newest = min(newest, upto)
     with connect(settings, "loader") as connection:
         watermark = watermarks.lock(connection, table.full_name)
+        newest = changes.current_version(settings, table.full_name)
+        if newest < watermark and not scope.full:
+            raise ServiceError(
+                f"{table.full_name} is at version {newest}, and PostgreSQL has its version {watermark}: it was made anew.",
+                "Bring its folder back from a backup of the lake; or if silver was built anew on purpose, run"
+                " `cinelake publish --full`.",
+            )
+        if upto is not None:
+            newest = min(newest, upto)
         after = scope.after(watermark)
         # What PostgreSQL has of later versions must not be overwritten with an earlier state.
         if newest <= after or (newest < watermark and not scope.full):

@@ -1,6 +1,7 @@
 """Silver to PostgreSQL: every change once, every text byte for byte, and no half of anything."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -332,3 +333,18 @@ def test_a_table_that_silver_does_not_have_is_named(
 ) -> None:
     with pytest.raises(BadInputError, match=r"Silver has no table silver\.rating\."):
         publish_silver(lambda: spark, lakehouse, lambda _: None, Scope(tables=["silver.rating"]))
+
+
+def test_a_table_that_was_made_anew_is_not_taken_for_one_without_changes(
+    spark: SparkSession, lakehouse: Settings
+) -> None:
+    for name in ("first", "second"):
+        write(spark, lakehouse, USERS, user("ada", name=name))
+    publish(lakehouse)
+    shutil.rmtree(tables.table_path(lakehouse, "silver.users"))
+    tables.ensure_table(spark, lakehouse, USERS)
+    with pytest.raises(ServiceError, match=r"silver\.users is at version 0, .* it was made anew"):
+        publish(lakehouse)
+    assert names(lakehouse) == {"ada": ("second", False)}
+    publish(lakehouse, scope=Scope(full=True))
+    assert names(lakehouse) == {"ada": ("second", True)}
