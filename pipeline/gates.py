@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import pandas as pd
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
@@ -168,11 +169,11 @@ def _rows(
     that was appended twice stands here twice, and the gate can see it.
     """
     after, upto = increment.after, increment.upto
-    keys = changes.read_changes(settings, table.full_name, after, upto, table.key)
-    if sum(batch.num_rows for batch in keys) > settings.gate_pandas_rows:
-        return _spark_increment(spark_session(), settings, table, after, upto)
     reader = changes.read_changes(settings, table.full_name, after, upto, table.column_names)
-    frame = frame_from_arrow(reader)
+    rows = _at_most(settings.gate_pandas_rows, reader)
+    if rows is None:
+        return _spark_increment(spark_session(), settings, table, after, upto)
+    frame = frame_from_arrow(rows)
     takes_away = frame[CHANGE_TYPE].isin(TAKES_AWAY)
     if not takes_away.any():
         return frame[table.column_names]
@@ -180,6 +181,18 @@ def _rows(
     last = when.groupby([frame[name] for name in table.key], dropna=False).transform("max")
     now = frame[~takes_away & ~(frame[COMMIT_VERSION] < last)]
     return now[table.column_names].reset_index(drop=True)
+
+
+def _at_most(limit: int, reader: pa.RecordBatchReader) -> pa.Table | None:
+    """The rows of a reader, or None as soon as there are more of them."""
+    batches = []
+    count = 0
+    for batch in reader:
+        count += batch.num_rows
+        if count > limit:
+            return None
+        batches.append(batch)
+    return pa.Table.from_batches(batches, reader.schema)
 
 
 def _spark_increment(

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from cinelake.settings import Settings, load_settings
 from expectations import gate
-from expectations.frames import frame_from_arrow
+from expectations.frames import TEXT, frame_from_arrow
 from expectations.gate import Batch, build_data_docs, run_lake_gate
 from expectations.results import GateResult
 from expectations.suites import suite_for
@@ -262,6 +262,17 @@ def test_a_broken_row_with_nulls_and_infinities_is_shown_in_json(home: Settings)
     )
 
 
+def test_a_table_with_a_broken_rule_keeps_one_result_of_its_run(tmp_path: Path) -> None:
+    own = load_settings(CINELAKE_HOME=str(tmp_path))
+    rows = good_rows(RATINGS)
+    rows[1]["rating"] = 11.0
+    frame = as_frame(RATINGS, rows)
+    result = check(own, RATINGS, frame)
+    (kept,) = (tmp_path / "gx" / "uncommitted" / "validations").rglob("*.json")
+    (broken,) = [each for each in json.loads(kept.read_text())["results"] if not each["success"]]
+    assert broken["result"]["partial_unexpected_index_list"] == list(result.failures[0].sample)
+
+
 def test_no_password_is_in_any_file_of_the_project(home: Settings) -> None:
     check(home, RATINGS, as_frame(RATINGS, good_rows(RATINGS)))
     build_data_docs(home)
@@ -280,7 +291,8 @@ def test_the_gate_reads_the_arrow_types_of_every_contract() -> None:
     assert (kinds["is_late"], kinds["rating"]) == ("boolean", "float64")
     assert kinds["occurred_at"] == "datetime64[us, UTC]"
     assert frame["is_late"].tolist() == [True, pd.NA]
-    assert frame["user_id"].tolist() == ["text", None]
+    assert frame["user_id"].dtype == TEXT
+    assert frame["user_id"].isna().tolist() == [False, True]
     assert str(as_frame(EVENTS, rows[:1])["movie_id"].dtype) == "int64"
 
 
