@@ -159,6 +159,11 @@ def _own_environment(settings: Settings, state: StackState) -> dict[str, str]:
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(state.port("airflow worker logs")),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(state.port("airflow trigger logs")),
+        "AIRFLOW__COSMOS__CACHE_DIR": str(home / "cosmos"),
+        # What dbt knows of the project since the manifest was made; Cosmos runs it in a copy, which knows nothing.
+        "DBT_PARTIAL_PARSE_FILE_PATH": str(
+            dbt_manifest(settings).with_name("partial_parse.msgpack")
+        ),
         "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "AIRFLOW__OPENLINEAGE__DISABLED": "True",
