@@ -179,16 +179,17 @@ def test_row_counts_are_in_xcom(airflow: AirflowClient, home: Path, run_id: str)
 def test_the_page_shows_the_graph_with_the_models(
     airflow: AirflowClient, chromium: Browser, run_id: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    page = chromium.new_page(viewport={"width": 1600, "height": 1000})
+    page = chromium.new_page(viewport={"width": 2400, "height": 1500})
     page.goto(f"{airflow.url}/auth/login")
     page.get_by_label("Username").fill(airflow.user)
     page.get_by_label("Password", exact=True).fill(airflow.password)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(f"{airflow.url}/")
     page.goto(f"{airflow.url}/dags/{MEDALLION}/runs/{run_id}")
-    page.get_by_text("gold_next").first.wait_for()
-    page.get_by_text("gold_next").first.click()
-    page.get_by_text("fact_user_event").first.wait_for(timeout=30_000)
+    page.get_by_role("button", name="Show Graph").click()
+    page.get_by_role("button", name="Expand all task groups").click()
+    for model in MODELS:
+        page.locator(".react-flow__node", has_text=model).first.wait_for(timeout=30_000)
     page.screenshot(path=tmp_path_factory.mktemp("screenshots") / "airflow.png")
     page.close()
 
