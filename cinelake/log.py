@@ -27,6 +27,7 @@ def configure_logging(settings: Settings) -> str:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            _with_run_id(run_id),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -43,6 +44,16 @@ def configure_logging(settings: Settings) -> str:
     logging.getLogger("kafka").setLevel(logging.ERROR)
     structlog.contextvars.bind_contextvars(run_id=run_id)
     return run_id
+
+
+def _with_run_id(run_id: str) -> structlog.types.Processor:
+    """Name the run in lines of threads that did not begin with our context, such as those in which Spark calls us."""
+
+    def processor(_: object, __: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
+        line.setdefault("run_id", run_id)
+        return line
+
+    return processor
 
 
 def get_logger(stage: str) -> structlog.typing.FilteringBoundLogger:

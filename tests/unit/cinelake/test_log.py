@@ -1,6 +1,7 @@
 """Logs: a line a thing that happened, on standard error, for a person or a machine, tied to its run."""
 
 import json
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -85,3 +86,13 @@ def test_a_command_that_is_part_of_a_run_has_its_id(capsys: pytest.CaptureFixtur
     assert configure_logging(settings) == "nightly-2026-01-31"
     get_logger("bronze").info("batch")
     assert "run_id=nightly-2026-01-31" in capsys.readouterr().err
+
+
+def test_a_line_of_a_thread_without_our_context_names_the_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run_id = configure_logging(load_settings())
+    thread = threading.Thread(target=lambda: get_logger("silver").info("batch"))
+    thread.start()
+    thread.join()
+    assert f"run_id={run_id}" in capsys.readouterr().err
