@@ -195,7 +195,11 @@ def test_the_page_shows_the_graph_with_the_models(
 
 
 def test_a_gate_that_fails_ends_the_run_before_gold_and_the_next_run_repairs_it(
-    airflow: AirflowClient, orchestrated: CommandLine, home: Path, run_id: str
+    full_scale: None,
+    airflow: AirflowClient,
+    orchestrated: CommandLine,
+    home: Path,
+    run_id: str,
 ) -> None:
     before = rows_of_gold(home)
     user = orchestrated.sql(
@@ -220,9 +224,11 @@ def test_a_gate_that_fails_ends_the_run_before_gold_and_the_next_run_repairs_it(
     assert orchestrated.status()["gold"]["refusal"] is None
 
 
-@pytest.mark.parametrize("dag_id", ["log_compaction", "quarantine_digest", "reconcile"])
+@pytest.mark.parametrize(
+    "dag_id", ["log_compaction", "quarantine_digest", "streaming_watchdog", "reconcile"]
+)
 def test_a_dag_of_upkeep_runs_twice_in_its_own_process(
-    airflow: AirflowClient, orchestrated: CommandLine, dag_id: str, run_id: str
+    full_scale: None, airflow: AirflowClient, orchestrated: CommandLine, dag_id: str, run_id: str
 ) -> None:
     for _ in range(2):
         tried = orchestrated.run("airflow", "cli", "dags", "test", dag_id, check=False)
@@ -232,7 +238,7 @@ def test_a_dag_of_upkeep_runs_twice_in_its_own_process(
 
 
 def test_a_backfill_takes_its_chunks_one_by_one_and_counts_nothing_twice(
-    airflow: AirflowClient, orchestrated: CommandLine, run_id: str
+    full_scale: None, airflow: AirflowClient, orchestrated: CommandLine, run_id: str
 ) -> None:
     before = orchestrated.status()["ledger"]
     orchestrated.run("backup")
