@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cinelake.commands import watching
 from cinelake.commands.shared import ledger_facts, show_ledger, start_stack
 from cinelake.commands.values import Json
 from cinelake.console import counts_table, out
@@ -45,8 +46,17 @@ def serve() -> None:
 
 def status(
     as_json: Json = False,
+    is_live: Annotated[
+        bool, typer.Option("--watch", help="Stay, and show how everything is until Ctrl-C.")
+    ] = False,
+    every: Annotated[
+        float, typer.Option(min=0.5, metavar="SECONDS", help="How often --watch looks.")
+    ] = 5,
 ) -> None:
     """Show services, addresses and the ledger, and whether its counts add up; exit code 5 when one is down."""
+    if is_live:
+        watching.watch(every)
+        return
     facts = _status(get_settings())
     if as_json:
         sys.stdout.write(json.dumps(facts, indent=2) + "\n")

@@ -198,6 +198,28 @@ def test_services_killed_come_back_with_their_data(lakehouse: CommandLine) -> No
     assert all(service["healthy"] for service in after["services"].values())
 
 
+def test_the_live_page_shows_the_running_stack_in_80_columns(lakehouse: CommandLine) -> None:
+    command = [str(Path(sys.executable).with_name("cinelake")), "status", "--watch", "--every", "1"]
+    lines: list[str] = []
+    with subprocess.Popen(
+        command, env=lakehouse.environment | {"COLUMNS": "80"}, stdout=subprocess.PIPE, text=True
+    ) as watched:
+        assert watched.stdout is not None
+        for line in watched.stdout:
+            lines.append(line.rstrip("\n"))
+            # Rates are told from the second look on.
+            if sum(each.startswith("Cinelake") for each in lines) == 3:
+                break
+        watched.send_signal(signal.SIGINT)
+    assert watched.returncode == 130
+    assert max(map(len, lines)) <= 80
+    text = "\n".join(lines)
+    facts = f"{lakehouse.status()['ledger']['facts']:,}"
+    assert re.search(rf"^gold .* {facts} +0 +0\.0 [0-9]+ passed", text, re.MULTILINE), text
+    assert "● kafka" in text
+    assert "Nothing is wrong." in text
+
+
 def test_the_plain_dbt_call_works_on_gold(lakehouse: CommandLine, tmp_path: Path) -> None:
     dbt = Path(sys.executable).with_name("dbt")
     project = Path(__file__).resolve().parents[2] / "dbt_project"
