@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -34,7 +35,7 @@ def prepare(settings: Settings, state: StackState) -> Launch:
     """Make the database, the password and the pools, and say how to start Airflow.
 
     Raises:
-        SettingError: Its environment is not installed, or no dbt manifest was made.
+        SettingError: Its environment is not installed.
         ServiceError: PostgreSQL is down, or Airflow cannot migrate its database.
     """
     program = _program()
@@ -218,4 +219,6 @@ AIRFLOW = Service(
     prepare=prepare,
     endpoint=endpoint,
     problem=problem,
+    # What Ctrl-C sends: to anything else it leaves its components behind.
+    stop_signal=signal.SIGINT,
 )
