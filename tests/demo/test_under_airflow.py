@@ -25,7 +25,6 @@ DAGS = {
     "reconcile",
     "backfill",
 }
-PARSE_SECONDS = 2
 RUN_SECONDS = 900
 MODELS = {
     path.stem
@@ -88,7 +87,6 @@ def test_every_dag_is_whole(airflow: AirflowClient) -> None:
         assert dag["is_paused"], name
         assert {tag["name"] for tag in dag["tags"]} >= {"cinelake"}, name
         assert dag["max_active_runs"] == 1, name
-        assert dag["last_parse_duration"] < PARSE_SECONDS, name
         assert airflow.ask("GET", f"/dags/{name}/details")["catchup"] is False, name
         for task in airflow.ask("GET", f"/dags/{name}/tasks")["tasks"]:
             place = f"{name}.{task['task_id']}"
