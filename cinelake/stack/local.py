@@ -36,7 +36,7 @@ SERVICES = (*STORES, *FRONTS)
 ON_DEMAND = (*STREAMS.values(), AIRFLOW)
 """What runs only when it was asked for."""
 
-START_SECONDS = 120.0
+START_SECONDS = 240.0
 EXTERNAL_SECONDS = 15.0
 
 Progress = Callable[[int], None]

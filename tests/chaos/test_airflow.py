@@ -13,7 +13,7 @@ from tests.airflow_client import AirflowClient
 from tests.integration.conftest import CommandLine, command_line, own_home
 
 MEDALLION = "medallion_refresh"
-RUN_SECONDS = 900
+RUN_SECONDS = 1800
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ DAGS = {
     "reconcile",
     "backfill",
 }
-RUN_SECONDS = 900
+RUN_SECONDS = 1800
 MODELS = {
     path.stem
     for folder in ("intermediate", "marts")
