@@ -26,6 +26,8 @@ DAGS = {
     "backfill",
 }
 RUN_SECONDS = 1800
+MAPPED = "backfill.restore"
+"""The task that is mapped, of which Airflow's API tells neither timeout nor docs."""
 MODELS = {
     path.stem
     for folder in ("intermediate", "marts")
@@ -91,8 +93,9 @@ def test_every_dag_is_whole(airflow: AirflowClient) -> None:
         for task in airflow.ask("GET", f"/dags/{name}/tasks")["tasks"]:
             place = f"{name}.{task['task_id']}"
             assert task["owner"] != "airflow", place
-            # Of the task that is mapped, the API does not tell it.
-            assert task["execution_timeout"] or place == "backfill.restore", place
+            if place == MAPPED:
+                continue
+            assert task["execution_timeout"], place
             assert task["doc_md"], place
             if not task["task_id"].endswith("producer_watcher_done"):
                 assert "*Repeatable*" in task["doc_md"], place
