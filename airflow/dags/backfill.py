@@ -49,7 +49,7 @@ twice, and a range that overlaps another changes nothing.
 
     restore = CinelakeOperator.partial(
         task_id="restore",
-        doc="Publishes one chunk of the backup to Kafka again.\n\n*Repeatable*: silver counts what it has as duplicates.",
+        doc_md="Publishes one chunk of the backup to Kafka again.\n\n*Repeatable*: silver counts what it has as duplicates.",
         max_active_tis_per_dagrun=1,
         map_index_template="{{ task.command }}",
     ).expand(command=chunks())

@@ -54,14 +54,14 @@ class CinelakeOperator(BaseOperator):
 
     Args:
         command: The command and its arguments, as one would type them after `cinelake`; a template.
-        doc: What the task does, and why it may be repeated (Markdown).
+        options: Those of every operator; `doc_md` says what the task does, and why it may be repeated.
     """
 
     template_fields: Sequence[str] = ("command",)
     ui_color = "#f5e1c8"
 
-    def __init__(self, *, command: str, doc: str, **options: Any) -> None:
-        super().__init__(doc_md=doc, **options)
+    def __init__(self, *, command: str, **options: Any) -> None:
+        super().__init__(**options)
         self.command = command
         self._process: subprocess.Popen[str] | None = None
 

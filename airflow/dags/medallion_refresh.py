@@ -93,7 +93,7 @@ A manual run takes `full_refresh` (build gold from scratch), `tables` (publish o
     bronze = CinelakeOperator(
         task_id="bronze",
         command="bronze --json",
-        doc="Lands what Kafka holds in bronze.\n\n*Repeatable*: Spark's checkpoint and Delta's transactions land each"
+        doc_md="Lands what Kafka holds in bronze.\n\n*Repeatable*: Spark's checkpoint and Delta's transactions land each"
         " message exactly once, however often this is tried.",
         pool=SPARK_POOL,
         outlets=[BRONZE],
@@ -101,21 +101,21 @@ A manual run takes `full_refresh` (build gold from scratch), `tables` (publish o
     bronze_gate = CinelakeOperator(
         task_id="bronze_gate",
         command="gates check bronze --json",
-        doc="Great Expectations looks at what bronze took since the gate last passed.\n\n*Repeatable*: it only reads.",
+        doc_md="Great Expectations looks at what bronze took since the gate last passed.\n\n*Repeatable*: it only reads.",
         pool=SPARK_POOL,
     )
     with TaskGroup("silver", tooltip="Movies first, so that events find their movie.") as silver:
         movies = CinelakeOperator(
             task_id="movies",
             command="silver --source bronze.movie --json",
-            doc="Brings movies, genres, people, companies and keywords up to date.\n\n*Repeatable*: each table is merged"
+            doc_md="Brings movies, genres, people, companies and keywords up to date.\n\n*Repeatable*: each table is merged"
             " by its key, so that a repetition changes nothing.",
             pool=SPARK_POOL,
         )
         events = CinelakeOperator(
             task_id="events",
             command="silver --source bronze.user_logs --json",
-            doc="Brings events, sessions, ratings, comments and everything else that people did up to date.\n\n"
+            doc_md="Brings events, sessions, ratings, comments and everything else that people did up to date.\n\n"
             "*Repeatable*: each table is merged by its key, so that a repetition changes nothing.",
             pool=SPARK_POOL,
             outlets=[SILVER],
@@ -124,7 +124,7 @@ A manual run takes `full_refresh` (build gold from scratch), `tables` (publish o
     silver_gate = CinelakeOperator(
         task_id="silver_gate",
         command="gates check silver --json",
-        doc="Great Expectations looks at the rows that the publication would take.\n\n*Repeatable*: it only reads.",
+        doc_md="Great Expectations looks at the rows that the publication would take.\n\n*Repeatable*: it only reads.",
         pool=SPARK_POOL,
     )
     publish = CinelakeOperator(
@@ -133,7 +133,7 @@ A manual run takes `full_refresh` (build gold from scratch), `tables` (publish o
         "{% for table in params.tables %} --table {{ table }}{% endfor %}"
         "{% if params.from_version is not none %} --from-version {{ params.from_version }}{% endif %}"
         " --json",
-        doc="Merges what changed in silver, and passed its gate, into PostgreSQL.\n\n*Repeatable*: each table moves in one"
+        doc_md="Merges what changed in silver, and passed its gate, into PostgreSQL.\n\n*Repeatable*: each table moves in one"
         " transaction with its watermark.",
         pool=SPARK_POOL,
         outlets=[SILVER_IN_POSTGRES],
@@ -141,7 +141,7 @@ A manual run takes `full_refresh` (build gold from scratch), `tables` (publish o
     gold_prepare = CinelakeOperator(
         task_id="gold_prepare",
         command="gold prepare",
-        doc="Notes that this run builds `gold_next`, so that no other run can swap in what they would build together,"
+        doc_md="Notes that this run builds `gold_next`, so that no other run can swap in what they would build together,"
         " and makes the views of staging anew if the project has changed.\n\n*Repeatable*: the same note again.",
     )
     gold_next = DbtTaskGroup(
@@ -185,25 +185,25 @@ A manual run takes `full_refresh` (build gold from scratch), `tables` (publish o
     gold_gate = CinelakeOperator(
         task_id="gold_gate",
         command="gates check gold --json",
-        doc="Great Expectations looks at `gold_next`.\n\n*Repeatable*: it only reads.",
+        doc_md="Great Expectations looks at `gold_next`.\n\n*Repeatable*: it only reads.",
         pool=SPARK_POOL,
     )
     swap = CinelakeOperator(
         task_id="swap",
         command="gold swap --json",
-        doc="Makes `gold_next` the gold that analysts read, in one transaction.\n\n*Repeatable*: a second time it"
+        doc_md="Makes `gold_next` the gold that analysts read, in one transaction.\n\n*Repeatable*: a second time it"
         " finds this run published already.",
         outlets=[GOLD],
     )
     reconcile = CinelakeOperator(
         task_id="reconcile",
         command="reconcile --json",
-        doc="Counts the events at every hop; fails when they do not add up.\n\n*Repeatable*: it only counts.",
+        doc_md="Counts the events at every hop; fails when they do not add up.\n\n*Repeatable*: it only counts.",
     )
     docs = CinelakeOperator(
         task_id="docs",
         command="docs build",
-        doc="Builds the docs site of what was published.\n\n*Repeatable*: the site is replaced as a whole.",
+        doc_md="Builds the docs site of what was published.\n\n*Repeatable*: the site is replaced as a whole.",
     )
     bronze >> bronze_gate >> silver >> silver_gate >> publish >> gold_prepare >> gold_next
     gold_next >> gold_gate >> swap >> [reconcile, docs]

@@ -36,6 +36,6 @@ for name, schedule, command, what in (
         CinelakeOperator(
             task_id="sync",
             command=command,
-            doc=f"Fetches {what}.{HOW}",
+            doc_md=f"Fetches {what}.{HOW}",
             outlets=[MOVIE_TOPIC],
         )

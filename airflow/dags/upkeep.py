@@ -40,13 +40,13 @@ with DAG(
     CinelakeOperator(
         task_id="maintain",
         command="maintain --json",
-        doc="Compacts and vacuums every table.\n\n*Repeatable*: a table that has nothing to do is passed over.",
+        doc_md="Compacts and vacuums every table.\n\n*Repeatable*: a table that has nothing to do is passed over.",
         pool=SPARK_POOL,
     ) >> CinelakeOperator(
         task_id="prune_backup",
         command="{% if params.backup_days %}backup prune --older-than {{ params.backup_days }}"
         "{% else %}backup{% endif %}",
-        doc="Brings the raw backup up to date and, when `backup_days` is set, takes old messages out of it.\n\n"
+        doc_md="Brings the raw backup up to date and, when `backup_days` is set, takes old messages out of it.\n\n"
         "*Repeatable*: what is in the backup is not added again, and what is gone is not missed.",
     )
 
@@ -61,7 +61,7 @@ with DAG(
     CinelakeOperator(
         task_id="digest",
         command="quarantine digest",
-        doc="Counts the messages in quarantine by topic and rule, and sends the counts.\n\n*Repeatable*: it only reads; a"
+        doc_md="Counts the messages in quarantine by topic and rule, and sends the counts.\n\n*Repeatable*: it only reads; a"
         " repetition sends the same counts again.",
     )
 
@@ -78,7 +78,7 @@ with DAG(
     CinelakeOperator(
         task_id="watch",
         command="streams watch --max-lag {{ params.max_lag }} --json",
-        doc="Looks at the daemons and at how far they are behind.\n\n*Repeatable*: a daemon that runs is left alone.",
+        doc_md="Looks at the daemons and at how far they are behind.\n\n*Repeatable*: a daemon that runs is left alone.",
         # The next look is five minutes away.
         retries=0,
     )
@@ -95,7 +95,7 @@ with DAG(
     CinelakeOperator(
         task_id="reconcile",
         command="reconcile --json",
-        doc="Counts the events at every hop.\n\n*Repeatable*: it only counts.",
+        doc_md="Counts the events at every hop.\n\n*Repeatable*: it only counts.",
         # Not while a refresh is between two hops.
         pool=SPARK_POOL,
     )
