@@ -1,10 +1,10 @@
 """Events of a range of dates, from the raw backup once more through the whole way."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Param, task
-from cinelake_tasks import DEFAULT_ARGUMENTS, CinelakeOperator, tell_failure, tell_success
+from cinelake_tasks import COMMON, CinelakeOperator
 
 with DAG(
     "backfill",
@@ -17,17 +17,13 @@ twice, and a range that overlaps another changes nothing.
 **Resumable**: clear the chunk that failed, and only that is taken again.
 """,
     schedule=None,
-    start_date=datetime(2025, 1, 1, tzinfo=UTC),
-    catchup=False,
-    max_active_runs=1,
-    default_args=DEFAULT_ARGUMENTS | {"on_failure_callback": tell_failure},
-    on_success_callback=tell_success,
     params={
         "first_day": Param("2025-01-01", type="string", format="date"),
         "last_day": Param("2025-01-01", type="string", format="date"),
         "days_a_chunk": Param(1, type="integer", minimum=1, maximum=366),
     },
     tags=["cinelake", "backfill"],
+    **COMMON,
 ):
 
     @task(

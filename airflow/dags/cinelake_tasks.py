@@ -11,7 +11,7 @@ import signal
 import subprocess
 from collections import deque
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from threading import Thread
 from typing import IO, Any
 
@@ -33,16 +33,6 @@ SILVER = Asset("cinelake_silver", uri="cinelake://lake/silver")
 SILVER_IN_POSTGRES = Asset("cinelake_silver_in_postgres", uri="cinelake://postgres/silver")
 GOLD = Asset("cinelake_gold", uri="cinelake://postgres/gold")
 MOVIE_TOPIC = Asset("cinelake_movie_topic", uri="cinelake://kafka/movie")
-
-DEFAULT_ARGUMENTS: dict[str, Any] = {
-    "owner": "data-platform",
-    "retries": 3,
-    "retry_delay": timedelta(seconds=30),
-    "retry_exponential_backoff": True,
-    "max_retry_delay": timedelta(minutes=10),
-    "execution_timeout": timedelta(hours=1),
-}
-"""Each task repeats a command that takes what is still to be taken, so that a retry is safe; its docs say why."""
 
 LINES_OF_AN_ERROR = 30
 PATIENCE_SECONDS = 30
@@ -152,6 +142,25 @@ def tell_deadline(dag_id: str, minutes: int, **_: Any) -> None:
 
 def _call(*arguments: str) -> None:
     subprocess.run([COMMAND, *arguments], check=False, timeout=120)
+
+
+COMMON: dict[str, Any] = {
+    "start_date": datetime(2025, 1, 1, tzinfo=UTC),
+    "catchup": False,
+    "max_active_runs": 1,
+    "default_args": {
+        "owner": "data-platform",
+        # A command takes what is still to be taken, so that a retry is safe; the docs of its task say why.
+        "retries": 3,
+        "retry_delay": timedelta(seconds=30),
+        "retry_exponential_backoff": True,
+        "max_retry_delay": timedelta(minutes=10),
+        "execution_timeout": timedelta(hours=1),
+        "on_failure_callback": tell_failure,
+    },
+    "on_success_callback": tell_success,
+}
+"""What every DAG has in common."""
 
 
 def _as_json(printed: str) -> Any:

@@ -1,7 +1,7 @@
 """The medallion refresh: Kafka to bronze, silver, PostgreSQL and gold, each layer gated, gold swapped in at the end."""
 
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from airflow.sdk import (
@@ -16,7 +16,7 @@ from airflow.sdk import (
 )
 from cinelake_tasks import (
     BRONZE,
-    DEFAULT_ARGUMENTS,
+    COMMON,
     GOLD,
     MOVIE_TOPIC,
     SILVER,
@@ -24,8 +24,6 @@ from cinelake_tasks import (
     SPARK_POOL,
     CinelakeOperator,
     tell_deadline,
-    tell_failure,
-    tell_success,
 )
 from cosmos import (
     DbtTaskGroup,
@@ -61,11 +59,6 @@ A manual run takes `full_refresh` (build gold from scratch), `tables` (publish o
     schedule=AssetOrTimeSchedule(
         timetable=CronTriggerTimetable("*/15 * * * *", timezone="UTC"), assets=[MOVIE_TOPIC]
     ),
-    start_date=datetime(2025, 1, 1, tzinfo=UTC),
-    catchup=False,
-    max_active_runs=1,
-    default_args=DEFAULT_ARGUMENTS | {"on_failure_callback": tell_failure},
-    on_success_callback=tell_success,
     deadline=DeadlineAlert(
         reference=DeadlineReference.DAGRUN_QUEUED_AT,
         interval=timedelta(minutes=DEADLINE_MINUTES),
@@ -89,7 +82,8 @@ A manual run takes `full_refresh` (build gold from scratch), `tables` (publish o
         ),
     },
     tags=["cinelake", "medallion"],
-) as dag:
+    **COMMON,
+):
     bronze = CinelakeOperator(
         task_id="bronze",
         command="bronze --json",

@@ -1,15 +1,9 @@
 """TMDB's movies: what changed every day, everything every week."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable
-from cinelake_tasks import (
-    DEFAULT_ARGUMENTS,
-    MOVIE_TOPIC,
-    CinelakeOperator,
-    tell_failure,
-    tell_success,
-)
+from cinelake_tasks import COMMON, MOVIE_TOPIC, CinelakeOperator
 
 HOW = (
     "\n\n*Repeatable*: a sync that was cut off goes on where it ended, and a movie that has not changed is not published"
@@ -25,17 +19,13 @@ for name, schedule, command, what in (
         description=f"Fetches {what} into MongoDB and Kafka.",
         doc_md=f"Fetches {what} into MongoDB and the topic `movie`; `medallion_refresh` runs when it has. See `docs/tmdb.md`.",
         schedule=CronTriggerTimetable(schedule, timezone="UTC"),
-        start_date=datetime(2025, 1, 1, tzinfo=UTC),
-        catchup=False,
-        max_active_runs=1,
-        default_args=DEFAULT_ARGUMENTS
-        | {"on_failure_callback": tell_failure, "execution_timeout": timedelta(hours=12)},
-        on_success_callback=tell_success,
         tags=["cinelake", "tmdb"],
+        **COMMON,
     ):
         CinelakeOperator(
             task_id="sync",
             command=command,
             doc_md=f"Fetches {what}.{HOW}",
+            execution_timeout=timedelta(hours=12),
             outlets=[MOVIE_TOPIC],
         )

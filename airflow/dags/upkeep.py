@@ -1,24 +1,7 @@
 """What keeps the lakehouse in shape and tells whether it is: compaction, quarantine, streams, ledger."""
 
-from datetime import UTC, datetime
-from typing import Any
-
 from airflow.sdk import DAG, CronTriggerTimetable, Param
-from cinelake_tasks import (
-    DEFAULT_ARGUMENTS,
-    SPARK_POOL,
-    CinelakeOperator,
-    tell_failure,
-    tell_success,
-)
-
-COMMON: dict[str, Any] = {
-    "start_date": datetime(2025, 1, 1, tzinfo=UTC),
-    "catchup": False,
-    "max_active_runs": 1,
-    "default_args": DEFAULT_ARGUMENTS | {"on_failure_callback": tell_failure},
-    "on_success_callback": tell_success,
-}
+from cinelake_tasks import COMMON, SPARK_POOL, CinelakeOperator
 
 with DAG(
     "log_compaction",
