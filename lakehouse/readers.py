@@ -57,7 +57,7 @@ def _progress(settings: Settings, table: Table) -> dict[str, int]:
     if table.layer == "silver":
         return {"cinelake publish": watermarks.read(settings, table.full_name)}
     return {
-        "the bronze gate": watermarks.read(settings, f"gate of {table.full_name}"),
+        "the bronze gate": watermarks.read(settings, watermarks.of_gate(table.full_name)),
         "cinelake silver": streamed_version(settings, table.full_name),
     }
 

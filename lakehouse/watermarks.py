@@ -15,6 +15,19 @@ def read(settings: Settings, name: str) -> int:
     return int(row[0]) if row else -1
 
 
+def read_all(settings: Settings) -> dict[str, int]:
+    """The last version dealt with under every name that has one."""
+    with connect(settings, "loader") as connection:
+        return dict(
+            connection.execute("select table_name, lake_version from ops.watermarks").fetchall()
+        )
+
+
+def of_gate(table: str) -> str:
+    """The name under which stands up to where a table has passed its gate."""
+    return f"gate of {table}"
+
+
 def lock(connection: psycopg.Connection, name: str) -> int:
     """The last version dealt with, -1 at first; another transaction that locks the same name waits for this one."""
     connection.execute(

@@ -46,9 +46,10 @@ NOTHING = Increment(-1, -1)
 
 def gate_bronze(spark_session: SparkSource, settings: Settings, run_id: str) -> GateResult:
     """Check what bronze took since its gate last passed."""
+    passed = passed_versions(settings, "bronze")
     increments = {
         table.full_name: Increment(
-            after=_passed(settings, table.full_name),
+            after=passed[table.full_name],
             upto=changes.current_version(settings, table.full_name),
         )
         for table in contracts("bronze")
@@ -67,9 +68,10 @@ def gate_silver(
         run_id: The run this belongs to.
         scope: Which rows that publication takes.
     """
+    published = watermarks.read_all(settings)
     increments = {
         table.full_name: Increment(
-            after=scope.after(watermarks.read(settings, table.full_name)),
+            after=scope.after(published.get(table.full_name, -1)),
             upto=changes.current_version(settings, table.full_name),
         )
         for table in filter(scope.covers, contracts("silver"))
@@ -79,7 +81,11 @@ def gate_silver(
 
 def passed_versions(settings: Settings, layer: Layer) -> dict[str, int]:
     """The lake version of each table of a layer up to which its gate has passed; -1 before the first time."""
-    return {table.full_name: _passed(settings, table.full_name) for table in contracts(layer)}
+    known = watermarks.read_all(settings)
+    return {
+        table.full_name: known.get(watermarks.of_gate(table.full_name), -1)
+        for table in contracts(layer)
+    }
 
 
 def has_passed(settings: Settings, layer: Layer) -> bool:
@@ -120,15 +126,6 @@ def require(result: GateResult) -> None:
     )
 
 
-def _mark(table: str) -> str:
-    """The name of the watermark that keeps up to where a table has passed its gate."""
-    return f"gate of {table}"
-
-
-def _passed(settings: Settings, table: str) -> int:
-    return watermarks.read(settings, _mark(table))
-
-
 def _gate_lake(
     spark_session: SparkSource,
     settings: Settings,
@@ -156,7 +153,7 @@ def _gate_lake(
     if result.passed:
         with connect(settings, "loader") as connection:
             for name, increment in increments.items():
-                watermarks.write(connection, _mark(name), increment.upto)
+                watermarks.write(connection, watermarks.of_gate(name), increment.upto)
     return result
 
 

@@ -62,14 +62,14 @@ def check_layer(
     if layer not in GATES:
         raise BadInputError(f"There is no gate of {layer!r}.", f"There are: {', '.join(GATES)}.")
     run_id = current_run_id()
-    if layer == "gold":
-        result = gates.gate_gold(settings, run_id)
-    else:
+    if layer != "gold":
         gate = gates.gate_bronze if layer == "bronze" else gates.gate_silver
         result = gate(spark_session, settings, run_id)
+        gates.require(result)
+        return result
+    result = gates.gate_gold(settings, run_id)
     gates.require(result)
-    if layer == "gold":
-        gold_versions.note_gate(settings, run_id)
+    gold_versions.note_gate(settings, run_id)
     return result
 
 
