@@ -31,6 +31,7 @@ from confluent_kafka import Producer
 from benchmarks.api.load import Load, run_load
 from cinelake.settings import Settings, load_settings
 from cinelake.stack import api, local, ports
+from cinelake.stack.service import settings_environment
 from cinelake.stack.state import load_state
 from ingestion.api import keys
 from ingestion.producer import EventProducer
@@ -107,7 +108,9 @@ def peer(settings: Settings, folder: Path) -> Iterator[str]:
         "benchmarks.api.peer:create_app()" if part == api.APP else part
         for part in api.command(settings, port)
     ]
-    environment = os.environ | api.environment(settings) | {"PROMETHEUS_MULTIPROC_DIR": str(folder)}
+    environment = (
+        os.environ | settings_environment(settings) | {"PROMETHEUS_MULTIPROC_DIR": str(folder)}
+    )
     with subprocess.Popen(command, env=environment) as server:
         try:
             time.sleep(3)

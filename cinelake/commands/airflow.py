@@ -20,11 +20,12 @@ airflow_app = typer.Typer(
 @airflow_app.command()
 def up() -> None:
     """Start the stack and Airflow, or bring back what has stopped; print Airflow's address, user and password."""
-    from cinelake.stack import local
+    from cinelake.stack import airflow, local
 
     settings = _prepared()
-    local.start_airflow(settings)
-    _show(settings)
+    out.print(local.start_airflow(settings), highlight=False)
+    for user, password in airflow.passwords(settings).items():
+        out.print(f"user {user}, password {password}", highlight=False, markup=False)
 
 
 @airflow_app.command()
@@ -63,11 +64,3 @@ def _prepared() -> "Settings":
     parse(settings)
     say_stage("Airflow")
     return settings
-
-
-def _show(settings: "Settings") -> None:
-    from cinelake.stack import airflow
-
-    out.print(airflow.endpoint(settings), highlight=False)
-    for user, password in airflow.passwords(settings).items():
-        out.print(f"user {user}, password {password}", highlight=False, markup=False)

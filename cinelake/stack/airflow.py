@@ -15,11 +15,11 @@ import psycopg
 
 from cinelake.errors import ServiceError, SettingError
 from cinelake.settings import PROJECT_ROOT, Settings
-from cinelake.stack import api, health
+from cinelake.stack import health
 from cinelake.stack.dbt_profile import dbt_environment
 from cinelake.stack.ports import HOST
 from cinelake.stack.process import Launch, tail
-from cinelake.stack.service import Service
+from cinelake.stack.service import Service, settings_environment
 from cinelake.stack.state import StackState, load_state, save_state, stack_folder, write_private
 
 ENVIRONMENT = PROJECT_ROOT / ".venv-airflow"
@@ -136,7 +136,7 @@ def _own_environment(settings: Settings, state: StackState) -> dict[str, str]:
     home = folder(settings)
     search = [str(ENVIRONMENT / "bin"), os.environ.get("PATH", "")]
     return {
-        **api.environment(settings),
+        **settings_environment(settings),
         **dbt_environment(settings),
         # It looks for its own components there.
         "PATH": os.pathsep.join(search),

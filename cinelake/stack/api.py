@@ -3,13 +3,11 @@
 import shutil
 import sys
 
-from pydantic import SecretStr
-
 from cinelake.settings import PROJECT_ROOT, Settings
 from cinelake.stack import health
 from cinelake.stack.ports import HOST
 from cinelake.stack.process import Launch
-from cinelake.stack.service import Service
+from cinelake.stack.service import Service, settings_environment
 from cinelake.stack.state import StackState, stack_folder
 
 APP = "ingestion.api.app:create_app()"
@@ -25,19 +23,6 @@ def command(settings: Settings, port: int) -> list[str]:
     ]
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """The settings as variables, so that a process that stays sees the very same ones."""
-    values = settings.model_dump(by_alias=True, exclude_none=True)
-    # A run's id is of one run.
-    values.pop("CINELAKE_RUN_ID", None)
-    # A relative one would mean another folder there.
-    values["LAKE_URI"] = settings.lake_uri
-    return {
-        name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-        for name, value in values.items()
-    }
-
-
 def prepare(settings: Settings, state: StackState) -> Launch:
     """Say how to start the API."""
     stack = stack_folder(settings.home)
@@ -50,7 +35,7 @@ def prepare(settings: Settings, state: StackState) -> Launch:
         log=API.log(stack),
         # Where Python finds the packages, whether they are installed or not.
         folder=PROJECT_ROOT,
-        environment=environment(settings) | {"PROMETHEUS_MULTIPROC_DIR": str(metrics)},
+        environment=settings_environment(settings) | {"PROMETHEUS_MULTIPROC_DIR": str(metrics)},
     )
 
 

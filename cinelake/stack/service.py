@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from cinelake.settings import Settings
 from cinelake.stack.process import Launch
 from cinelake.stack.state import StackState
@@ -35,3 +37,16 @@ class Service:
     def log(self, folder: Path) -> Path:
         """Its log file, given the stack's folder."""
         return folder / "logs" / f"{self.name}.log"
+
+
+def settings_environment(settings: Settings) -> dict[str, str]:
+    """The settings as variables, so that a process that stays sees the very same ones."""
+    values = settings.model_dump(by_alias=True, exclude_none=True)
+    # A run's id is of one run.
+    values.pop("CINELAKE_RUN_ID", None)
+    # A relative one would mean another folder there.
+    values["LAKE_URI"] = settings.lake_uri
+    return {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in values.items()
+    }

@@ -4,9 +4,8 @@ import sys
 from pathlib import Path
 
 from cinelake.settings import PROJECT_ROOT, Settings
-from cinelake.stack import api
 from cinelake.stack.process import Launch
-from cinelake.stack.service import Service
+from cinelake.stack.service import Service, settings_environment
 from cinelake.stack.state import StackState, load_state, stack_folder
 
 INTERVAL = "10 seconds"
@@ -19,7 +18,7 @@ def _daemon(stage: str) -> Service:
             [str(Path(sys.executable).with_name("cinelake")), stage, "--every", INTERVAL],
             log=service.log(stack_folder(settings.home)),
             folder=PROJECT_ROOT,
-            environment=api.environment(settings),
+            environment=settings_environment(settings),
         )
 
     def problem(settings: Settings) -> str | None:

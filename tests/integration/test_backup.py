@@ -18,7 +18,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from cinelake.errors import ServiceError
 from cinelake.settings import Settings
-from cinelake.stack.api import environment
+from cinelake.stack.service import settings_environment
 from ingestion import backup
 from ingestion.producer import EventProducer, Record
 from ingestion.topics import USER_LOGS, topic_end_offsets
@@ -96,7 +96,7 @@ def test_a_backup_that_is_killed_goes_on_where_it_was(
         "backup.BATCH = 100\n"
         "backup.back_up(get_settings(), progress=lambda n: print(n, flush=True))"
     )
-    variables = os.environ | environment(own)
+    variables = os.environ | settings_environment(own)
     for lines in (1, 3, 7):
         with subprocess.Popen(
             [sys.executable, "-c", program], env=variables, stdout=subprocess.PIPE, text=True
