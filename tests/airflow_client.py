@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import requests
 
@@ -34,6 +34,13 @@ class AirflowClient:
         )
         answer.raise_for_status()
         self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    @classmethod
+    def from_output(cls, printed: str) -> Self:
+        """A session of the Airflow of which `cinelake airflow up` printed address, user and password."""
+        address, user = printed.splitlines()[-2:]
+        name, password = user.removeprefix("user ").split(", password ")
+        return cls(address, name, password)
 
     def ask(self, method: str, path: str, **options: Any) -> Any:
         """What the API answers; an error of it is raised."""

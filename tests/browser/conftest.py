@@ -1,6 +1,5 @@
 """A real Chromium, and one origin that serves the tracker's pages and passes its events on to the real API."""
 
-import os
 import shutil
 import time
 from collections import deque
@@ -15,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from cinelake.settings import PROJECT_ROOT, Settings
 from cinelake.stack.api import endpoint
-from tests.integration.conftest import stack  # noqa: F401 - the fixture, for this folder too
+from tests.integration.conftest import not_installed, stack  # noqa: F401 - the fixture, for this folder too
 from tests.unit.ingestion.recording_publisher import serving
 
 STATIC = PROJECT_ROOT / "ingestion" / "static"
@@ -137,9 +136,7 @@ def chromium() -> Iterator[Browser]:
         or shutil.which("google-chrome")
     )
     if path is None:
-        missing = "There is no Chromium. Debian/Ubuntu: 'apt-get install chromium'."
-        # Where everything is meant to be installed, a gap is a failure.
-        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+        not_installed("There is no Chromium. Debian/Ubuntu: 'apt-get install chromium'.")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=path, args=["--autoplay-policy=no-user-gesture-required"]

@@ -1,6 +1,5 @@
 """The DAGs under a real `airflow standalone`, on the home's real stack: what a run does, and what it never does."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from cinelake.settings import PROJECT_ROOT, load_settings
 from cinelake.stack import airflow as airflow_service
 from tests.airflow_client import AirflowClient
 from tests.demo.home import set_rating
-from tests.integration.conftest import CommandLine
+from tests.integration.conftest import CommandLine, not_installed
 
 MEDALLION = "medallion_refresh"
 DAGS = {
@@ -47,9 +46,7 @@ def orchestrated(lakehouse: CommandLine) -> Iterator[CommandLine]:
         }
     )
     if not airflow_service.ENVIRONMENT.exists():
-        missing = "Airflow is not installed: `make install-airflow`."
-        # Where everything is meant to be installed, a gap is a failure.
-        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+        not_installed("Airflow is not installed: `make install-airflow`.")
     yield own
     own.run("airflow", "down")
 
@@ -57,9 +54,7 @@ def orchestrated(lakehouse: CommandLine) -> Iterator[CommandLine]:
 @pytest.fixture(scope="module")
 def airflow(orchestrated: CommandLine) -> AirflowClient:
     """Airflow's API, with the password that `cinelake airflow up` printed."""
-    address, user = orchestrated.run("airflow", "up").stdout.splitlines()[-2:]
-    name, password = user.removeprefix("user ").split(", password ")
-    return AirflowClient(address, name, password)
+    return AirflowClient.from_output(orchestrated.run("airflow", "up").stdout)
 
 
 def rows_of_gold(home: Path) -> dict[str, tuple[int, str]]:

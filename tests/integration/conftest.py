@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from uuid import uuid4
 
 import psycopg
@@ -131,6 +131,11 @@ def command_line(home: Path) -> CommandLine:
             "COLUMNS": "200",
         }
     )
+
+
+def not_installed(missing: str) -> NoReturn:
+    """Skip for lack of something; where everything is meant to be installed, a gap is a failure."""
+    pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
 
 
 @contextmanager
