@@ -92,7 +92,7 @@ bench-devices: install ## Seconds to read real User-Agents (DATA=folder with the
 bench-gold: install ## Gold of a million events: an increment against a full refresh, and the cookbook's queries
 	@$(BIN)/python -m benchmarks.gold
 
-bench-gates: install ## The silver gate against one plain Spark aggregate of the same figures
+bench-gates: install ## The gates of bronze and silver against plain Spark aggregates of the same figures
 	@$(BIN)/python -m benchmarks.gates
 
 bench-site: install ## Seconds and weight of the docs site of a million events

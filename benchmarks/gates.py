@@ -1,15 +1,16 @@
-"""The silver gate against one plain Spark aggregate of the same figures: `python -m benchmarks.gates`.
+"""The gates of the lake against plain Spark aggregates of the same figures: `python -m benchmarks.gates`.
 
-Fills the lake with generated events, which the gate then checks as an increment: with pandas, as it does with up to a
-million rows, and with Spark, as with more. The peer reads the same table and counts in one aggregate, per rule of the
-contract, the rows that break it, and the keys. Each is timed after one run that is not; it ends with 1 when the gate takes
-more than 1.3 times the aggregate.
+Fills bronze and silver with generated messages and events, which their gates then check as an increment: with pandas, as
+they do with up to a million rows, and with Spark, as with more. The peer reads the same two tables and counts in one
+aggregate of each, per rule of the contract, the rows that break it, and the keys. Each is timed after one run that is not;
+it ends with 1 when the gates take more than 1.3 times the aggregates.
 """
 
 import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -17,17 +18,18 @@ from pyspark.sql import functions as F
 from benchmarks import lake
 from benchmarks.gold import silver
 from benchmarks.home import own_home
+from cinelake.postgres import connect
 from cinelake.settings import Settings
 from cinelake.stack.postgres import POSTGRES
-from lakehouse import tables
-from lakehouse.contract import table
+from lakehouse import tables, watermarks
+from lakehouse.contract import Table, table
 from lakehouse.quarantine import contract_rules
-from pipeline.gates import gate_silver
+from pipeline.gates import gate_bronze, gate_silver
 from spark_streaming.session import build_session
 
 EVENTS = 500_000
 RATIO_LIMIT = 1.3
-CONTRACT = table("silver.events")
+CONTRACTS = (table("bronze.user_logs"), table("silver.events"))
 
 
 def main() -> int:
@@ -37,23 +39,22 @@ def main() -> int:
 
 
 def measure(settings: Settings) -> int:
-    """Fill the lake and time the three; 1 when the limit is passed."""
+    """Fill the lake and time gates and peers; 1 when the limit is passed."""
     silver.fill(settings, EVENTS)
     lake.fill(settings)
     spark = build_session(settings)
     on_spark = settings.model_copy(update={"gate_pandas_rows": 0})
-    aggregate = _seconds(lambda: _aggregate(spark, settings))
-    gate = _seconds(lambda: _gate(spark, settings))
-    spark_gate = _seconds(lambda: _gate(spark, on_spark))
-    rules = len(contract_rules(CONTRACT))
+    peers = {each.layer: _seconds(partial(_aggregate, spark, settings, each)) for each in CONTRACTS}
+    gates = {layer: _seconds(partial(_gate, spark, settings, layer)) for layer in peers}
+    spark_gates = {layer: _seconds(partial(_gate, spark, on_spark, layer)) for layer in peers}
     spark.stop()
+    aggregate, gate, spark_gate = (sum(each.values()) for each in (peers, gates, spark_gates))
     figures = {
         "events": EVENTS,
-        "rules": rules,
-        "aggregate_seconds": round(aggregate, 2),
-        "gate_seconds": round(gate, 2),
+        "aggregate_seconds": _rounded(peers),
+        "gate_seconds": _rounded(gates),
         "ratio": round(gate / aggregate, 2),
-        "gate_on_spark_seconds": round(spark_gate, 2),
+        "gate_on_spark_seconds": _rounded(spark_gates),
         "ratio_on_spark": round(spark_gate / aggregate, 2),
         "ratio_limit": RATIO_LIMIT,
     }
@@ -61,17 +62,25 @@ def measure(settings: Settings) -> int:
     return int(gate > RATIO_LIMIT * aggregate)
 
 
-def _gate(spark: SparkSession, settings: Settings) -> None:
-    result = gate_silver(lambda: spark, settings, "benchmark")
-    assert result.passed, result.failures
+def _gate(spark: SparkSession, settings: Settings, layer: str) -> None:
+    with connect(settings, "loader") as connection:
+        # Else the gate of bronze has nothing new to check.
+        watermarks.write(connection, watermarks.of_gate("bronze.user_logs"), -1)
+    look = gate_bronze if layer == "bronze" else gate_silver
+    result = look(lambda: spark, settings, "benchmark")
+    assert result.passed and result.rules, result.failures
 
 
-def _aggregate(spark: SparkSession, settings: Settings) -> None:
-    events = spark.read.format("delta").load(tables.table_path(settings, CONTRACT.full_name))
-    rules = [F.count_if(rule.broken) for rule in contract_rules(CONTRACT)]
-    keys = F.count_distinct(*CONTRACT.key)
-    (found,) = events.agg(F.count(F.lit(1)), keys, *rules).collect()
+def _aggregate(spark: SparkSession, settings: Settings, contract: Table) -> None:
+    rows = spark.read.format("delta").load(tables.table_path(settings, contract.full_name))
+    rules = [F.count_if(rule.broken) for rule in contract_rules(contract)]
+    keys = F.count_distinct(*contract.key)
+    (found,) = rows.agg(F.count(F.lit(1)), keys, *rules).collect()
     assert list(found) == [EVENTS, EVENTS] + [0] * len(rules), found
+
+
+def _rounded(seconds: dict[str, float]) -> dict[str, float]:
+    return {layer: round(each, 2) for layer, each in seconds.items()}
 
 
 def _seconds(step: Callable[[], None]) -> float:

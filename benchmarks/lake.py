@@ -17,11 +17,12 @@ BATCH = 50_000
 
 def fill(settings: Settings) -> None:
     """Put the events of PostgreSQL's silver into that of the lake, and as many messages into its bronze."""
+    landed = 0
     for batch in _events(settings):
         write_deltalake(table_path(settings, "silver.events"), batch, mode="append")
-        write_deltalake(
-            table_path(settings, "bronze.user_logs"), _messages(batch.num_rows), mode="append"
-        )
+        messages = _messages(landed, batch.num_rows)
+        write_deltalake(table_path(settings, "bronze.user_logs"), messages, mode="append")
+        landed += batch.num_rows
 
 
 def _events(settings: Settings) -> Iterator[pa.Table]:
@@ -39,13 +40,13 @@ def _events(settings: Settings) -> Iterator[pa.Table]:
             yield pa.Table.from_arrays(arrays, names)
 
 
-def _messages(count: int) -> pa.Table:
+def _messages(first: int, count: int) -> pa.Table:
     now = datetime.now(UTC)
     return pa.table(
         {
             "topic": ["user_logs"] * count,
             "partition": pa.array([0] * count, pa.int32()),
-            "offset": pa.array(range(count), pa.int64()),
+            "offset": pa.array(range(first, first + count), pa.int64()),
             "timestamp": [now] * count,
             "key": [b"key"] * count,
             "value": [b"{}"] * count,
