@@ -17,6 +17,7 @@ from cinelake.log import get_logger
 from cinelake.settings import Settings
 from lakehouse import changes, tables
 from lakehouse.contract import table
+from lakehouse.frames import frame_of
 from lakehouse.quarantine import COORDINATES, quarantine
 from lakehouse.silver import (
     comment_votes,
@@ -226,7 +227,7 @@ class _Batch:
         )
 
     def _frame(self, rows: Sequence[tuple[Any, ...]], ddl: str) -> DataFrame:
-        return self.spark.createDataFrame(rows, ddl)
+        return frame_of(self.spark, rows, ddl)
 
     def _keep(self, frame: DataFrame) -> DataFrame:
         """Compute a frame once, and cut off how it came about: plans that hold plans take longer than their data."""

@@ -28,6 +28,7 @@ from expectations.results import (
 from expectations.trends import trend_expectations
 from lakehouse import tables, watermarks
 from lakehouse.contract import table
+from lakehouse.frames import frame_of
 from lakehouse.publish import Scope, ensure_tables, publish
 from pipeline.gates import gate_bronze, gate_silver, require
 from tests.integration.test_publish import USERS, remove, user, write
@@ -395,7 +396,7 @@ def test_the_silver_gate_looks_at_changed_rows_only(
     # A batch that comes twice, in two commits that know nothing of each other.
     path = tables.table_path(settings, "silver.users")
     for _ in range(2):
-        row = spark.createDataFrame([tuple(user("twin").values())], USERS.spark_schema())
+        row = frame_of(spark, [tuple(user("twin").values())], USERS.spark_schema())
         row.write.format("delta").mode("append").save(path)
     for run_id, how in (("twice", settings), ("twice on Spark", on_spark)):
         result = gate_silver(lambda: spark, how, run_id)
@@ -421,7 +422,7 @@ def test_the_bronze_gate_goes_on_where_it_last_passed(
 
     def land(topic: str, offset: int) -> None:
         row = {"topic": topic, "partition": 0, "offset": offset}
-        spark.createDataFrame([row], "topic string, partition int, offset bigint").selectExpr(
+        frame_of(spark, [row], "topic string, partition int, offset bigint").selectExpr(
             "*", "timestamp'2026-01-01' as timestamp", "cast(null as binary) as key",
             "cast('x' as binary) as value", "date'2026-01-01' as ingest_date",
         ).write.format("delta").mode("append").save(

@@ -21,6 +21,7 @@ from cinelake.errors import BadInputError, GateFailedError, ServiceError
 from cinelake.settings import Settings
 from lakehouse import tables, watermarks
 from lakehouse.contract import Table, table
+from lakehouse.frames import frame_of
 from lakehouse.publish import Published, Scope, publish, publish_table
 from pipeline import gates
 from pipeline.steps import publish_silver
@@ -77,13 +78,13 @@ def rating(user_id: str, value: float) -> dict[str, Any]:
 
 
 def write(spark: SparkSession, settings: Settings, contract: Table, *rows: dict[str, Any]) -> None:
-    frame = spark.createDataFrame([tuple(row.values()) for row in rows], contract.spark_schema())
+    frame = frame_of(spark, [tuple(row.values()) for row in rows], contract.spark_schema())
     tables.upsert(spark, settings, contract, frame)
 
 
 def remove(spark: SparkSession, settings: Settings, *users: str) -> None:
-    owners = spark.createDataFrame([(name,) for name in users], "user_id string")
-    nothing = spark.createDataFrame([], USERS.spark_schema())
+    owners = frame_of(spark, [(name,) for name in users], "user_id string")
+    nothing = frame_of(spark, [], USERS.spark_schema())
     tables.replace_for(spark, settings, USERS, nothing, owners)
 
 

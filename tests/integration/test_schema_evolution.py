@@ -16,6 +16,7 @@ from cinelake.settings import Settings
 from lakehouse import changes, contract, tables
 from lakehouse.contract import Table, table
 from lakehouse.contract_check import check
+from lakehouse.frames import frame_of
 from lakehouse.publish import Scope, publish
 from lakehouse.silver import events
 from lakehouse.silver import refresh as silver_refresh
@@ -86,7 +87,7 @@ def lakehouse(settings: Settings, _empty_lake: Path, tmp_path: Path) -> Settings
 def put(spark: SparkSession, settings: Settings, to: Table, *rows: dict[str, Any]) -> None:
     """Upsert rows by the contract of the moment."""
     known = [tuple(row.get(name) for name in to.column_names) for row in rows]
-    tables.upsert(spark, settings, to, spark.createDataFrame(known, to.spark_schema()))
+    tables.upsert(spark, settings, to, frame_of(spark, known, to.spark_schema()))
 
 
 def refuse() -> SparkSession:

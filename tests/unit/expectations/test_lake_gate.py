@@ -15,6 +15,7 @@ from expectations.gate import Batch, build_data_docs, run_lake_gate
 from expectations.results import GateResult
 from expectations.suites import suite_for
 from lakehouse.contract import Table, table, tables
+from lakehouse.frames import frame_of
 from tests.unit.expectations.batches import (
     Row,
     arrow_schema,
@@ -143,7 +144,7 @@ def spark_frame(spark: SparkSession, contract: Table, rows: list[Row]) -> DataFr
     schema = contract.spark_schema()
     for field in schema.fields:
         field.nullable = True
-    return spark.createDataFrame([tuple(row.values()) for row in rows], schema)
+    return frame_of(spark, [tuple(row.values()) for row in rows], schema)
 
 
 def test_a_missing_column_is_caught(home: Settings) -> None:

@@ -9,13 +9,14 @@ from cinelake.errors import ServiceError
 from cinelake.settings import Settings
 from lakehouse import changes, tables
 from lakehouse.contract import table
+from lakehouse.frames import frame_of
 
 GENRES, LOGS = table("silver.genres"), table("bronze.user_logs")
 
 
 def put(spark: SparkSession, lake: Settings, *rows: tuple[int, str]) -> int:
     """Upsert genres; the version after it."""
-    frame = spark.createDataFrame(list(rows), GENRES.spark_schema())
+    frame = frame_of(spark, list(rows), GENRES.spark_schema())
     tables.upsert(spark, lake, GENRES, frame)
     return changes.current_version(lake, "silver.genres")
 

@@ -11,6 +11,7 @@ from cinelake.errors import ContractRefusedError
 from cinelake.settings import Settings
 from lakehouse import changes, tables
 from lakehouse.contract import Column, Table, table
+from lakehouse.frames import frame_of
 
 GENRES = table("silver.genres")
 """genre_id and name, both required."""
@@ -25,7 +26,7 @@ def with_columns(*columns: Column) -> Table:
 
 
 def put(spark: SparkSession, lake: Settings, contract: Table, *rows: Sequence[Any]) -> None:
-    tables.upsert(spark, lake, contract, spark.createDataFrame(list(rows), contract.spark_schema()))
+    tables.upsert(spark, lake, contract, frame_of(spark, list(rows), contract.spark_schema()))
 
 
 def version(lake: Settings) -> int:

@@ -10,6 +10,7 @@ from cinelake.errors import BadInputError
 from cinelake.settings import Settings
 from lakehouse import tables
 from lakehouse.contract import table
+from lakehouse.frames import frame_of
 from lakehouse.held import Filter, count_held, list_held, read_held, readable
 
 QUARANTINE = table("silver.quarantine")
@@ -32,7 +33,7 @@ ROWS = [
 def lake_with_bad(spark: SparkSession, empty_lake: Settings) -> Settings:
     """Settings of a lake with four messages in quarantine."""
     path = tables.table_path(empty_lake, QUARANTINE.full_name)
-    rows = spark.createDataFrame(ROWS, QUARANTINE.spark_schema())
+    rows = frame_of(spark, ROWS, QUARANTINE.spark_schema())
     rows.write.format("delta").mode("append").save(path)
     return empty_lake
 

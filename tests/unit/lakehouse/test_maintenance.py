@@ -12,6 +12,7 @@ from cinelake.errors import BadInputError
 from cinelake.settings import Settings
 from lakehouse import changes, delta_log, maintenance, readers, tables, watermarks
 from lakehouse.contract import table
+from lakehouse.frames import frame_of
 from lakehouse.readers import Unread, oldest_unread, streamed_version
 from tests.unit.lakehouse.test_changes import put, seen
 
@@ -101,7 +102,7 @@ def test_a_clustered_table_stays_clustered(spark: SparkSession, empty_lake: Sett
     }
     row = tuple(values.get(name) for name in sessions.column_names)
     for _ in range(2):
-        frame = spark.createDataFrame([row], sessions.spark_schema())
+        frame = frame_of(spark, [row], sessions.spark_schema())
         frame.write.format("delta").mode("append").save(path)
     small = maintenance.Upkeep(sessions.full_name, 2, 0, None, None, 168, 2, 0)
     with pytest.MonkeyPatch.context() as patch:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from lakehouse.frames import frame_of
 from lakehouse.pseudonym import hmac_sha256, network_of
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
@@ -15,7 +16,7 @@ KEYS = st.one_of(TEXT, st.text("é映🎬k", min_size=17, max_size=70))
 
 
 def pseudonyms(spark: SparkSession, texts: list[str | None], key: str) -> list[str | None]:
-    rows = spark.createDataFrame(list(enumerate(texts)), "position int, text string")
+    rows = frame_of(spark, list(enumerate(texts)), "position int, text string")
     hashed = rows.orderBy("position").select(hmac_sha256(F.col("text"), key).alias("it"))
     return [row.it for row in hashed.collect()]
 
@@ -53,6 +54,6 @@ def test_the_network_of_an_address_keeps_24_or_48_bits(spark: SparkSession) -> N
         "::1": "0:0:0::/48",
         None: None,
     }
-    rows = spark.createDataFrame([(address,) for address in expected], "address string")
+    rows = frame_of(spark, [(address,) for address in expected], "address string")
     found = rows.select("address", network_of(F.col("address")).alias("network")).collect()
     assert {row.address: row.network for row in found} == expected

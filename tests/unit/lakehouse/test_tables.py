@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from cinelake.settings import Settings
 from lakehouse import changes, tables
 from lakehouse.contract import table
+from lakehouse.frames import frame_of
 
 PAIRS, GENRES = table("silver.movie_genres"), table("silver.genres")
 
@@ -16,11 +17,11 @@ PAIRS, GENRES = table("silver.movie_genres"), table("silver.genres")
 def genres(spark: SparkSession, **names: str) -> DataFrame:
     """Genres as `g1="Drama"`: the id and the name."""
     rows = [(int(key[1:]), name) for key, name in names.items()]
-    return spark.createDataFrame(rows, GENRES.spark_schema())
+    return frame_of(spark, rows, GENRES.spark_schema())
 
 
 def pairs(spark: SparkSession, *rows: tuple[int, int]) -> DataFrame:
-    return spark.createDataFrame(list(rows), PAIRS.spark_schema())
+    return frame_of(spark, list(rows), PAIRS.spark_schema())
 
 
 def held(lake: Settings, name: str) -> list[tuple[Any, ...]]:
@@ -75,7 +76,7 @@ def test_upsert_knows_a_null_from_a_value(spark: SparkSession, lake: Settings) -
     def user(name: str | None) -> DataFrame:
         seen = datetime(2026, 1, 1)
         row = ("ada", name, None, None, None, None, None, seen, seen, 1)
-        return spark.createDataFrame([row], users.spark_schema())
+        return frame_of(spark, [row], users.spark_schema())
 
     names = []
     for name in (None, "Ada", "Ada", None):
@@ -90,7 +91,7 @@ def test_replace_for_makes_the_rows_of_its_owners_exact_and_leaves_others_alone(
 ) -> None:
     tables.insert_new(spark, empty_lake, PAIRS, pairs(spark, (1, 10), (1, 11), (2, 10), (3, 10)))
     version = changes.current_version(empty_lake, "silver.movie_genres")
-    owners = spark.createDataFrame([(1,), (2,), (4,)], "movie_id bigint")
+    owners = frame_of(spark, [(1,), (2,), (4,)], "movie_id bigint")
     rows = pairs(spark, (1, 11), (1, 12), (4, 10))
     for _ in range(2):
         tables.replace_for(spark, empty_lake, PAIRS, rows, owners)
@@ -107,7 +108,7 @@ def test_a_row_without_a_required_value_is_refused_whole(
     spark: SparkSession, empty_lake: Settings
 ) -> None:
     columns = "genre_id bigint, name string"
-    rows = spark.createDataFrame([(1, "Drama"), (2, None)], columns)
+    rows = frame_of(spark, [(1, "Drama"), (2, None)], columns)
     with pytest.raises(Exception, match=r"NOT NULL|NOT_NULL"):
         tables.insert_new(spark, empty_lake, GENRES, rows)
     assert held(empty_lake, "silver.genres") == []

@@ -11,6 +11,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.contract import table
+from lakehouse.frames import frame_of
 
 Event = dict[str, Any]
 
@@ -77,7 +78,7 @@ def rows_of_messages(
         )
         for offset, v in enumerate(values)
     ]
-    return spark.createDataFrame(rows, table("bronze.user_logs").spark_schema())
+    return frame_of(spark, rows, table("bronze.user_logs").spark_schema())
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def silver_events(spark: SparkSession) -> Callable[..., DataFrame]:
         schema = table("silver.events").spark_schema()
         for field in schema.fields:
             field.nullable = True
-        return spark.createDataFrame([_row(event) for event in events], schema)
+        return frame_of(spark, [_row(event) for event in events], schema)
 
     return make
 

@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession, types
 from pyspark.sql import functions as F
 
 from lakehouse.contract import Column, PhysicalType, Table, tables
+from lakehouse.frames import frame_of
 from lakehouse.quarantine import contract_rules, first_broken
 
 GOOD: dict[PhysicalType, Any] = {
@@ -103,7 +104,7 @@ def judged(spark: SparkSession, table: Table) -> DataFrame:
     fields = [types.StructField(field.name, field.dataType) for field in table.spark_schema()]
     schema = types.StructType([types.StructField("_case", types.StringType()), *fields])
     broken = first_broken(contract_rules(table))
-    return spark.createDataFrame(rows, schema).select("_case", broken.alias("broken"))
+    return frame_of(spark, rows, schema).select("_case", broken.alias("broken"))
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from benchmarks.devices import read_strings
 from lakehouse.contract import table
+from lakehouse.frames import frame_of
 from lakehouse.silver import devices, movie_context, places, referrers
 
 SAFARI = (
@@ -46,7 +47,7 @@ def test_the_country_is_the_region_of_the_locale(spark: SparkSession) -> None:
         "nonsense": None,
         "": None,
     }
-    rows = spark.createDataFrame([(locale,) for locale in [*expected, None]], "locale string")
+    rows = frame_of(spark, [(locale,) for locale in [*expected, None]], "locale string")
     found = rows.select("locale", places.country_of(F.col("locale")).alias("country")).collect()
     assert {row.locale: row.country for row in found} == expected | {None: None}
 
@@ -61,16 +62,14 @@ def test_the_hour_is_that_of_the_users_own_clock(spark: SparkSession) -> None:
         "": None,
     }
     moment = datetime(2026, 1, 1, 23, 15)
-    rows = spark.createDataFrame(
-        [(zone, moment) for zone in [*expected, None]], "z string, t timestamp"
-    )
+    rows = frame_of(spark, [(zone, moment) for zone in [*expected, None]], "z string, t timestamp")
     found = rows.select("z", places.local_hour(F.col("t"), F.col("z")).alias("hour")).collect()
     assert {row.z: row.hour for row in found} == expected | {None: None}
 
 
 def test_spark_knows_every_time_zone_that_may_reach_it(spark: SparkSession) -> None:
     zones = sorted(places.time_zones())
-    rows = spark.createDataFrame([(zone,) for zone in zones], "z string")
+    rows = frame_of(spark, [(zone,) for zone in zones], "z string")
     hours = rows.select(places.local_hour(F.lit(datetime(2026, 1, 1)), F.col("z")).alias("h"))
     assert hours.where("h is null").count() == 0
     assert len(zones) > 400
@@ -93,7 +92,7 @@ def test_a_referrer_is_classified_by_its_host(spark: SparkSession) -> None:
         "not a url": "other",
         "http://[::1": "other",
     }
-    rows = spark.createDataFrame([(it,) for it in expected], "referrer string")
+    rows = frame_of(spark, [(it,) for it in expected], "referrer string")
     of = referrers.classify(F.col("referrer"), ["movies.example"])
     assert {r.referrer: r.c for r in rows.select("referrer", of.alias("c")).collect()} == expected
 
@@ -102,14 +101,15 @@ def test_an_event_sees_its_movie_as_it_was_then(
     spark: SparkSession, silver_events: Callable[..., DataFrame]
 ) -> None:
     at = {name: datetime(2026, 1, 1, 0, minute) for name, minute in (("first", 10), ("second", 20))}
-    versions = spark.createDataFrame(
+    versions = frame_of(
+        spark,
         [
             (13, at["first"], at["second"], False, "Working title", "Released", "1-10", None),
             (13, at["second"], None, True, "Forrest Gump", "Released", "1-10", "18,35"),
         ],
         table("silver.movie_versions").spark_schema(),
     )
-    movies = spark.createDataFrame([(13, 142)], "movie_id bigint, runtime_minutes int")
+    movies = frame_of(spark, [(13, 142)], "movie_id bigint, runtime_minutes int")
     events = silver_events(
         *({"at": minute, "movie_id": 13} for minute in (0, 10, 19, 20, 59)),
         {"at": 30, "movie_id": 99},

@@ -10,6 +10,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.contract import table
+from lakehouse.frames import frame_of
 from lakehouse.silver import (
     countries,
     genres,
@@ -118,9 +119,7 @@ def test_a_movie_without_a_list_has_no_pairs(bronze_rows: Callable[..., DataFram
 
 
 def _named(spark: SparkSession, *rows: tuple[Any, ...]) -> DataFrame:
-    return spark.createDataFrame(
-        rows, "genre_id bigint, name string, note string, named_at timestamp"
-    )
+    return frame_of(spark, rows, "genre_id bigint, name string, note string, named_at timestamp")
 
 
 def _at(day: int) -> datetime:
@@ -185,11 +184,11 @@ def test_a_name_of_several_ids_is_flagged_wherever_they_came_from(
     ]
 
     def fold(held: DataFrame, place: int) -> DataFrame:
-        new = spark.createDataFrame(batches[place], schema).drop("name_is_shared")
+        new = frame_of(spark, batches[place], schema).drop("name_is_shared")
         merged = production_companies.merge(new, held)
-        return spark.createDataFrame(merged.select(held.columns).collect(), schema)
+        return frame_of(spark, merged.select(held.columns).collect(), schema)
 
-    found = reduce(fold, order, spark.createDataFrame([], schema)).collect()
+    found = reduce(fold, order, frame_of(spark, [], schema)).collect()
     assert sorted((row.company_id, row.name or "", row.name_is_shared) for row in found) == [
         (1, "Twin", True),
         (2, "Twin", True),
@@ -202,10 +201,8 @@ def test_a_name_of_several_ids_is_flagged_wherever_they_came_from(
 
 def test_a_company_that_is_renamed_frees_its_name(spark: SparkSession) -> None:
     schema = table("silver.production_companies").spark_schema()
-    held = spark.createDataFrame(
-        [(1, "Twin", None, None, True), (2, "Twin", None, None, True)], schema
-    )
-    renamed = spark.createDataFrame([(2, "Renamed", None, None, False)], schema)
+    held = frame_of(spark, [(1, "Twin", None, None, True), (2, "Twin", None, None, True)], schema)
+    renamed = frame_of(spark, [(2, "Renamed", None, None, False)], schema)
     merged = production_companies.merge(renamed.drop("name_is_shared"), held)
     assert sorted((row.name, row.name_is_shared) for row in merged.collect()) == [
         ("Renamed", False),

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 
+from lakehouse.frames import frame_of
 from lakehouse.silver import movie_versions, movies
 from tests.unit.silver.conftest import answer
 
@@ -25,7 +26,7 @@ def _observed(spark: SparkSession, seen: Sequence[Seen], movie_id: int = 13) -> 
         (movie_id, START + timedelta(hours=at), title, "Released", "0-1", None, "a")
         for at, title in seen
     ]
-    return spark.createDataFrame(rows, SCHEMA)
+    return frame_of(spark, rows, SCHEMA)
 
 
 def _spans(versions: DataFrame) -> list[tuple[str, int, int | None]]:
@@ -78,7 +79,7 @@ def test_versions_stand_for_the_whole_past_when_answers_come_in_order(
 ) -> None:
     in_order = sorted(history)
     past = movie_versions.transform(_observed(spark, in_order[:cut]))
-    held = spark.createDataFrame(movie_versions.held_observations(past).collect(), SCHEMA)
+    held = frame_of(spark, movie_versions.held_observations(past).collect(), SCHEMA)
     news = _observed(spark, in_order[cut:])
     versions = movie_versions.transform(held.unionByName(news))
     assert _spans(versions) == _expected(history)

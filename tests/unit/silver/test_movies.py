@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, Row
 
+from lakehouse.frames import frame_of
 from lakehouse.silver import movies
 from tests.unit.silver.conftest import answer, published
 
@@ -136,7 +137,7 @@ def test_batches_in_any_order_leave_the_same_movie(
     def fold(held: DataFrame, batch: list[dict[str, Any]]) -> DataFrame:
         newest = movies.latest(movies.transform(bronze_rows(*batch, topic="movie")))
         merged = movies.merge(newest, held).select(held.columns)
-        return held.sparkSession.createDataFrame(merged.collect(), held.schema)
+        return frame_of(held.sparkSession, merged.collect(), held.schema)
 
     first = movies.transform(bronze_rows(topic="movie")).select(movies.MOVIE)
     (row,) = reduce(fold, batches, first).collect()

@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from cinelake.settings import Settings
 from lakehouse import tables
 from lakehouse.contract import Table, table
+from lakehouse.frames import frame_of
 from lakehouse.quarantine import contract_rules
 from lakehouse.silver import events
 from lakehouse.silver.refresh import refresh_events, refresh_movies
@@ -135,7 +136,7 @@ def messages_of(spark: SparkSession, topic: str, broken: Mapping[str, Broken]) -
         )
         for at, row in enumerate(broken.values())
     ]
-    return spark.createDataFrame(rows, table("bronze.user_logs").spark_schema())
+    return frame_of(spark, rows, table("bronze.user_logs").spark_schema())
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from cinelake.settings import Settings
 from lakehouse import changes
 from lakehouse.contract import table
+from lakehouse.frames import frame_of
 from lakehouse.silver.refresh import refresh_events, refresh_movies
 from tests.unit.silver.conftest import message, uuid_of
 
@@ -114,7 +115,7 @@ def bronze(spark: SparkSession, topic: str, messages: Iterable[Message]) -> Data
         (topic, partition, offset, now, None, json.dumps(value).encode(), now.date())
         for partition, offset, value in messages
     ]
-    return spark.createDataFrame(rows, table("bronze.user_logs").spark_schema())
+    return frame_of(spark, rows, table("bronze.user_logs").spark_schema())
 
 
 def contents(lake: Settings, names: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
