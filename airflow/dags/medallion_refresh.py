@@ -168,6 +168,10 @@ A manual run takes `full_refresh` (build gold from scratch), `tables` (publish o
             "append_env": True,
             "full_refresh": "{{ params.full_refresh }}",
             "should_store_compiled_sql": False,
+            # A task a model waits in its slot for the seconds that dbt needs: handed to the triggerer, it would have to
+            # start twice, and a start takes longer than most models.
+            "deferrable": False,
+            "poke_interval": 1,
         },
         default_args={
             # A model that failed is built by the next run, in its place among the others.

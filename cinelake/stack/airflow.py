@@ -24,6 +24,7 @@ from cinelake.stack.state import StackState, load_state, save_state, stack_folde
 
 ENVIRONMENT = PROJECT_ROOT / ".venv-airflow"
 DAGS = PROJECT_ROOT / "airflow" / "dags"
+CONFIG = PROJECT_ROOT / "airflow" / "config"
 POOLS = PROJECT_ROOT / "airflow" / "pools.json"
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
 DATABASE = "airflow"
@@ -140,8 +141,10 @@ def _own_environment(settings: Settings, state: StackState) -> dict[str, str]:
         **dbt_environment(settings),
         # It looks for its own components there.
         "PATH": os.pathsep.join(search),
-        # Callbacks are found there by their names.
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(DAGS), os.environ.get("PYTHONPATH", "")])),
+        # Callbacks are found there by their names, and what Airflow imports when it starts.
+        "PYTHONPATH": os.pathsep.join(
+            filter(None, [str(DAGS), str(CONFIG), os.environ.get("PYTHONPATH", "")])
+        ),
         "CINELAKE_COMMAND": str(PROJECT_ROOT / ".venv" / "bin" / "cinelake"),
         "CINELAKE_DBT": str(PROJECT_ROOT / ".venv" / "bin" / "dbt"),
         "CINELAKE_DBT_PROJECT": str(DBT_PROJECT),
