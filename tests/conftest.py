@@ -101,6 +101,11 @@ def spark(spark_settings: Settings) -> Iterator[SparkSession]:
     from spark_streaming.session import build_session
 
     session = build_session(spark_settings, app_name="tests")
+    # A plan over rows of a test would be computed while it is planned, not by the code that runs over tables.
+    session.conf.set(
+        "spark.sql.optimizer.excludedRules",
+        "org.apache.spark.sql.catalyst.optimizer.ConvertToLocalRelation",
+    )
     yield session
     session.stop()
 

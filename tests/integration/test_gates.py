@@ -421,7 +421,7 @@ def test_the_bronze_gate_goes_on_where_it_last_passed(
     tables.ensure_table(spark, settings, contract)
 
     def land(topic: str, offset: int) -> None:
-        row = {"topic": topic, "partition": 0, "offset": offset}
+        row = (topic, 0, offset)
         frame_of(spark, [row], "topic string, partition int, offset bigint").selectExpr(
             "*", "timestamp'2026-01-01' as timestamp", "cast(null as binary) as key",
             "cast('x' as binary) as value", "date'2026-01-01' as ingest_date",
