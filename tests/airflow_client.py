@@ -62,6 +62,17 @@ class AirflowClient:
             time.sleep(1)
         return self.tasks(dag_id, run_id)
 
+    def succeed(self, dag_id: str, run_id: str, seconds: float) -> None:
+        """Wait until a run has ended; what failed in it is raised, with the end of its log."""
+        states = self.wait(dag_id, run_id, seconds)
+        failed = {name: state for name, state in states.items() if state != "success"}
+        logs = [
+            self.log(dag_id, run_id, task["task_id"], task["try_number"])[-3000:]
+            for task in self.instances(dag_id, run_id)
+            if task["state"] == "failed"
+        ]
+        assert not failed, "\n".join([str(failed), *logs])
+
     def state(self, dag_id: str, run_id: str) -> str:
         """How a run stands."""
         return str(self.ask("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"])

@@ -24,9 +24,9 @@ COMMAND = os.environ.get("CINELAKE_COMMAND", "cinelake")
 SPARK_POOL = "spark"
 """One slot: two Spark jobs, or two builds of gold, never share the machine's cores."""
 
-WORTH_A_RETRY = frozenset({1, 5})
-"""Exit codes of what may be over in a while (5: a service is down). A refused gate (3), counts that do not add up (4) and a
-wrong setting (2) stay as they are until somebody mends them."""
+NOT_MENDED_BY_A_RETRY = frozenset({2, 3, 4})
+"""Exit codes of what stays as it is until somebody mends it: a wrong setting, a refused gate, counts that do not add up.
+Anything else may be over in a while: a service that is down, or a command that was killed for want of memory."""
 
 BRONZE = Asset("cinelake_bronze", uri="cinelake://lake/bronze")
 SILVER = Asset("cinelake_silver", uri="cinelake://lake/silver")
@@ -87,7 +87,7 @@ class CinelakeOperator(BaseOperator):
         for line in printed.splitlines():
             self.log.info("%s", line)
         if code:
-            kind = AirflowException if code in WORTH_A_RETRY else AirflowFailException
+            kind = AirflowFailException if code in NOT_MENDED_BY_A_RETRY else AirflowException
             raise kind(f"cinelake {self.command} ended with {code}:\n" + "\n".join(last))
         return _as_json(printed)
 
