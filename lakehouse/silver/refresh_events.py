@@ -5,7 +5,6 @@ leaves the same tables as one that ran once. What depends on a visitor's whole h
 visitors in the batch, so that the order of arrival does not matter.
 """
 
-from collections.abc import Sequence
 from functools import partial
 from types import ModuleType
 from typing import Any, cast
@@ -210,9 +209,11 @@ class _Batch:
             {row["user_id"] for row in _rows(self._users())},
         )
         moved = among.moved()
-        places = self._frame(moved, "comment_id string, thread_id string, depth int, path string")
+        places = frame_of(
+            self.spark, moved, "comment_id string, thread_id string, depth int, path string"
+        )
         authors = [(one, row["user_id"]) for one, row in among.own.items()]
-        mine = self._frame(authors, "comment_id string, user_id string")
+        mine = frame_of(self.spark, authors, "comment_id string, user_id string")
         of_others = self._table("comments").join(F.broadcast(mine), "comment_id", "left_anti")
         rows = own.join(F.broadcast(mine), ["comment_id", "user_id"], "left_semi").unionByName(
             of_others.select(*own.columns)
@@ -223,11 +224,8 @@ class _Batch:
             self.settings,
             contract,
             rows.join(F.broadcast(places), "comment_id"),
-            self._frame(ids, "comment_id string"),
+            frame_of(self.spark, ids, "comment_id string"),
         )
-
-    def _frame(self, rows: Sequence[tuple[Any, ...]], ddl: str) -> DataFrame:
-        return frame_of(self.spark, rows, ddl)
 
     def _keep(self, frame: DataFrame) -> DataFrame:
         """Compute a frame once, and cut off how it came about: plans that hold plans take longer than their data."""

@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
+from pyspark.testing import assertDataFrameEqual
 
 from lakehouse.contract import table
 from lakehouse.frames import frame_of
@@ -96,12 +98,42 @@ def silver_events(spark: SparkSession) -> Callable[..., DataFrame]:
     """Rows of `silver.events`; `at` is minutes after 2026-01-01, other fields as given, `event_id` by name."""
 
     def make(*events: Event) -> DataFrame:
-        schema = table("silver.events").spark_schema()
-        for field in schema.fields:
-            field.nullable = True
+        schema = _nullable("events", table("silver.events").column_names)
         return frame_of(spark, [_row(event) for event in events], schema)
 
     return make
+
+
+def assert_rows(found: DataFrame, name: str, *rows: Event) -> None:
+    """A frame holds these rows of a silver table and no other, in the types of its contract.
+
+    Args:
+        found: What a transform made; it may leave out columns that others fill.
+        name: The table.
+        rows: Its rows in any order; a field that is not given is null.
+    """
+    for row in rows:
+        assert row.keys() <= set(found.columns)
+    values = [tuple(row.get(column) for column in found.columns) for row in rows]
+    expected = frame_of(found.sparkSession, values, _nullable(name, found.columns))
+    with pytest.MonkeyPatch.context() as patch:
+        # The comparison loads pandas on Spark, which wants this set and would leave it so for what is tested next.
+        patch.setenv("PYARROW_IGNORE_TIMEZONE", "1")
+        assertDataFrameEqual(found, expected)
+
+
+def _nullable(name: str, columns: Sequence[str]) -> StructType:
+    """The types of columns of a silver table, each of which may be null."""
+    schema = table(f"silver.{name}").spark_schema()
+    fields = StructType([schema[column] for column in columns])
+    for field in fields:
+        field.nullable = True
+    return fields
+
+
+def moment(minutes: int) -> datetime:
+    """Minutes after 2026-01-01."""
+    return datetime(2026, 1, 1) + timedelta(minutes=minutes)
 
 
 def _row(event: Event) -> tuple[Any, ...]:
@@ -112,7 +144,7 @@ def _row(event: Event) -> tuple[Any, ...]:
         "is_late": False,
     } | event
     minutes = fields.pop("at", 0)
-    fields["occurred_at"] = datetime(2026, 1, 1 + minutes // 1440, minutes // 60 % 24, minutes % 60)
+    fields["occurred_at"] = moment(minutes)
     fields.setdefault("received_at", fields["occurred_at"])
     fields["event_id"] = uuid_of(str(fields.get("event_id", minutes)))
     user, anonymous = fields.get("user_id"), fields.get("anonymous_id")

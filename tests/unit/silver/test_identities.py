@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pyspark.sql import DataFrame
 
 from lakehouse.silver import identities
+from tests.unit.silver.conftest import assert_rows, moment, uuid_of
 
 Events = Callable[..., DataFrame]
 
@@ -18,7 +19,8 @@ def test_the_first_user_seen_with_an_anonymous_id_owns_it(silver_events: Events)
         {"at": 4, "user_id": "eve"},
     )
     links = identities.transform(events)
-    (row,) = links.collect()
-    assert (row.anonymous_id, row.user_id, row.linked_at.minute) == ("device", "ada", 2)
+    link = {"anonymous_id": "device", "user_id": "ada"}
+    first = {"event_id": uuid_of("2"), "linked_at": moment(2)}
+    assert_rows(links, "identities", link | first)
     resolved = identities.resolve(events, links).orderBy("occurred_at").collect()
     assert [row.resolved_user_id for row in resolved] == [None, "ada", "ada", "bob", "eve"]

@@ -7,6 +7,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 
 from lakehouse.silver import comment_votes, movie_reactions, watchlist
+from tests.unit.silver.conftest import assert_rows, moment, uuid_of
 
 Events = Callable[..., DataFrame]
 
@@ -35,20 +36,35 @@ def test_the_latest_vote_counts_also_when_it_takes_one_back(silver_events: Event
         _voted(4, "up", user_id="bob"),
         {"at": 9},
     )
-    rows = comment_votes.transform(events).orderBy("user_id", "comment_id").collect()
-    assert [(r.user_id, r.comment_id, r.vote, r.voted_at.minute) for r in rows] == [
-        ("ada", "c1", "none", 2),
-        ("ada", "c2", "down", 3),
-        ("bob", "c1", "up", 4),
-    ]
+
+    def row(at: int, user_id: str, comment_id: str, vote: str) -> dict[str, Any]:
+        said = {"user_id": user_id, "comment_id": comment_id, "vote": vote}
+        return said | {"event_id": uuid_of(str(at)), "voted_at": moment(at)}
+
+    assert_rows(
+        comment_votes.transform(events),
+        "comment_votes",
+        row(2, "ada", "c1", "none"),
+        row(3, "ada", "c2", "down"),
+        row(4, "bob", "c1", "up"),
+    )
 
 
 def test_the_latest_reaction_counts(silver_events: Events) -> None:
     events = silver_events(
         _reacted(5, "dislike"), _reacted(1, "like"), _reacted(2, "none", movie_id=14)
     )
-    rows = movie_reactions.transform(events).orderBy("movie_id").collect()
-    assert [(row.movie_id, row.reaction) for row in rows] == [(13, "dislike"), (14, "none")]
+
+    def row(at: int, movie_id: int, reaction: str) -> dict[str, Any]:
+        said = {"user_id": "ada", "movie_id": movie_id, "reaction": reaction}
+        return said | {"event_id": uuid_of(str(at)), "reacted_at": moment(at)}
+
+    assert_rows(
+        movie_reactions.transform(events),
+        "movie_reactions",
+        row(5, 13, "dislike"),
+        row(2, 14, "none"),
+    )
 
 
 def test_a_movie_is_on_the_list_when_it_was_put_there_last(silver_events: Events) -> None:
@@ -59,15 +75,20 @@ def test_a_movie_is_on_the_list_when_it_was_put_there_last(silver_events: Events
         return put(at, movie_id) | {"event_type": "watchlist_remove"}
 
     events = silver_events(put(1, 13), off(2, 13), put(3, 13), off(5, 14), put(4, 14), off(6, 15))
-    rows = watchlist.transform(events).orderBy("movie_id").collect()
-    told = [
-        (
-            row.movie_id,
-            row.is_listed,
-            row.added_at and row.added_at.minute,
-            row.removed_at and row.removed_at.minute,
-            row.changed_at.minute,
-        )
-        for row in rows
-    ]
-    assert told == [(13, True, 3, 2, 3), (14, False, 4, 5, 5), (15, False, None, 6, 6)]
+
+    def row(movie_id: int, added: int | None, removed: int) -> dict[str, Any]:
+        is_listed = added is not None and added > removed
+        changed = added if is_listed and added else removed
+        return {
+            "user_id": "ada",
+            "movie_id": movie_id,
+            "is_listed": is_listed,
+            "added_at": None if added is None else moment(added),
+            "removed_at": moment(removed),
+            "event_id": uuid_of(str(changed)),
+            "changed_at": moment(changed),
+        }
+
+    assert_rows(
+        watchlist.transform(events), "watchlist", row(13, 3, 2), row(14, 4, 5), row(15, None, 6)
+    )

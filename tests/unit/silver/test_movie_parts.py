@@ -28,7 +28,7 @@ from lakehouse.silver import (
     people,
     production_companies,
 )
-from tests.unit.silver.conftest import answer, rows_of_messages
+from tests.unit.silver.conftest import answer, assert_rows, rows_of_messages
 
 PERSON = {"id": 5, "name": " Ada ", "original_name": "Ада", "known_for_department": "Acting"}
 FULL = answer(
@@ -58,15 +58,9 @@ FULL = answer(
 
 
 @pytest.fixture(scope="module")
-def rows(spark: SparkSession) -> Callable[[ModuleType], list[tuple[Any, ...]]]:
-    """The rows of a module's `transform` on one full answer, without the time it was fetched."""
-    held = movies.latest(movies.transform(rows_of_messages(spark, [FULL], "movie"))).persist()
-
-    def transformed(module: ModuleType) -> list[tuple[Any, ...]]:
-        found = module.transform(held).drop("named_at")
-        return sorted((tuple(row) for row in found.collect()), key=str)
-
-    return transformed
+def held(spark: SparkSession) -> DataFrame:
+    """One full answer, judged."""
+    return movies.latest(movies.transform(rows_of_messages(spark, [FULL], "movie"))).persist()
 
 
 @pytest.mark.parametrize(
@@ -104,11 +98,11 @@ def rows(spark: SparkSession) -> Callable[[ModuleType], list[tuple[Any, ...]]]:
     ids=lambda value: value.__name__.rsplit(".", 1)[-1] if isinstance(value, ModuleType) else "",
 )
 def test_each_comes_once_and_nothing_with_an_id_is_dropped(
-    rows: Callable[[ModuleType], list[tuple[Any, ...]]],
-    module: ModuleType,
-    expected: list[tuple[Any, ...]],
+    held: DataFrame, module: ModuleType, expected: list[tuple[Any, ...]]
 ) -> None:
-    assert rows(module) == expected
+    found = module.transform(held).drop("named_at")
+    rows = [dict(zip(found.columns, values, strict=True)) for values in expected]
+    assert_rows(found, module.__name__.rsplit(".", 1)[-1], *rows)
 
 
 def test_a_movie_without_a_list_has_no_pairs(bronze_rows: Callable[..., DataFrame]) -> None:

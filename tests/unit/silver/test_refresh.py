@@ -2,12 +2,15 @@
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 
 from cinelake.settings import Settings
@@ -25,6 +28,10 @@ OF_MOVIES = ("movies", "genres", "movie_genres", "quarantine")
 
 Message = tuple[int, int, dict[str, Any]]
 """Partition, offset and value."""
+Batches = Sequence[Sequence[int]]
+"""Which of `MESSAGES` come together, by their place in it."""
+Contents = dict[str, list[dict[str, Any]]]
+"""The rows of tables, by name."""
 
 
 def sent(name: str, minute: int, **fields: Any) -> dict[str, Any]:
@@ -109,6 +116,11 @@ MESSAGES: list[Message] = [
 ]
 
 
+HARDEST: Batches = [(10, 7, 3, 5, 2, 13, 15, 17, 19, 22, 24), range(len(MESSAGES) - 1, -1, -1)]
+"""Of two events the message received first comes second here, of one under another visitor; of the thread the last
+reply comes first, and what was watched before signing in comes after it."""
+
+
 def bronze(spark: SparkSession, topic: str, messages: Iterable[Message]) -> DataFrame:
     now = datetime(2026, 1, 1)
     rows = [
@@ -118,7 +130,7 @@ def bronze(spark: SparkSession, topic: str, messages: Iterable[Message]) -> Data
     return frame_of(spark, rows, table("bronze.user_logs").spark_schema())
 
 
-def contents(lake: Settings, names: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+def contents(lake: Settings, names: Iterable[str]) -> Contents:
     """The rows of silver tables, sorted, without the times at which a refresh ran."""
     found = {}
     for name in names:
@@ -130,34 +142,77 @@ def contents(lake: Settings, names: Iterable[str]) -> dict[str, list[dict[str, A
     return found
 
 
-def test_batches_their_order_and_their_repetition_do_not_matter(
-    spark: SparkSession, empty_lake: Settings, tmp_path: Path
+def _copied(empty: Path, settings_of_test: Settings, lake: Path) -> Settings:
+    shutil.copytree(empty, lake)
+    return settings_of_test.model_copy(update={"lake": str(lake)})
+
+
+@st.composite
+def arrivals(draw: st.DrawFn) -> Batches:
+    """The messages in any order, some of them delivered again, cut into three batches anywhere."""
+    again = draw(st.lists(st.sampled_from(range(len(MESSAGES))), max_size=8))
+    order = draw(st.permutations([*range(len(MESSAGES)), *again]))
+    first, second = sorted(draw(st.tuples(*[st.integers(0, len(order))] * 2)))
+    return [order[:first], order[first:second], order[second:]]
+
+
+@pytest.fixture(scope="module")
+def at_once(
+    spark: SparkSession,
+    spark_settings: Settings,
+    _empty_lake: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Contents:
+    """What the tables hold when every message came in one batch."""
+    lake = _copied(_empty_lake, spark_settings, tmp_path_factory.mktemp("at-once") / "lake")
+    refresh_events(spark, lake, bronze(spark, "user_logs", MESSAGES))
+    return contents(lake, OF_EVENTS)
+
+
+def test_batches_their_order_delays_and_repetition_do_not_matter(
+    pytestconfig: pytest.Config,
+    spark: SparkSession,
+    spark_settings: Settings,
+    _empty_lake: Path,
+    tmp_path: Path,
+    at_once: Contents,
 ) -> None:
-    at_once = empty_lake.model_copy(update={"lake": str(tmp_path / "at-once")})
-    shutil.copytree(empty_lake.lake_uri, at_once.lake_uri)
-    refresh_events(spark, at_once, bronze(spark, "user_logs", MESSAGES))
-    expected = contents(at_once, OF_EVENTS)
+    lakes = (tmp_path / str(number) for number in count())
 
-    # Of two events the message received first comes second here, of one under another visitor; of the thread the
-    # last reply comes first, and what was watched before signing in comes after it.
-    first_batch = [MESSAGES[number] for number in (10, 7, 3, 5, 2, 13, 15, 17, 19, 22, 24)]
-    for batch in (first_batch, MESSAGES[::-1]):
-        refresh_events(spark, empty_lake, bronze(spark, "user_logs", batch))
-    assert contents(empty_lake, OF_EVENTS) == expected
+    @settings(
+        max_examples=50 if pytestconfig.getoption("full_scale") else 2,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        # Without making a failure smaller, as each attempt refreshes a lake.
+        phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    )
+    @given(arrivals())
+    @example(HARDEST)
+    def the_same_tables_come_out(batches: Batches) -> None:
+        lake = _copied(_empty_lake, spark_settings, next(lakes))
+        for batch in filter(None, batches):
+            messages = [MESSAGES[place] for place in batch]
+            refresh_events(spark, lake, bronze(spark, "user_logs", messages))
+        assert contents(lake, OF_EVENTS) == at_once
+        shutil.rmtree(lake.lake_uri)
 
-    sizes = {name: len(rows) for name, rows in expected.items()}
+    the_same_tables_come_out()
+
+
+def test_each_table_holds_what_the_messages_say(at_once: Contents) -> None:
+    sizes = {name: len(rows) for name, rows in at_once.items()}
     assert sizes["events"] + sizes["duplicates"] + sizes["quarantine"] == len(MESSAGES)
     assert (sizes["duplicates"], sizes["quarantine"]) == (3, 1)
-    assert [row["user_id"] for row in expected["users"]] == ["ada", "bob", "fay"]
-    assert [(row["user_id"], row["rating"]) for row in expected["ratings"]] == [
+    assert [row["user_id"] for row in at_once["users"]] == ["ada", "bob", "fay"]
+    assert [(row["user_id"], row["rating"]) for row in at_once["ratings"]] == [
         ("ada", 6.0),
         ("bob", 2.0),
     ]
-    _check_the_thread(expected["comments"])
-    _check_who_watched(expected)
-    assert [row["vote"] for row in expected["comment_votes"]] == ["none"]
-    assert [row["reaction"] for row in expected["movie_reactions"]] == ["like"]
-    assert [row["is_listed"] for row in expected["watchlist"]] == [False]
+    _check_the_thread(at_once["comments"])
+    _check_who_watched(at_once)
+    assert [row["vote"] for row in at_once["comment_votes"]] == ["none"]
+    assert [row["reaction"] for row in at_once["movie_reactions"]] == ["like"]
+    assert [row["is_listed"] for row in at_once["watchlist"]] == [False]
 
 
 def _check_the_thread(comments: list[dict[str, Any]]) -> None:

@@ -1,14 +1,17 @@
 """`silver.sessions`: where one visit ends and the next begins."""
 
+import json
 import random
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame
 
 from lakehouse.silver import sessions
+from tests.unit.silver.conftest import assert_rows, moment
 
 GAP = 30
 
@@ -21,6 +24,44 @@ def _spans(events: DataFrame) -> list[tuple[str, int]]:
         .collect()
     )
     return [(row.visitor_id, row.event_count) for row in rows]
+
+
+def test_a_session_sums_up_its_events(silver_events: Callable[..., DataFrame]) -> None:
+    def seen(at: int, event_type: str = "page_view", **properties: Any) -> dict[str, Any]:
+        about = {"event_type": event_type, "properties": json.dumps(properties)}
+        return {"at": at, "session_id": "s", "anonymous_id": "device", "movie_id": 13} | about
+
+    events = silver_events(
+        seen(9, path="/last"),
+        seen(0, "session_start"),
+        seen(1, path="/first"),
+        seen(2, "movie_view"),
+        seen(3, "play", play_id="p", position_seconds=0),
+        seen(8, "play_complete", play_id="p", position_seconds=300),
+    )
+    session = {
+        "session_id": "s",
+        "visitor_id": "u:ada",
+        "user_id": "ada",
+        "anonymous_id": "device",
+        "is_given": False,
+        "started_at": moment(0),
+        "ended_at": moment(9),
+        "event_count": 6,
+        "entry_page": "/first",
+        "exit_page": "/last",
+        "page_view_count": 2,
+        "movie_view_count": 1,
+        "search_count": 0,
+        "play_count": 1,
+        "play_complete_count": 1,
+        "rating_count": 0,
+        "comment_count": 0,
+        "duration_seconds": 540.0,
+        "is_bounce": False,
+        "seconds_watched": 300.0,
+    }
+    assert_rows(sessions.transform(events), "sessions", session)
 
 
 def test_a_pause_of_thirty_minutes_is_still_the_same_session(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pyspark.sql import DataFrame
 
 from lakehouse.silver import users
+from tests.unit.silver.conftest import assert_rows, moment
 
 
 def test_each_profile_field_has_its_latest_given_value(
@@ -20,9 +21,9 @@ def test_each_profile_field_has_its_latest_given_value(
         upsert(9, country="GB"),
         {"at": 20, "properties": json.dumps({"name": "not a profile"})},
     )
-    row = users.transform(events).collect()[0]
-    assert (row.user_id, row.name, row.country, row.birth_year) == ("ada", "Ada L.", "GB", 1815)
-    assert (row.first_seen_at.minute, row.last_seen_at.minute, row.event_count) == (1, 20, 4)
+    profile = {"name": "Ada L.", "country": "GB", "birth_year": 1815}
+    seen = {"first_seen_at": moment(1), "last_seen_at": moment(20), "event_count": 4}
+    assert_rows(users.transform(events), "users", {"user_id": "ada"} | profile | seen)
 
 
 def test_anonymous_visitors_are_not_users(silver_events: Callable[..., DataFrame]) -> None:

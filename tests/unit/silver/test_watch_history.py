@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 from pyspark.sql import DataFrame
 
 from lakehouse.silver import watch_history
+from tests.unit.silver.conftest import assert_rows, moment
 
 Events = Callable[..., DataFrame]
 
@@ -32,11 +34,22 @@ def test_a_play_is_summed_up_whatever_the_order(silver_events: Events) -> None:
         _play(40, position_seconds=2400),
         {"at": 99},
     )
-    (row,) = watch_history.transform(events).collect()
-    assert (row.user_id, row.movie_id, row.play_id) == ("ada", 13, "p1")
-    assert (row.last_position_seconds, row.seconds_watched) == (2400.0, 2400.0)
-    assert (row.started_at.minute, row.ended_at.minute, row.event_count) == (0, 45, 4)
-    assert (row.is_completed, row.anonymous_id, row.session_id) == (True, "device", "s")
+    play = {
+        "watch_id": sha256(b"play|u:ada|13|p1").hexdigest(),
+        "visitor_id": "u:ada",
+        "user_id": "ada",
+        "anonymous_id": "device",
+        "movie_id": 13,
+        "play_id": "p1",
+        "session_id": "s",
+        "started_at": moment(0),
+        "ended_at": moment(45),
+        "last_position_seconds": 2400.0,
+        "seconds_watched": 2400.0,
+        "is_completed": True,
+        "event_count": 4,
+    }
+    assert_rows(watch_history.transform(events), "watch_history", play)
 
 
 def test_a_play_taken_up_again_counts_from_where_it_went_on(silver_events: Events) -> None:
