@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -11,9 +11,11 @@ import pytest
 
 from tests.airflow_client import AirflowClient
 from tests.integration.conftest import CommandLine, command_line, own_home
+from tests.waiting import eventually
 
 MEDALLION = "medallion_refresh"
 RUN_SECONDS = 1800
+SOON_SECONDS = 300
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +44,6 @@ def airflow(lakehouse: CommandLine) -> AirflowClient:
     return AirflowClient.from_output(lakehouse.run("airflow", "up").stdout)
 
 
-def wait_until(happened: Callable[[], bool], seconds: float = 300) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-
-
 def processes(lakehouse: CommandLine, *words: str) -> list[psutil.Process]:
     """Processes of the home whose command line holds all these words."""
     home = lakehouse.environment["CINELAKE_HOME"]
@@ -71,9 +66,9 @@ def test_a_task_that_is_killed_is_tried_again_and_counts_nothing_twice(
     before = facts(lakehouse)
     lakehouse.run("simulate", "--users", "10", "--days", "1", "--seed", "5")
     run_id = airflow.trigger(MEDALLION)
-    wait_until(lambda: airflow.tasks(MEDALLION, run_id)["silver.events"] == "running")
+    eventually(lambda: airflow.tasks(MEDALLION, run_id)["silver.events"] == "running", SOON_SECONDS)
     silver = ("cinelake", "silver", "bronze.user_logs")
-    wait_until(lambda: bool(processes(lakehouse, *silver)))
+    eventually(lambda: bool(processes(lakehouse, *silver)), SOON_SECONDS)
     time.sleep(5)
     for process in processes(lakehouse, *silver):
         os.killpg(os.getpgid(process.pid), signal.SIGKILL)
@@ -91,10 +86,10 @@ def test_a_scheduler_that_is_killed_comes_back_and_the_run_goes_on(
     before = facts(lakehouse)
     lakehouse.run("simulate", "--users", "10", "--days", "1", "--seed", "6")
     run_id = airflow.trigger(MEDALLION)
-    wait_until(lambda: airflow.tasks(MEDALLION, run_id)["silver.movies"] == "running")
+    eventually(lambda: airflow.tasks(MEDALLION, run_id)["silver.movies"] == "running", SOON_SECONDS)
     for process in processes(lakehouse, "airflow", "scheduler"):
         process.kill()
-    wait_until(lambda: lakehouse.run("status", "--json", check=False).returncode == 5)
+    eventually(lambda: lakehouse.run("status", "--json", check=False).returncode == 5, SOON_SECONDS)
     assert facts(lakehouse) == before
     lakehouse.run("airflow", "up")
     airflow = AirflowClient(airflow.url, airflow.user, airflow.password)
@@ -111,7 +106,7 @@ def test_a_broker_that_is_down_for_a_minute_costs_retries_and_nothing_else(
     os.kill(lakehouse.status()["services"]["kafka"]["pid"], signal.SIGKILL)
     killed = time.monotonic()
     run_id = airflow.trigger(MEDALLION)
-    wait_until(lambda: airflow.tasks(MEDALLION, run_id)["bronze"] == "up_for_retry")
+    eventually(lambda: airflow.tasks(MEDALLION, run_id)["bronze"] == "up_for_retry", SOON_SECONDS)
     assert facts(lakehouse) == before
     time.sleep(max(60 - (time.monotonic() - killed), 0))
     lakehouse.run("up")

@@ -12,6 +12,7 @@ from cinelake.stack import airflow as airflow_service
 from tests.airflow_client import AirflowClient
 from tests.demo.home import set_rating
 from tests.integration.conftest import CommandLine, not_installed
+from tests.waiting import eventually
 
 MEDALLION = "medallion_refresh"
 DAGS = {
@@ -25,6 +26,7 @@ DAGS = {
     "backfill",
 }
 RUN_SECONDS = 1800
+ALERT_SECONDS = 120
 HISTORIES = ("int_event_places", "int_play_places")
 """Tables that also know where rows were before, which a full refresh forgets; private to gold."""
 MAPPED = "backfill.restore"
@@ -227,10 +229,13 @@ def test_a_gate_that_fails_ends_the_run_before_gold_and_the_next_run_repairs_it(
     assert "silver.ratings" in airflow.log(MEDALLION, broken, "silver_gate")
     assert rows_of_gold(home) == before
     assert orchestrated.status()["gold"]["refusal"]["reason"].startswith("The silver gate refused")
+    told = "Task silver_gate failed: cinelake gates check silver"
+    eventually(lambda: told in orchestrated.run("alerts", "list").stdout, ALERT_SECONDS)
     set_rating(home, user, 8.0)
     repaired = airflow.trigger(MEDALLION)
     airflow.succeed(MEDALLION, repaired, RUN_SECONDS)
     assert orchestrated.status()["gold"]["refusal"] is None
+    eventually(lambda: MEDALLION not in orchestrated.run("alerts", "list").stdout, ALERT_SECONDS)
 
 
 @pytest.mark.parametrize(

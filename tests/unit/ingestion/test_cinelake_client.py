@@ -2,7 +2,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -19,6 +18,7 @@ from ingestion.client import CinelakeClient, Limits, RejectedEvent
 from ingestion.outbox import OutboxFullError
 from ingestion.spool import SpoolError, SpoolFullError
 from ingestion.topics import USER_LOGS
+from tests.waiting import eventually
 
 NOWHERE = "http://127.0.0.1:9"
 QUICK = Limits(batch_age=0.05)
@@ -37,11 +37,8 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ingestion.client._LONGEST_PAUSE", 0.2)
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.01)
+def soon(condition: Callable[[], Any], seconds: float = 10) -> None:
+    eventually(condition, seconds, pause=0.01)
 
 
 def view(client: CinelakeClient, **fields: Any) -> str:
@@ -106,7 +103,7 @@ def test_track_does_not_wait_for_the_api() -> None:
     with serving(create_app(publisher=publisher, keys=KnownKeys())) as url:
         client = CinelakeClient(url, api_key=KEY, limits=QUICK)
         ids = [view(client)]
-        eventually(lambda: client._outbox.seconds_until_ripe() is None)
+        soon(lambda: client._outbox.seconds_until_ripe() is None)
         ids += [view(client) for _ in range(10)]
         assert not publisher.records
         answers.set()
@@ -128,10 +125,10 @@ def test_a_batch_goes_out_by_count_by_bytes_and_by_age(
     client = CinelakeClient(api.url, limits=limits)
     ids = [view(client) for _ in range(10)]
     if limits.batch_age < 3600:
-        eventually(api.accepted_ids)
+        soon(api.accepted_ids)
     else:
         complete = sizes[:-1]
-        eventually(lambda: [len(each.ids) for each in api.accepted] == complete)
+        soon(lambda: [len(each.ids) for each in api.accepted] == complete)
     assert client.close()
     assert [len(each.ids) for each in api.accepted] == sizes
     assert api.accepted_ids() == ids
@@ -142,7 +139,7 @@ def test_an_api_in_trouble_gets_the_same_events_again(api: ScriptedApi, status: 
     api.answers += [answer(status), answer(status)]
     with CinelakeClient(api.url, limits=QUICK) as client:
         event_id = view(client)
-        eventually(api.accepted_ids)
+        soon(api.accepted_ids)
     assert [each.ids for each in api.scripted] == [[event_id]] * 2
     assert api.accepted_ids() == [event_id]
 
@@ -151,7 +148,7 @@ def test_retry_after_is_honoured_even_by_flush(api: ScriptedApi) -> None:
     api.answers.append(answer(429, retry_after="1"))
     with CinelakeClient(api.url, limits=QUICK) as client:
         view(client)
-        eventually(lambda: api.scripted)
+        soon(lambda: api.scripted)
         assert client.flush()
     assert api.accepted[0].at - api.scripted[0].at >= 1
 
@@ -186,7 +183,7 @@ def test_a_wrong_key_or_address_loses_nothing(api: ScriptedApi, status: int) -> 
     api.answers += [answer(status), answer(status)]
     with CinelakeClient(api.url, api_key="k", limits=QUICK) as client:
         event_id = view(client)
-        eventually(api.accepted_ids)
+        soon(api.accepted_ids)
     assert api.accepted_ids() == [event_id]
     assert api.accepted[0].headers["Authorization"] == "Bearer k"
 
@@ -250,7 +247,7 @@ def test_what_was_spooled_is_sent_first_by_the_next_process(
     assert list(tmp_path.glob("*.jsonl"))
     with CinelakeClient(api.url, spool_folder=tmp_path, limits=NOT_YET) as back:
         # By itself, although nothing new was tracked.
-        eventually(lambda: api.accepted_ids() == ids)
+        soon(lambda: api.accepted_ids() == ids)
         ids.append(view(back))
     assert api.accepted_ids() == ids
     assert list(tmp_path.iterdir()) == []
@@ -262,13 +259,13 @@ def test_while_the_api_is_away_events_reach_the_disk_by_themselves_and_keep_thei
     api.answers.append(answer(503, retry_after="5"))
     with CinelakeClient(api.url, spool_folder=tmp_path, limits=QUICK) as client:
         ids = [view(client)]
-        eventually(lambda: api.scripted)
+        soon(lambda: api.scripted)
         for _ in range(3):
             ids += [view(client) for _ in range(5)]
-            eventually(lambda: client._outbox.seconds_until_ripe() is None)
+            soon(lambda: client._outbox.seconds_until_ripe() is None)
         text = "".join(path.read_text() for path in sorted(tmp_path.glob("*.jsonl")))
         assert [line.split('"')[3] for line in text.splitlines()] == ids
-        eventually(lambda: len(api.accepted_ids()) == 16, 20)
+        soon(lambda: len(api.accepted_ids()) == 16, 20)
     assert api.accepted_ids() == ids
 
 
@@ -350,9 +347,9 @@ def test_a_full_spool_leaves_the_rest_in_memory_until_there_is_room(
     api.answers += [answer(503, retry_after="1")]
     with CinelakeClient(api.url, spool_folder=tmp_path, spool_bytes=400, limits=QUICK) as client:
         ids = [view(client)]
-        eventually(lambda: api.scripted)
+        soon(lambda: api.scripted)
         ids += [view(client) for _ in range(20)]
-        eventually(lambda: len(set(api.accepted_ids())) == 21)
+        soon(lambda: len(set(api.accepted_ids())) == 21)
     assert sorted(api.accepted_ids()) == sorted(ids)
 
 
