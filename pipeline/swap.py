@@ -25,8 +25,10 @@ from pipeline import gold_versions
 
 log = get_logger("swap")
 
-LOCK_TIMEOUT = "50ms"
-"""How long one attempt waits for a table. Queries that come meanwhile wait behind it, so it is short."""
+LOCK_MILLISECONDS = (20, 100)
+"""How long the first attempt waits for a table, and the longest one. Queries that come meanwhile wait behind it, so it is
+short; but an attempt that ends before the queries underway do was in vain, so each waits longer than the one before."""
+LOCK_STEP_MILLISECONDS = 5
 PATIENCE_SECONDS = 90.0
 """How long to go on trying: longer than an analyst's longest query, which `statement_timeout` ends at 60 s."""
 PAUSE_SECONDS = (0.05, 0.3)
@@ -89,7 +91,10 @@ def swap_gold(
     try:
         with psycopg.connect(postgres_uri, connect_timeout=10, autocommit=True) as connection:
             versions = _prepare(connection)
-            swapped_at = retrying(_swap, connection, run_id, versions, is_rollback)
+            for attempt in retrying:
+                with attempt:
+                    tried = attempt.retry_state.attempt_number
+                    swapped_at = _swap(connection, run_id, versions, is_rollback, tried)
     except (errors.LockNotAvailable, errors.DeadlockDetected) as error:
         raise ServiceError(
             f"gold was in use for {patience_seconds:g} s, so gold_next could not be swapped in.",
@@ -100,9 +105,8 @@ def swap_gold(
             f"PostgreSQL could not swap gold: {str(error).strip()}",
             "Run `cinelake up`, or check POSTGRES_URI.",
         ) from error
-    attempts = int(retrying.statistics.get("attempt_number", 1))
-    result = SwapResult(swapped_at, run_id, versions, attempts, time.monotonic() - started)
-    log.info("swapped", run_id=run_id, attempts=attempts, seconds=round(result.seconds, 3))
+    result = SwapResult(swapped_at, run_id, versions, tried, time.monotonic() - started)
+    log.info("swapped", run_id=run_id, attempts=tried, seconds=round(result.seconds, 3))
     return result
 
 
@@ -127,11 +131,17 @@ def _prepare(connection: psycopg.Connection) -> dict[str, int]:
 
 
 def _swap(
-    connection: psycopg.Connection, run_id: str, lake_versions: dict[str, int], is_rollback: bool
+    connection: psycopg.Connection,
+    run_id: str,
+    lake_versions: dict[str, int],
+    is_rollback: bool,
+    attempt: int,
 ) -> datetime:
+    first, longest = LOCK_MILLISECONDS
+    patience = min(first + LOCK_STEP_MILLISECONDS * (attempt - 1), longest)
     with connection.transaction():
         connection.execute("set local role transformer")
-        connection.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'".encode())
+        connection.execute(f"set local lock_timeout = {patience}".encode())
         # Two swaps at once would undo each other.
         connection.execute("select pg_advisory_xact_lock(hashtext('cinelake swap'))")
         if is_rollback:

@@ -32,6 +32,8 @@ CONFIG = {
     "unix_socket_directories": "",
     "shared_buffers": "256MB",
     "work_mem": "16MB",
+    # Of solid-state disks and memory; the default is that of disks that turn, and reads whole tables for a few rows.
+    "random_page_cost": "1.1",
     "max_connections": "60",
     "timezone": "UTC",
     "log_timezone": "UTC",

@@ -25,9 +25,33 @@
 {%- endmacro %}
 
 
-{# Condition that always holds and has the planner expect few rows, as in `after_watermark`. #}
+{#
+    Condition that always holds and has the planner expect few rows, as in `after_watermark`.
+
+    The sum keeps it from the index on the column, which would lead to every row.
+#}
 {% macro of_few_rows(column='lake_version') -%}
-    {{ column }} >= (select -1) and {{ column }} <= (select 9223372036854775807)
+    {{ column }} + 0 >= (select -1) and {{ column }} + 0 <= (select 9223372036854775807)
+{%- endmacro %}
+
+
+{#
+    To be cross-joined: the rows of a table for each row before it, found by an index on the column in the condition.
+
+    Left to itself the planner reads a whole table once it expects many rows; `offset` keeps it from that.
+
+    Args:
+        relation: The table, here called `looked_up`.
+        condition: What its rows have to do with those before.
+        columns: What is wanted of it.
+#}
+{% macro looked_up(relation, condition, columns='*') -%}
+    lateral (
+        select {{ columns }}
+        from {{ relation }} as looked_up
+        where {{ condition }}
+        offset 0
+    )
 {%- endmacro %}
 
 
@@ -94,10 +118,13 @@
         and {{ pointer.natural }} in (select {{ pointer.member }} from {{ pointer.dimension }})
         {% if pointer.gone %}
             union
-            select {{ row_key | join(', ') }}
-            from {{ this }}
-            where {{ pointer.key }} in ({{ pointer.gone }})
-            and {{ of_few_rows() }}
+            select pointing.*
+            from ({{ pointer.gone }}) as gone (member_key)
+            cross join {{ looked_up(
+                this,
+                'looked_up.' ~ pointer.key ~ ' = gone.member_key and ' ~ of_few_rows(),
+                row_key | join(', ')
+            ) }} as pointing
         {% endif %}
         {% if pointer.moment %}
             union

@@ -12,6 +12,7 @@
 ) }}
 
 {% set event_places = ref('int_event_places') %}
+{% set facts = ref('fact_user_event') %}
 {% set steps = ['movie_view', 'play', 'play_complete', 'rating'] %}
 
 with
@@ -43,9 +44,11 @@ events as (
         facts.device,
         facts.occurred_at,
         facts.lake_version
-    from {{ ref('fact_user_event') }} as facts
     {% if is_incremental() %}
-        inner join members on facts.event_id = members.event_id
+        from members
+        cross join {{ looked_up(facts, 'looked_up.event_id = members.event_id') }} as facts
+    {% else %}
+        from {{ facts }} as facts
     {% endif %}
     where facts.is_bot is not true
 

@@ -1,42 +1,30 @@
-with source as (
+select
+    ---------- ids
+    comment_id,
+    user_id,
+    movie_id,
+    parent_comment_id,
+    thread_id,
+    event_id,
 
-    select * from {{ source('silver', 'comments') }}
+    ---------- texts
+    path,
+    text,
 
-),
+    ---------- numbers
+    depth,
 
-renamed as (
+    ---------- flags
+    is_edited,
+    is_deleted as is_deleted_by_author,
 
-    select
-        ---------- ids
-        comment_id,
-        user_id,
-        movie_id,
-        parent_comment_id,
-        thread_id,
-        event_id,
+    ---------- times
+    commented_at,
+    edited_at,
+    deleted_at,
 
-        ---------- texts
-        path,
-        text,
+    ---------- lineage
+    _lake_version as lake_version,
+    _deleted as is_deleted
 
-        ---------- numbers
-        depth,
-
-        ---------- flags
-        is_edited,
-        is_deleted as is_deleted_by_author,
-
-        ---------- times
-        commented_at,
-        edited_at,
-        deleted_at,
-
-        ---------- lineage
-        _lake_version as lake_version,
-        _deleted as is_deleted
-
-    from source
-
-)
-
-select * from renamed
+from {{ source('silver', 'comments') }}

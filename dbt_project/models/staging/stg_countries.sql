@@ -1,28 +1,16 @@
-with source as (
+select
+    ---------- ids
+    country_code,
 
-    select * from {{ source('silver', 'countries') }}
+    ---------- texts
+    name,
+    iso_name,
 
-),
+    ---------- flags
+    is_iso,
 
-renamed as (
+    ---------- lineage
+    _lake_version as lake_version
 
-    select
-        ---------- ids
-        country_code,
-
-        ---------- texts
-        name,
-        iso_name,
-
-        ---------- flags
-        is_iso,
-
-        ---------- lineage
-        _lake_version as lake_version
-
-    from source
-    where not _deleted
-
-)
-
-select * from renamed
+from {{ source('silver', 'countries') }}
+where not _deleted

@@ -1,24 +1,12 @@
-with source as (
+select
+    ---------- ids
+    genre_id,
 
-    select * from {{ source('silver', 'genres') }}
+    ---------- texts
+    name,
 
-),
+    ---------- lineage
+    _lake_version as lake_version
 
-renamed as (
-
-    select
-        ---------- ids
-        genre_id,
-
-        ---------- texts
-        name,
-
-        ---------- lineage
-        _lake_version as lake_version
-
-    from source
-    where not _deleted
-
-)
-
-select * from renamed
+from {{ source('silver', 'genres') }}
+where not _deleted

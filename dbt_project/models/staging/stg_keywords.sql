@@ -1,24 +1,12 @@
-with source as (
+select
+    ---------- ids
+    keyword_id,
 
-    select * from {{ source('silver', 'keywords') }}
+    ---------- texts
+    name,
 
-),
+    ---------- lineage
+    _lake_version as lake_version
 
-renamed as (
-
-    select
-        ---------- ids
-        keyword_id,
-
-        ---------- texts
-        name,
-
-        ---------- lineage
-        _lake_version as lake_version
-
-    from source
-    where not _deleted
-
-)
-
-select * from renamed
+from {{ source('silver', 'keywords') }}
+where not _deleted

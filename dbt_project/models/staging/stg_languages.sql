@@ -1,29 +1,17 @@
-with source as (
+select
+    ---------- ids
+    language_code,
 
-    select * from {{ source('silver', 'languages') }}
+    ---------- texts
+    name,
+    english_name,
+    iso_name,
 
-),
+    ---------- flags
+    is_iso,
 
-renamed as (
+    ---------- lineage
+    _lake_version as lake_version
 
-    select
-        ---------- ids
-        language_code,
-
-        ---------- texts
-        name,
-        english_name,
-        iso_name,
-
-        ---------- flags
-        is_iso,
-
-        ---------- lineage
-        _lake_version as lake_version
-
-    from source
-    where not _deleted
-
-)
-
-select * from renamed
+from {{ source('silver', 'languages') }}
+where not _deleted

@@ -1,29 +1,17 @@
-with source as (
+select
+    ---------- ids
+    movie_id,
+    credit_id,
+    person_id,
 
-    select * from {{ source('silver', 'movie_cast') }}
+    ---------- texts
+    character_name,
 
-),
+    ---------- numbers
+    cast_order,
 
-renamed as (
+    ---------- lineage
+    _lake_version as lake_version
 
-    select
-        ---------- ids
-        movie_id,
-        credit_id,
-        person_id,
-
-        ---------- texts
-        character_name,
-
-        ---------- numbers
-        cast_order,
-
-        ---------- lineage
-        _lake_version as lake_version
-
-    from source
-    where not _deleted
-
-)
-
-select * from renamed
+from {{ source('silver', 'movie_cast') }}
+where not _deleted

@@ -1,22 +1,10 @@
-with source as (
+select
+    ---------- ids
+    movie_id,
+    company_id,
 
-    select * from {{ source('silver', 'movie_companies') }}
+    ---------- lineage
+    _lake_version as lake_version
 
-),
-
-renamed as (
-
-    select
-        ---------- ids
-        movie_id,
-        company_id,
-
-        ---------- lineage
-        _lake_version as lake_version
-
-    from source
-    where not _deleted
-
-)
-
-select * from renamed
+from {{ source('silver', 'movie_companies') }}
+where not _deleted

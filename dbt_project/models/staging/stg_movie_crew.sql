@@ -1,27 +1,15 @@
-with source as (
+select
+    ---------- ids
+    movie_id,
+    credit_id,
+    person_id,
 
-    select * from {{ source('silver', 'movie_crew') }}
+    ---------- texts
+    department,
+    job,
 
-),
+    ---------- lineage
+    _lake_version as lake_version
 
-renamed as (
-
-    select
-        ---------- ids
-        movie_id,
-        credit_id,
-        person_id,
-
-        ---------- texts
-        department,
-        job,
-
-        ---------- lineage
-        _lake_version as lake_version
-
-    from source
-    where not _deleted
-
-)
-
-select * from renamed
+from {{ source('silver', 'movie_crew') }}
+where not _deleted

@@ -1,22 +1,10 @@
-with source as (
+select
+    ---------- ids
+    movie_id,
+    genre_id,
 
-    select * from {{ source('silver', 'movie_genres') }}
+    ---------- lineage
+    _lake_version as lake_version
 
-),
-
-renamed as (
-
-    select
-        ---------- ids
-        movie_id,
-        genre_id,
-
-        ---------- lineage
-        _lake_version as lake_version
-
-    from source
-    where not _deleted
-
-)
-
-select * from renamed
+from {{ source('silver', 'movie_genres') }}
+where not _deleted

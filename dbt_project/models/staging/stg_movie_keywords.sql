@@ -1,22 +1,10 @@
-with source as (
+select
+    ---------- ids
+    movie_id,
+    keyword_id,
 
-    select * from {{ source('silver', 'movie_keywords') }}
+    ---------- lineage
+    _lake_version as lake_version
 
-),
-
-renamed as (
-
-    select
-        ---------- ids
-        movie_id,
-        keyword_id,
-
-        ---------- lineage
-        _lake_version as lake_version
-
-    from source
-    where not _deleted
-
-)
-
-select * from renamed
+from {{ source('silver', 'movie_keywords') }}
+where not _deleted

@@ -1,22 +1,10 @@
-with source as (
+select
+    ---------- ids
+    movie_id,
+    language_code,
 
-    select * from {{ source('silver', 'movie_languages') }}
+    ---------- lineage
+    _lake_version as lake_version
 
-),
-
-renamed as (
-
-    select
-        ---------- ids
-        movie_id,
-        language_code,
-
-        ---------- lineage
-        _lake_version as lake_version
-
-    from source
-    where not _deleted
-
-)
-
-select * from renamed
+from {{ source('silver', 'movie_languages') }}
+where not _deleted

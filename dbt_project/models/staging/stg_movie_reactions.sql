@@ -1,29 +1,17 @@
-with source as (
+select
+    ---------- ids
+    user_id,
+    movie_id,
+    event_id,
 
-    select * from {{ source('silver', 'movie_reactions') }}
+    ---------- texts
+    reaction,
 
-),
+    ---------- times
+    reacted_at,
 
-renamed as (
+    ---------- lineage
+    _lake_version as lake_version,
+    _deleted as is_deleted
 
-    select
-        ---------- ids
-        user_id,
-        movie_id,
-        event_id,
-
-        ---------- texts
-        reaction,
-
-        ---------- times
-        reacted_at,
-
-        ---------- lineage
-        _lake_version as lake_version,
-        _deleted as is_deleted
-
-    from source
-
-)
-
-select * from renamed
+from {{ source('silver', 'movie_reactions') }}

@@ -1,34 +1,22 @@
-with source as (
+select
+    ---------- ids
+    movie_id,
 
-    select * from {{ source('silver', 'movie_versions') }}
+    ---------- texts
+    title,
+    status,
+    popularity_bucket,
+    genre_ids,
 
-),
+    ---------- flags
+    is_current,
 
-renamed as (
+    ---------- times
+    valid_from,
+    valid_to,
 
-    select
-        ---------- ids
-        movie_id,
+    ---------- lineage
+    _lake_version as lake_version,
+    _deleted as is_deleted
 
-        ---------- texts
-        title,
-        status,
-        popularity_bucket,
-        genre_ids,
-
-        ---------- flags
-        is_current,
-
-        ---------- times
-        valid_from,
-        valid_to,
-
-        ---------- lineage
-        _lake_version as lake_version,
-        _deleted as is_deleted
-
-    from source
-
-)
-
-select * from renamed
+from {{ source('silver', 'movie_versions') }}

@@ -1,26 +1,14 @@
-with source as (
+select
+    ---------- ids
+    person_id,
 
-    select * from {{ source('silver', 'people') }}
+    ---------- texts
+    name,
+    original_name,
+    known_for_department,
 
-),
+    ---------- lineage
+    _lake_version as lake_version
 
-renamed as (
-
-    select
-        ---------- ids
-        person_id,
-
-        ---------- texts
-        name,
-        original_name,
-        known_for_department,
-
-        ---------- lineage
-        _lake_version as lake_version
-
-    from source
-    where not _deleted
-
-)
-
-select * from renamed
+from {{ source('silver', 'people') }}
+where not _deleted

@@ -1,29 +1,17 @@
-with source as (
+select
+    ---------- ids
+    company_id,
 
-    select * from {{ source('silver', 'production_companies') }}
+    ---------- texts
+    name,
+    origin_country,
 
-),
+    ---------- flags
+    origin_country_is_iso,
+    name_is_shared,
 
-renamed as (
+    ---------- lineage
+    _lake_version as lake_version
 
-    select
-        ---------- ids
-        company_id,
-
-        ---------- texts
-        name,
-        origin_country,
-
-        ---------- flags
-        origin_country_is_iso,
-        name_is_shared,
-
-        ---------- lineage
-        _lake_version as lake_version
-
-    from source
-    where not _deleted
-
-)
-
-select * from renamed
+from {{ source('silver', 'production_companies') }}
+where not _deleted

@@ -1,32 +1,20 @@
-with source as (
+select
+    ---------- ids
+    user_id,
+    movie_id,
+    event_id,
 
-    select * from {{ source('silver', 'ratings') }}
+    ---------- numbers
+    rating,
 
-),
+    ---------- flags
+    is_removed,
 
-renamed as (
+    ---------- times
+    rated_at,
 
-    select
-        ---------- ids
-        user_id,
-        movie_id,
-        event_id,
+    ---------- lineage
+    _lake_version as lake_version,
+    _deleted as is_deleted
 
-        ---------- numbers
-        rating,
-
-        ---------- flags
-        is_removed,
-
-        ---------- times
-        rated_at,
-
-        ---------- lineage
-        _lake_version as lake_version,
-        _deleted as is_deleted
-
-    from source
-
-)
-
-select * from renamed
+from {{ source('silver', 'ratings') }}

@@ -1,48 +1,36 @@
-with source as (
+select
+    ---------- ids
+    session_id,
+    visitor_id,
+    user_id,
+    resolved_user_id,
+    anonymous_id,
+    client_session_id,
+    entry_page,
+    exit_page,
 
-    select * from {{ source('silver', 'sessions') }}
+    ---------- numbers
+    event_count,
+    page_view_count,
+    movie_view_count,
+    search_count,
+    play_count,
+    play_complete_count,
+    rating_count,
+    comment_count,
+    duration_seconds,
+    seconds_watched,
 
-),
+    ---------- flags
+    is_given,
+    is_bounce,
 
-renamed as (
+    ---------- times
+    started_at,
+    ended_at,
 
-    select
-        ---------- ids
-        session_id,
-        visitor_id,
-        user_id,
-        resolved_user_id,
-        anonymous_id,
-        client_session_id,
-        entry_page,
-        exit_page,
+    ---------- lineage
+    _lake_version as lake_version,
+    _deleted as is_deleted
 
-        ---------- numbers
-        event_count,
-        page_view_count,
-        movie_view_count,
-        search_count,
-        play_count,
-        play_complete_count,
-        rating_count,
-        comment_count,
-        duration_seconds,
-        seconds_watched,
-
-        ---------- flags
-        is_given,
-        is_bounce,
-
-        ---------- times
-        started_at,
-        ended_at,
-
-        ---------- lineage
-        _lake_version as lake_version,
-        _deleted as is_deleted
-
-    from source
-
-)
-
-select * from renamed
+from {{ source('silver', 'sessions') }}

@@ -1,36 +1,24 @@
-with source as (
+select
+    ---------- ids
+    user_id,
 
-    select * from {{ source('silver', 'users') }}
+    ---------- texts
+    name,
+    email_hash,
+    country,
+    locale,
+    timezone,
 
-),
+    ---------- numbers
+    birth_year,
+    event_count,
 
-renamed as (
+    ---------- times
+    first_seen_at,
+    last_seen_at,
 
-    select
-        ---------- ids
-        user_id,
+    ---------- lineage
+    _lake_version as lake_version,
+    _deleted as is_deleted
 
-        ---------- texts
-        name,
-        email_hash,
-        country,
-        locale,
-        timezone,
-
-        ---------- numbers
-        birth_year,
-        event_count,
-
-        ---------- times
-        first_seen_at,
-        last_seen_at,
-
-        ---------- lineage
-        _lake_version as lake_version,
-        _deleted as is_deleted
-
-    from source
-
-)
-
-select * from renamed
+from {{ source('silver', 'users') }}

@@ -1,31 +1,19 @@
-with source as (
+select
+    ---------- ids
+    user_id,
+    movie_id,
+    event_id,
 
-    select * from {{ source('silver', 'watchlist') }}
+    ---------- flags
+    is_listed,
 
-),
+    ---------- times
+    added_at,
+    removed_at,
+    changed_at,
 
-renamed as (
+    ---------- lineage
+    _lake_version as lake_version,
+    _deleted as is_deleted
 
-    select
-        ---------- ids
-        user_id,
-        movie_id,
-        event_id,
-
-        ---------- flags
-        is_listed,
-
-        ---------- times
-        added_at,
-        removed_at,
-        changed_at,
-
-        ---------- lineage
-        _lake_version as lake_version,
-        _deleted as is_deleted
-
-    from source
-
-)
-
-select * from renamed
+from {{ source('silver', 'watchlist') }}
