@@ -22,6 +22,7 @@ DAGS = {
     "quarantine_digest",
     "streaming_watchdog",
     "reconcile",
+    "recommendations",
     "backfill",
 }
 RUN_SECONDS = 1800
