@@ -13,6 +13,9 @@ LOG_CONFIG = Path(__file__).with_name("log4j2.properties")
 SHUFFLE_PARTITIONS = 2
 """Few on purpose: an increment is small, and each partition costs a task and a file in each table it changes."""
 
+STACK = "-Xss4m"
+"""The plan of an iterative fit is as deep as it is long, and reading it in a task would overflow the JVM's stack of 1 MB."""
+
 KAFKA_SOURCE = "org.apache.spark.sql.kafka010.KafkaSourceProvider"
 """Read through Spark's older interface for sources.
 
@@ -43,6 +46,7 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
         .config("spark.driver.bindAddress", "127.0.0.1")
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.driver.extraJavaOptions", _java_options(settings, scratch))
+        .config("spark.executor.extraJavaOptions", STACK)
         .config("spark.local.dir", str(scratch))
         .config("spark.sql.warehouse.dir", str(scratch / "warehouse"))
         .config("spark.log.level", "ERROR")
@@ -74,5 +78,5 @@ def _java_options(settings: Settings, scratch: Path) -> str:
         "user.timezone": "UTC",
         "log4j2.configurationFile": LOG_CONFIG.as_uri(),
     }
-    ours = ["-XX:-UsePerfData", *(f"-D{name}={value}" for name, value in flags.items())]
+    ours = ["-XX:-UsePerfData", STACK, *(f"-D{name}={value}" for name, value in flags.items())]
     return " ".join([*ours, settings.spark_java_options]).strip()

@@ -53,6 +53,8 @@ MODELS = (
     "user_retention",
     "session_funnel",
     "genre_trends",
+    "movie_recommendations",
+    "similar_movies",
 )
 EVENTS_ONLY = ("--select", "+fact_user_event", "--indirect-selection", "cautious")
 """The fact of events and what it is made of, for tests that look at nothing else."""
