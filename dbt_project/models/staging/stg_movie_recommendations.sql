@@ -1,32 +1,20 @@
-with source as (
+select
+    ---------- ids
+    user_id,
+    movie_id,
+    because_movie_id,
+    model_id,
 
-    select * from {{ source('silver', 'movie_recommendations') }}
+    ---------- numbers
+    rank,
+    score,
+    predicted_rating,
 
-),
+    ---------- texts
+    basis,
 
-renamed as (
+    ---------- lineage
+    _lake_version as lake_version,
+    _deleted as is_deleted
 
-    select
-        ---------- ids
-        user_id,
-        movie_id,
-        because_movie_id,
-        model_id,
-
-        ---------- numbers
-        rank,
-        score,
-        predicted_rating,
-
-        ---------- texts
-        basis,
-
-        ---------- lineage
-        _lake_version as lake_version,
-        _deleted as is_deleted
-
-    from source
-
-)
-
-select * from renamed
+from {{ source('silver', 'movie_recommendations') }}

@@ -1,30 +1,18 @@
-with source as (
+select
+    ---------- ids
+    movie_id,
+    similar_movie_id,
+    model_id,
 
-    select * from {{ source('silver', 'similar_movies') }}
+    ---------- numbers
+    rank,
+    score,
 
-),
+    ---------- texts
+    basis,
 
-renamed as (
+    ---------- lineage
+    _lake_version as lake_version,
+    _deleted as is_deleted
 
-    select
-        ---------- ids
-        movie_id,
-        similar_movie_id,
-        model_id,
-
-        ---------- numbers
-        rank,
-        score,
-
-        ---------- texts
-        basis,
-
-        ---------- lineage
-        _lake_version as lake_version,
-        _deleted as is_deleted
-
-    from source
-
-)
-
-select * from renamed
+from {{ source('silver', 'similar_movies') }}
