@@ -21,6 +21,7 @@ from cinelake.commands import (
     gates,
     keys,
     looking,
+    metrics,
     quarantine,
     sending,
     stack,
@@ -78,6 +79,7 @@ app.command(rich_help_panel="Operations")(quarantine.recover)
 app.command(rich_help_panel="Operations")(looking.trace)
 app.command(rich_help_panel="Operations")(looking.as_of)
 app.command(rich_help_panel="Operations")(upkeep.maintain)
+app.add_typer(metrics.metrics_app, name="metrics", rich_help_panel="Operations")
 app.add_typer(airflow.airflow_app, name="airflow", rich_help_panel="Operations")
 app.add_typer(alerts.alerts_app, name="alerts", rich_help_panel="Operations")
 app.command(rich_help_panel="All of it")(demo.demo)

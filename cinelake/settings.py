@@ -34,6 +34,7 @@ EXAMPLES = {
     "SPARK_MASTER": "local[2]",
     "CINELAKE_SPARK_MEMORY": "2g",
     "CINELAKE_SPARK_JAVA_OPTIONS": "-XX:+UseParallelGC",
+    "CINELAKE_SPARK_UI_PORT": "4040",
     "CINELAKE_API_PORT": "8000",
     "CINELAKE_API_WORKERS": "2",
     "CINELAKE_API_KEY": "cl_0123456789ab_the-secret-that-keys-create-printed-in-43-chars",
@@ -101,6 +102,9 @@ class Settings(BaseSettings):
     )
     spark_java_options: str = Field("", alias="CINELAKE_SPARK_JAVA_OPTIONS")
     """Flags for the JVM of Spark's driver, on top of our own."""
+
+    spark_ui_port: int | None = Field(None, alias="CINELAKE_SPARK_UI_PORT", ge=1, le=65535)
+    """The loopback port of Spark's web interface and metrics. Default: off; the streaming daemons have theirs."""
 
     api_port: int | None = Field(None, alias="CINELAKE_API_PORT", ge=1, le=65535)
     """The port of the events API. Default: a free one, chosen at the first start and remembered."""

@@ -131,7 +131,7 @@ def recorded(settings: Settings, report: RefreshReport) -> Iterator[RefreshRepor
         raise
     except BaseException:
         with recording_failed():
-            runs.record(settings, report.run_id, "interrupted", report.stages)
+            runs.record(settings, report.run_id, runs.INTERRUPTED, report.stages)
         raise
     alerts.after_run(settings, report.run_id, None, report.gates)
     runs.record(settings, report.run_id, runs.PUBLISHED, report.stages)

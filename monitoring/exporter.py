@@ -1,0 +1,75 @@
+"""The exporter: an HTTP server on loopback that answers `/metrics` for Prometheus, and `/healthz`."""
+
+import socketserver
+from collections.abc import Callable, Iterable
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
+
+from cinelake.errors import ServiceError
+from cinelake.log import get_logger
+from cinelake.settings import Settings
+from cinelake.stack.ports import HOST
+from monitoring.collector import LakehouseCollector
+
+log = get_logger("metrics")
+
+
+def registry(settings: Callable[[], Settings]) -> CollectorRegistry:
+    """The metrics of the lakehouse, computed whenever they are read.
+
+    Args:
+        settings: Gives the settings of now.
+    """
+    made = CollectorRegistry()
+    made.register(LakehouseCollector(settings))
+    return made
+
+
+def open_server(settings: Callable[[], Settings], port: int) -> WSGIServer:
+    """A server that listens on 127.0.0.1; `serve_forever` makes it answer, a thread a request.
+
+    Args:
+        settings: Gives the settings of now.
+        port: The port; 0 for any that is free.
+
+    Raises:
+        ServiceError: The port is taken.
+    """
+    try:
+        server = make_server(HOST, port, _app(settings), _Server, _QuietHandler)
+    except OSError as error:
+        raise ServiceError(
+            f"The metrics cannot be served on port {port}: {error}.",
+            "Choose another one with --port; 0 takes any that is free.",
+        ) from error
+    log.info("serving", url=f"http://{HOST}:{server.server_port}/metrics")
+    return server
+
+
+class _Server(ThreadingWSGIServer):
+    def server_bind(self) -> None:
+        """Bind without the look-up of the host's name, which takes seconds where DNS is slow."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = HOST, int(self.server_address[1])
+        self.setup_environ()
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: Prometheus asks four times a minute."""
+
+
+def _app(settings: Callable[[], Settings]) -> Callable[..., Iterable[bytes]]:
+    metrics: Callable[..., Iterable[bytes]] = make_wsgi_app(registry(settings))
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/metrics":
+            return metrics(environ, start_response)
+        status = "200 OK" if environ["PATH_INFO"] == "/healthz" else "404 Not Found"
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+        return [f"{status}\n".encode()]
+
+    return app
