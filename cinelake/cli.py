@@ -30,7 +30,7 @@ from cinelake.commands import (
     tmdb,
     upkeep,
 )
-from cinelake.console import err, out, report_error
+from cinelake.console import be_quiet, err, out, report_error
 from cinelake.errors import CinelakeError
 from cinelake.log import configure_logging
 from cinelake.settings import get_settings
@@ -112,6 +112,8 @@ def prepare(
     """Set up logging for whichever command follows; help must be had without valid settings."""
     if "--help" not in sys.argv:
         configure_logging(get_settings())
+        if get_settings().log_format == "json":
+            be_quiet()
 
 
 if __name__ == "__main__":

@@ -69,6 +69,7 @@ T = TypeVar("T")
 
 HostPort = Annotated[str, StringConstraints(pattern=r"^[^,\s:]+:\d{1,5}(,[^,\s:]+:\d{1,5})*$")]
 PostgresUri = Annotated[str, StringConstraints(pattern=r"^postgres(ql)?://[^/\s]+/[^/\s?]+")]
+RUN_ID_PATTERN = r"^[A-Za-z0-9_.-]{1,120}$"
 API_KEY_PATTERN = r"^cl_([0-9a-f]{12})_([A-Za-z0-9_-]{20,100})$"
 """An API key: its id, which may be shown, and its secret."""
 Origins = Annotated[
@@ -163,7 +164,7 @@ class Settings(BaseSettings):
         "cinelake@localhost", alias="CINELAKE_ALERT_SENDER"
     )
 
-    run_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,120}$")] | None = Field(
+    run_id: Annotated[str, StringConstraints(pattern=RUN_ID_PATTERN)] | None = Field(
         None, alias="CINELAKE_RUN_ID"
     )
     """The run that a command is a part of, as an orchestrator names it. Default: one of its own."""

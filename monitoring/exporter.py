@@ -1,9 +1,11 @@
 """The exporter: an HTTP server on loopback that answers `/metrics` for Prometheus, and `/healthz`."""
 
 import socketserver
+import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
@@ -11,8 +13,13 @@ from prometheus_client.exposition import ThreadingWSGIServer
 from cinelake.errors import ServiceError
 from cinelake.log import get_logger
 from cinelake.settings import Settings
+from cinelake.stack.logs import make_room_in
 from cinelake.stack.ports import HOST
+from cinelake.stack.state import stack_folder
 from monitoring.collector import LakehouseCollector
+
+LOOK_SECONDS = 60
+"""How often the log files are looked at."""
 
 log = get_logger("metrics")
 
@@ -28,7 +35,7 @@ def registry(settings: Callable[[], Settings]) -> CollectorRegistry:
     return made
 
 
-def open_server(settings: Callable[[], Settings], port: int) -> WSGIServer:
+def open_server(settings: Callable[[], Settings], port: int) -> "_Server":
     """A server that listens on 127.0.0.1; `serve_forever` makes it answer, a thread a request.
 
     Args:
@@ -40,6 +47,7 @@ def open_server(settings: Callable[[], Settings], port: int) -> WSGIServer:
     """
     try:
         server = make_server(HOST, port, _app(settings), _Server, _QuietHandler)
+        server.logs = stack_folder(settings().home) / "logs"
     except OSError as error:
         raise ServiceError(
             f"The metrics cannot be served on port {port}: {error}.",
@@ -50,6 +58,23 @@ def open_server(settings: Callable[[], Settings], port: int) -> WSGIServer:
 
 
 class _Server(ThreadingWSGIServer):
+    """Between requests it keeps the services' log files short, as the one process of ours that always runs."""
+
+    logs: Path
+    _next_look = 0.0
+
+    def service_actions(self) -> None:
+        """Called twice a second by `serve_forever`."""
+        super().service_actions()
+        if time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + LOOK_SECONDS
+        try:
+            for file in make_room_in(self.logs):
+                log.info("log put aside", file=str(file))
+        except OSError as error:
+            log.warning("log not put aside", reason=str(error))
+
     def server_bind(self) -> None:
         """Bind without the look-up of the host's name, which takes seconds where DNS is slow."""
         socketserver.TCPServer.server_bind(self)

@@ -4,13 +4,18 @@ import os
 import sys
 from pathlib import Path
 
+import structlog
 from pyspark.sql import SparkSession
 
 from cinelake.settings import Settings
 from cinelake.stack.jars import spark_jars
 from cinelake.stack.ports import HOST
 
-LOG_CONFIG = Path(__file__).with_name("log4j2.properties")
+LOG_CONFIG = {
+    "console": Path(__file__).with_name("log4j2.properties"),
+    "json": Path(__file__).with_name("log4j2-json.properties"),
+}
+LOG_TEMPLATE = Path(__file__).with_name("log4j2-template.json")
 SHUFFLE_PARTITIONS = 2
 """Few on purpose: an increment is small, and each partition costs a task and a file in each table it changes."""
 
@@ -47,7 +52,6 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
         .config("spark.driver.extraJavaOptions", _java_options(settings, scratch))
         .config("spark.local.dir", str(scratch))
         .config("spark.sql.warehouse.dir", str(scratch / "warehouse"))
-        .config("spark.log.level", "ERROR")
         .config("spark.ui.showConsoleProgress", "false")
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.shuffle.partitions", SHUFFLE_PARTITIONS)
@@ -92,7 +96,9 @@ def _java_options(settings: Settings, scratch: Path) -> str:
         "java.io.tmpdir": scratch,
         "derby.system.home": scratch,
         "user.timezone": "UTC",
-        "log4j2.configurationFile": LOG_CONFIG.as_uri(),
+        "log4j2.configurationFile": LOG_CONFIG[settings.log_format].as_uri(),
+        "cinelake.log_template": LOG_TEMPLATE,
+        "cinelake.run_id": structlog.contextvars.get_contextvars().get("run_id", ""),
     }
     ours = ["-XX:-UsePerfData", *(f"-D{name}={value}" for name, value in flags.items())]
     return " ".join([*ours, settings.spark_java_options]).strip()

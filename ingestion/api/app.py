@@ -5,7 +5,7 @@ from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from cinelake.settings import Settings, get_settings
-from ingestion.api import metrics, problems, routes
+from ingestion.api import metrics, problems, routes, runs
 from ingestion.api.document import EventsApi
 from ingestion.api.key_ring import KeyRing
 from ingestion.api.rate_limit import shared_limiter
@@ -44,6 +44,7 @@ def create_app(
     app.register_api(routes.blueprint)
     problems.register(app)
     metrics.register(app)
+    runs.register(app)
     app.after_request(_add_headers)
     _allow_origins(app, settings.cors_origins)
     if settings.trusted_proxies:
