@@ -1,16 +1,14 @@
 """Metrics of Kafka's topics, of who consumes them, and of the streaming queries and daemons."""
 
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 
 from cinelake.settings import Settings
 from cinelake.stack.state import load_state
 from cinelake.stack.streams import STREAMS
-from ingestion.topics import connected_consumer, end_offsets, first_timestamps
+from ingestion.topics import connected_consumer, end_offsets
 from monitoring.families import Family, counter, gauge
 from pipeline import lag, stream_progress
-from pipeline.lag import Standing
 from spark_streaming.bronze import TOPIC_OF_TABLE
 
 PLACE = ("consumer", "topic", "partition")
@@ -34,12 +32,7 @@ def topics(settings: Settings) -> Iterator[Family]:
 
 def consumers(settings: Settings) -> Iterator[Family]:
     """How far bronze, silver and the raw backup have come, and how much and how long they are behind."""
-    standings = {
-        "bronze": lag.of_bronze(settings),
-        "silver": lag.of_silver(settings),
-        "backup": lag.of_backup(settings),
-    }
-    rows = [(name, each) for name, found in standings.items() for each in found]
+    rows = [(name, each) for name, of in lag.CONSUMERS.items() for each in of(settings)]
     yield counter(
         "cinelake_consumer_messages",
         "Messages of a partition that a consumer has dealt with, by their offset.",
@@ -52,7 +45,7 @@ def consumers(settings: Settings) -> Iterator[Family]:
         PLACE,
         (((name, each.topic, str(each.partition)), each.waiting) for name, each in rows),
     )
-    waiting = _waiting_since(settings, [each for _, each in rows if each.waiting])
+    waiting = lag.waiting_since(settings, [each for _, each in rows])
     now = time.time()
     yield gauge(
         "cinelake_consumer_lag_seconds",
@@ -63,27 +56,6 @@ def consumers(settings: Settings) -> Iterator[Family]:
             for name, each in rows
         ),
     )
-
-
-def _waiting_since(settings: Settings, behind: list[Standing]) -> dict[Standing, float]:
-    """When the oldest message that waits came, in seconds since 1970."""
-    found: dict[Standing, float] = {}
-    if not behind:
-        return found
-    # Two consumers may stand at different offsets of one partition: each pair is a question of its own.
-    questions: dict[tuple[str, int], list[Standing]] = defaultdict(list)
-    for each in behind:
-        same = [key for key in questions if key[0] == each.topic]
-        free = next(
-            (k for k in same if all(s.partition != each.partition for s in questions[k])),
-            (each.topic, len(same)),
-        )
-        questions[free].append(each)
-    with connected_consumer(settings) as consumer:
-        for (topic, _), asked in questions.items():
-            times = first_timestamps(consumer, topic, {s.partition: s.taken for s in asked})
-            found |= {s: times[s.partition] for s in asked if s.partition in times}
-    return found
 
 
 def streams(settings: Settings) -> Iterator[Family]:

@@ -1,14 +1,14 @@
 """How far each consumer of messages has come, and how many it has still to take, by topic and partition."""
 
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from cinelake.settings import Settings
 from ingestion import backup
-from ingestion.topics import USER_LOGS, connected_consumer, end_offsets
+from ingestion.topics import USER_LOGS, connected_consumer, end_offsets, first_timestamps
 from lakehouse import changes, checkpoints
 from lakehouse.readers import streamed_version
 from lakehouse.silver.refresh import REFRESH_OF_SOURCE
@@ -68,6 +68,47 @@ def of_backup(settings: Settings) -> list[Standing]:
     if not any(taken for taken, _ in positions.values()):
         return []
     return [_standing(USER_LOGS, partition, *pair) for partition, pair in positions.items()]
+
+
+CONSUMERS: dict[str, Callable[[Settings], list[Standing]]] = {
+    "bronze": of_bronze,
+    "silver": of_silver,
+    "backup": of_backup,
+}
+"""By name who consumes messages, in the order in which they flow."""
+
+
+def waiting_since(settings: Settings, standings: Iterable[Standing]) -> dict[Standing, float]:
+    """When the oldest message that waits came, for each place where one does.
+
+    Args:
+        settings: Tells where Kafka is.
+        standings: Of any consumers.
+
+    Returns:
+        Kafka's timestamp, in seconds since 1970.
+
+    Raises:
+        ServiceError: Kafka is away.
+    """
+    behind = [each for each in standings if each.waiting]
+    found: dict[Standing, float] = {}
+    if not behind:
+        return found
+    # Two consumers may stand at different offsets of one partition: each pair is a question of its own.
+    questions: dict[tuple[str, int], list[Standing]] = defaultdict(list)
+    for each in behind:
+        same = [key for key in questions if key[0] == each.topic]
+        free = next(
+            (k for k in same if all(s.partition != each.partition for s in questions[k])),
+            (each.topic, len(same)),
+        )
+        questions[free].append(each)
+    with connected_consumer(settings) as consumer:
+        for (topic, _), asked in questions.items():
+            times = first_timestamps(consumer, topic, {s.partition: s.taken for s in asked})
+            found |= {s: times[s.partition] for s in asked if s.partition in times}
+    return found
 
 
 def _standing(topic: str, partition: int, taken: int, end: int) -> Standing:
