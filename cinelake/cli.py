@@ -21,6 +21,7 @@ from cinelake.commands import (
     gates,
     keys,
     looking,
+    metrics,
     quarantine,
     recommend,
     sending,
@@ -30,7 +31,7 @@ from cinelake.commands import (
     tmdb,
     upkeep,
 )
-from cinelake.console import err, out, report_error
+from cinelake.console import be_quiet, err, out, report_error
 from cinelake.errors import CinelakeError
 from cinelake.log import configure_logging
 from cinelake.settings import get_settings
@@ -80,6 +81,7 @@ app.command(rich_help_panel="Operations")(quarantine.recover)
 app.command(rich_help_panel="Operations")(looking.trace)
 app.command(rich_help_panel="Operations")(looking.as_of)
 app.command(rich_help_panel="Operations")(upkeep.maintain)
+app.add_typer(metrics.metrics_app, name="metrics", rich_help_panel="Operations")
 app.add_typer(airflow.airflow_app, name="airflow", rich_help_panel="Operations")
 app.add_typer(alerts.alerts_app, name="alerts", rich_help_panel="Operations")
 app.command(rich_help_panel="All of it")(demo.demo)
@@ -112,6 +114,8 @@ def prepare(
     """Set up logging for whichever command follows; help must be had without valid settings."""
     if "--help" not in sys.argv:
         configure_logging(get_settings())
+        if get_settings().log_format == "json":
+            be_quiet()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pyspark.sql import SparkSession
 
 from cinelake.errors import BadInputError, LedgerMismatchError, message_of
+from cinelake.log import current_run_id
 from cinelake.settings import Settings
 from expectations.results import GateResult, load_results
 from lakehouse import contract, ledger, publish
@@ -18,7 +19,7 @@ from lakehouse.ledger import Ledger
 from lakehouse.publish import EVERYTHING_NEW, Published, Scope
 from pipeline import alerts, gates, gold, gold_versions, runs
 from pipeline.locks import only_one
-from pipeline.refresh import current_run_id, recording_failed
+from pipeline.refresh import recording_failed
 from pipeline.swap import SwapResult, swap_gold
 
 GATES = ("bronze", "silver", "gold")

@@ -5,7 +5,7 @@ from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from cinelake.settings import Settings, get_settings
-from ingestion.api import metrics, problems, recommend_routes, routes
+from ingestion.api import metrics, problems, recommend_routes, routes, runs
 from ingestion.api.document import EventsApi
 from ingestion.api.key_ring import KeyRing
 from ingestion.api.rate_limit import shared_limiter
@@ -49,6 +49,7 @@ def create_app(
     app.register_api(recommend_routes.recommend_blueprint)
     problems.register(app)
     metrics.register(app)
+    runs.register(app)
     app.after_request(_add_headers)
     _allow_origins(app, settings.cors_origins)
     if settings.trusted_proxies:
