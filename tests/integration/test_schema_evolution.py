@@ -122,7 +122,7 @@ def take_up(project: Path, column: str) -> None:
     described = f"      - name: {column}\n        description: New.\n        data_type: text\n"
     staging, marts = project / "models/staging", project / "models/marts/core"
     for file, at, added in (
-        (staging / "stg_ratings.sql", "        rating,\n", f"        {column},\n"),
+        (staging / "stg_ratings.sql", "    rating,\n", f"    {column},\n"),
         (staging / "stg_ratings.yml", listed, described),
         (marts / "ratings.sql", "        current_ratings.rating,\n", f"        current_ratings.{column},\n"),
         (marts / "ratings.yml", listed, described),
