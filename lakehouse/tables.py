@@ -86,8 +86,9 @@ def insert_new(spark: SparkSession, settings: Settings, table: Table, rows: Data
         spark: The session.
         settings: Tells where the lake is.
         table: The table's contract.
-        rows: New rows with the contract's columns, one row a key.
+        rows: New rows with the contract's columns; of several with one key one is taken.
     """
+    rows = rows.dropDuplicates(table.key)
     if not is_unwritten(settings, table):
         held = read(spark, settings, table.full_name).select(*table.key)
         rows = rows.join(held, table.key, "left_anti")

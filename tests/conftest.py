@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -117,18 +117,22 @@ def lake(spark_settings: Settings, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def _empty_lake(spark: SparkSession, spark_settings: Settings) -> Path:
-    """The tables of both layers, empty; made once, as making them takes seconds."""
+def with_tables(spark: SparkSession, spark_settings: Settings) -> Callable[[Settings], Settings]:
+    """Gives the lake of some settings every table of both layers, empty; made once, as making them takes seconds."""
     for layer in ("bronze", "silver"):
         ensure_layer(spark, spark_settings, layer)
-    return Path(spark_settings.lake_uri)
+
+    def copy(settings: Settings) -> Settings:
+        shutil.copytree(spark_settings.lake_uri, settings.lake_uri)
+        return settings
+
+    return copy
 
 
 @pytest.fixture
-def empty_lake(_empty_lake: Path, lake: Settings) -> Settings:
+def empty_lake(with_tables: Callable[[Settings], Settings], lake: Settings) -> Settings:
     """Settings with a lake of the test's own that holds every table, without rows."""
-    shutil.copytree(_empty_lake, lake.lake_uri)
-    return lake
+    return with_tables(lake)
 
 
 @pytest.fixture(scope="session")

@@ -256,5 +256,4 @@ def _repeats(messages: DataFrame, winners: DataFrame) -> DataFrame:
         messages.join(counted_at, "event_id")
         .where(elsewhere)
         .select(*COORDINATES, "event_id", F.current_timestamp().alias("detected_at"))
-        .dropDuplicates(COORDINATES)
     )

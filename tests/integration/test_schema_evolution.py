@@ -1,7 +1,7 @@
 """A contract gains an optional column: it appears in the lake, PostgreSQL and gold, nothing is rebuilt, no row is lost."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +78,11 @@ def contracts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Contr
 
 
 @pytest.fixture
-def lakehouse(settings: Settings, _empty_lake: Path, tmp_path: Path) -> Settings:
+def lakehouse(
+    settings: Settings, with_tables: Callable[[Settings], Settings], tmp_path: Path
+) -> Settings:
     """A database and a lake of the test's own, the lake with every table, and a home for dbt's files."""
-    shutil.copytree(_empty_lake, settings.lake_uri)
-    return settings.model_copy(update={"home": tmp_path / "home"})
+    return with_tables(settings).model_copy(update={"home": tmp_path / "home"})
 
 
 def put(spark: SparkSession, settings: Settings, to: Table, *rows: dict[str, Any]) -> None:

@@ -54,6 +54,15 @@ def test_insert_new_adds_what_is_missing_and_leaves_the_rest(
     assert feed(empty_lake, "silver.genres", version) == []
 
 
+def test_insert_new_takes_one_of_several_rows_with_a_key(
+    spark: SparkSession, empty_lake: Settings
+) -> None:
+    twice = genres(spark, g1="Drama").unionByName(genres(spark, g1="Drama"))
+    for _ in range(2):
+        tables.insert_new(spark, empty_lake, GENRES, twice)
+    assert held(empty_lake, "silver.genres") == [(1, "Drama")]
+
+
 def test_upsert_writes_new_and_different_rows_alone(
     spark: SparkSession, empty_lake: Settings
 ) -> None:

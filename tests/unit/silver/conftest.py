@@ -98,7 +98,7 @@ def silver_events(spark: SparkSession) -> Callable[..., DataFrame]:
     """Rows of `silver.events`; `at` is minutes after 2026-01-01, other fields as given, `event_id` by name."""
 
     def make(*events: Event) -> DataFrame:
-        schema = _nullable("events", table("silver.events").column_names)
+        schema = nullable("events", table("silver.events").column_names)
         return frame_of(spark, [_row(event) for event in events], schema)
 
     return make
@@ -115,14 +115,14 @@ def assert_rows(found: DataFrame, name: str, *rows: Event) -> None:
     for row in rows:
         assert row.keys() <= set(found.columns)
     values = [tuple(row.get(column) for column in found.columns) for row in rows]
-    expected = frame_of(found.sparkSession, values, _nullable(name, found.columns))
+    expected = frame_of(found.sparkSession, values, nullable(name, found.columns))
     with pytest.MonkeyPatch.context() as patch:
         # The comparison loads pandas on Spark, which wants this set and would leave it so for what is tested next.
         patch.setenv("PYARROW_IGNORE_TIMEZONE", "1")
         assertDataFrameEqual(found, expected)
 
 
-def _nullable(name: str, columns: Sequence[str]) -> StructType:
+def nullable(name: str, columns: Sequence[str]) -> StructType:
     """The types of columns of a silver table, each of which may be null."""
     schema = table(f"silver.{name}").spark_schema()
     fields = StructType([schema[column] for column in columns])

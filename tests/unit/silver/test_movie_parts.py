@@ -28,7 +28,7 @@ from lakehouse.silver import (
     people,
     production_companies,
 )
-from tests.unit.silver.conftest import answer, assert_rows, rows_of_messages
+from tests.unit.silver.conftest import answer, assert_rows, nullable, rows_of_messages
 
 PERSON = {"id": 5, "name": " Ada ", "original_name": "Ада", "known_for_department": "Acting"}
 FULL = answer(
@@ -164,9 +164,8 @@ def test_only_what_says_something_else_supersedes_and_may_be_late(spark: SparkSe
 def test_a_name_of_several_ids_is_flagged_wherever_they_came_from(
     spark: SparkSession, order: tuple[int, ...]
 ) -> None:
-    schema = table("silver.production_companies").spark_schema()
-    for field in schema.fields:
-        field.nullable = True
+    name = "production_companies"
+    schema = nullable(name, table(f"silver.{name}").column_names)
 
     def company(number: int, name: str | None) -> tuple[Any, ...]:
         return (number, name, None, None, False)

@@ -2,10 +2,9 @@
 
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -142,11 +141,6 @@ def contents(lake: Settings, names: Iterable[str]) -> Contents:
     return found
 
 
-def _copied(empty: Path, settings_of_test: Settings, lake: Path) -> Settings:
-    shutil.copytree(empty, lake)
-    return settings_of_test.model_copy(update={"lake": str(lake)})
-
-
 @st.composite
 def arrivals(draw: st.DrawFn) -> Batches:
     """The messages in any order, some of them delivered again, cut into three batches anywhere."""
@@ -160,11 +154,12 @@ def arrivals(draw: st.DrawFn) -> Batches:
 def at_once(
     spark: SparkSession,
     spark_settings: Settings,
-    _empty_lake: Path,
+    with_tables: Callable[[Settings], Settings],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Contents:
     """What the tables hold when every message came in one batch."""
-    lake = _copied(_empty_lake, spark_settings, tmp_path_factory.mktemp("at-once") / "lake")
+    folder = tmp_path_factory.mktemp("at-once") / "lake"
+    lake = with_tables(spark_settings.model_copy(update={"lake": str(folder)}))
     refresh_events(spark, lake, bronze(spark, "user_logs", MESSAGES))
     return contents(lake, OF_EVENTS)
 
@@ -172,15 +167,19 @@ def at_once(
 def test_batches_their_order_delays_and_repetition_do_not_matter(
     pytestconfig: pytest.Config,
     spark: SparkSession,
-    spark_settings: Settings,
-    _empty_lake: Path,
-    tmp_path: Path,
+    lake: Settings,
+    with_tables: Callable[[Settings], Settings],
     at_once: Contents,
 ) -> None:
-    lakes = (tmp_path / str(number) for number in count())
+    # Each its own: Spark remembers what a path held.
+    lakes = (lake.model_copy(update={"lake": f"{lake.lake}-{number}"}) for number in count())
+
+    is_thorough = pytestconfig.getoption("full_scale")
 
     @settings(
-        max_examples=50 if pytestconfig.getoption("full_scale") else 2,
+        max_examples=50 if is_thorough else 2,
+        # As few would rather find by chance, in another's change, what is looked for here.
+        derandomize=not is_thorough,
         deadline=None,
         suppress_health_check=list(HealthCheck),
         # Without making a failure smaller, as each attempt refreshes a lake.
@@ -189,12 +188,12 @@ def test_batches_their_order_delays_and_repetition_do_not_matter(
     @given(arrivals())
     @example(HARDEST)
     def the_same_tables_come_out(batches: Batches) -> None:
-        lake = _copied(_empty_lake, spark_settings, next(lakes))
+        own = with_tables(next(lakes))
         for batch in filter(None, batches):
             messages = [MESSAGES[place] for place in batch]
-            refresh_events(spark, lake, bronze(spark, "user_logs", messages))
-        assert contents(lake, OF_EVENTS) == at_once
-        shutil.rmtree(lake.lake_uri)
+            refresh_events(spark, own, bronze(spark, "user_logs", messages))
+        assert contents(own, OF_EVENTS) == at_once
+        shutil.rmtree(own.lake_uri)
 
     the_same_tables_come_out()
 

@@ -1,7 +1,6 @@
 """TMDB answers into silver: the same tables come out however the messages are cut, ordered and repeated."""
 
-from pathlib import Path
-from shutil import copytree
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -49,18 +48,6 @@ HISTORY = [
 Rows = dict[str, list[dict[str, Any]]]
 
 
-@pytest.fixture(scope="module")
-def empty_lake(
-    spark: SparkSession, spark_settings: Settings, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """A lake with all tables and no rows, to copy: making the tables takes longer than filling them."""
-    folder = tmp_path_factory.mktemp("lakes") / "empty"
-    settings = spark_settings.model_copy(update={"lake": str(folder)})
-    tables.ensure_table(spark, settings, table("bronze.movie"))
-    tables.ensure_layer(spark, settings, "silver")
-    return folder
-
-
 def _refreshed(spark: SparkSession, settings: Settings, *batches: list[int]) -> Rows:
     """The tables after these batches of `HISTORY` have landed in bronze and been taken one after the other."""
     everything = rows_of_messages(spark, HISTORY, "movie")
@@ -78,18 +65,16 @@ def _refreshed(spark: SparkSession, settings: Settings, *batches: list[int]) -> 
 
 
 @pytest.fixture(scope="module")
-def at_once(spark: SparkSession, spark_settings: Settings, empty_lake: Path) -> Rows:
+def at_once(
+    spark: SparkSession,
+    spark_settings: Settings,
+    with_tables: Callable[[Settings], Settings],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Rows:
     """What all of `HISTORY` in one batch leaves."""
-    folder = copytree(empty_lake, empty_lake.with_name("at-once"))
-    settings = spark_settings.model_copy(update={"lake": str(folder)})
+    folder = tmp_path_factory.mktemp("at-once") / "lake"
+    settings = with_tables(spark_settings.model_copy(update={"lake": str(folder)}))
     return _refreshed(spark, settings, list(range(len(HISTORY))))
-
-
-@pytest.fixture
-def own_lake(lake: Settings, empty_lake: Path) -> Settings:
-    """Settings with an empty lake of the test's own."""
-    copytree(empty_lake, lake.lake_uri)
-    return lake
 
 
 def test_the_tables_say_what_the_latest_answers_say(
@@ -127,17 +112,17 @@ def test_the_tables_say_what_the_latest_answers_say(
 
 
 def test_batches_and_their_order_do_not_matter(
-    spark: SparkSession, own_lake: Settings, at_once: Rows
+    spark: SparkSession, empty_lake: Settings, at_once: Rows
 ) -> None:
-    assert _refreshed(spark, own_lake, [2, 4, 5, 6], [3, 1], [3, 0, 1]) == at_once
+    assert _refreshed(spark, empty_lake, [2, 4, 5, 6], [3, 1], [3, 0, 1]) == at_once
 
 
 def test_an_answer_that_says_nothing_new_writes_only_its_movie(
-    spark: SparkSession, own_lake: Settings
+    spark: SparkSession, empty_lake: Settings
 ) -> None:
-    _refreshed(spark, own_lake, [0], [5])
-    before = {name: changes.current_version(own_lake, f"silver.{name}") for name in TABLES}
+    _refreshed(spark, empty_lake, [0], [5])
+    before = {name: changes.current_version(empty_lake, f"silver.{name}") for name in TABLES}
     again = _answer(13, 9, genres=_genres((18, "Drama"), (35, "Comédie")), overview="Another one")
-    refresh_movies(spark, own_lake, rows_of_messages(spark, [again], "movie"))
-    after = {name: changes.current_version(own_lake, f"silver.{name}") for name in TABLES}
+    refresh_movies(spark, empty_lake, rows_of_messages(spark, [again], "movie"))
+    after = {name: changes.current_version(empty_lake, f"silver.{name}") for name in TABLES}
     assert after == before | {"movies": before["movies"] + 1}
