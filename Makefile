@@ -1,6 +1,6 @@
 # Two commands: `make demo` shows the whole lakehouse, `make test` proves it.
 .DEFAULT_GOAL := help
-.PHONY: help install install-airflow preflight demo airflow test prove coverage check format up down clean bench-refresh bench-api bench-tmdb bench-devices bench-gold bench-gates bench-site bench-airflow mutate
+.PHONY: help install install-airflow preflight demo airflow test prove coverage check format up down clean bench-refresh bench-api bench-tmdb bench-devices bench-gold bench-gates bench-site bench-airflow bench-recommend mutate
 SHELL := /bin/bash
 
 # A folder with the real data sets (tmdb/, ml-latest-small/). Empty: the demo generates its data.
@@ -100,6 +100,10 @@ bench-site: install ## Seconds and weight of the docs site of a million events
 
 bench-airflow: install-airflow ## A refresh by Airflow against the same commands by hand
 	@$(BIN)/python -m benchmarks.airflow
+
+bench-recommend: install ## Recommendations against two baselines, and how soon the API answers (DATA=folder for MovieLens)
+	@$(BIN)/python -m benchmarks.recommend $(DATA)
+	@$(BIN)/python -m benchmarks.recommend.answers
 
 mutate: install ## Break a row for each data test of dbt, and see the test fail
 	@$(BIN)/python -m tests.mutations

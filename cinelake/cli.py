@@ -21,7 +21,9 @@ from cinelake.commands import (
     gates,
     keys,
     looking,
+    metrics,
     quarantine,
+    recommend,
     sending,
     stack,
     stages,
@@ -29,7 +31,7 @@ from cinelake.commands import (
     tmdb,
     upkeep,
 )
-from cinelake.console import err, out, report_error
+from cinelake.console import be_quiet, err, out, report_error
 from cinelake.errors import CinelakeError
 from cinelake.log import configure_logging
 from cinelake.settings import get_settings
@@ -69,6 +71,7 @@ for command in (stages.bronze, stages.silver, stages.publish):
 app.add_typer(streams.streams_app, name="streams", rich_help_panel="Stages")
 app.add_typer(stages.gold_app, name="gold", rich_help_panel="Stages")
 app.command(rich_help_panel="Stages")(stages.refresh)
+app.add_typer(recommend.recommend_app, name="recommend", rich_help_panel="Stages")
 app.add_typer(docs.docs_app, name="docs", rich_help_panel="Stages")
 app.add_typer(contracts.contracts_app, name="contracts", rich_help_panel="Stages")
 app.add_typer(gates.gates_app, name="gates", rich_help_panel="Operations")
@@ -78,6 +81,7 @@ app.command(rich_help_panel="Operations")(quarantine.recover)
 app.command(rich_help_panel="Operations")(looking.trace)
 app.command(rich_help_panel="Operations")(looking.as_of)
 app.command(rich_help_panel="Operations")(upkeep.maintain)
+app.add_typer(metrics.metrics_app, name="metrics", rich_help_panel="Operations")
 app.add_typer(airflow.airflow_app, name="airflow", rich_help_panel="Operations")
 app.add_typer(alerts.alerts_app, name="alerts", rich_help_panel="Operations")
 app.command(rich_help_panel="All of it")(demo.demo)
@@ -110,6 +114,8 @@ def prepare(
     """Set up logging for whichever command follows; help must be had without valid settings."""
     if "--help" not in sys.argv:
         configure_logging(get_settings())
+        if get_settings().log_format == "json":
+            be_quiet()
 
 
 if __name__ == "__main__":

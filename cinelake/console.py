@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cinelake.errors import CinelakeError
+from cinelake.log import get_logger
 
 out = Console()
 err = Console(stderr=True)
@@ -92,8 +93,16 @@ def counts_table(title: str, rows: list[tuple[str, str]], unit: str) -> Table:
     return table
 
 
+def be_quiet() -> None:
+    """Leave standard error to the log: no progress and no panels among lines that a machine reads."""
+    err.quiet = True
+
+
 def report_error(error: CinelakeError) -> None:
-    """Show an error with its details and its next step on standard error."""
+    """Show an error with its details and its next step on standard error; a line of the log where that is a machine's."""
+    if err.quiet:
+        get_logger("command").error(error.message, hint=error.hint, exit_code=error.exit_code)
+        return
     if error.details is not None:
         err.print(error.details)
     err.print(Panel(error.message, title="error", border_style="red", highlight=False))

@@ -34,6 +34,7 @@ EXAMPLES = {
     "SPARK_MASTER": "local[2]",
     "CINELAKE_SPARK_MEMORY": "2g",
     "CINELAKE_SPARK_JAVA_OPTIONS": "-XX:+UseParallelGC",
+    "CINELAKE_SPARK_UI_PORT": "4040",
     "CINELAKE_API_PORT": "8000",
     "CINELAKE_API_WORKERS": "2",
     "CINELAKE_API_KEY": "cl_0123456789ab_the-secret-that-keys-create-printed-in-43-chars",
@@ -68,6 +69,7 @@ T = TypeVar("T")
 
 HostPort = Annotated[str, StringConstraints(pattern=r"^[^,\s:]+:\d{1,5}(,[^,\s:]+:\d{1,5})*$")]
 PostgresUri = Annotated[str, StringConstraints(pattern=r"^postgres(ql)?://[^/\s]+/[^/\s?]+")]
+RUN_ID_PATTERN = r"^[A-Za-z0-9_.-]{1,120}$"
 API_KEY_PATTERN = r"^cl_([0-9a-f]{12})_([A-Za-z0-9_-]{20,100})$"
 """An API key: its id, which may be shown, and its secret."""
 Origins = Annotated[
@@ -101,6 +103,9 @@ class Settings(BaseSettings):
     )
     spark_java_options: str = Field("", alias="CINELAKE_SPARK_JAVA_OPTIONS")
     """Flags for the JVM of Spark's driver, on top of our own."""
+
+    spark_ui_port: int | None = Field(None, alias="CINELAKE_SPARK_UI_PORT", ge=1, le=65535)
+    """The loopback port of Spark's web interface and metrics. Default: off; the streaming daemons have theirs."""
 
     api_port: int | None = Field(None, alias="CINELAKE_API_PORT", ge=1, le=65535)
     """The port of the events API. Default: a free one, chosen at the first start and remembered."""
@@ -159,7 +164,7 @@ class Settings(BaseSettings):
         "cinelake@localhost", alias="CINELAKE_ALERT_SENDER"
     )
 
-    run_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,120}$")] | None = Field(
+    run_id: Annotated[str, StringConstraints(pattern=RUN_ID_PATTERN)] | None = Field(
         None, alias="CINELAKE_RUN_ID"
     )
     """The run that a command is a part of, as an orchestrator names it. Default: one of its own."""

@@ -144,6 +144,15 @@ GOLD_TABLES = (
         references=(("genre_key", "dim_genre"),),
         ranges=(("play_share", 0, 1),),
     ),
+    GoldTable(
+        "movie_recommendations",
+        ("user_id", "movie_id"),
+        references=OF_MOVIE,
+        ranges=(("predicted_rating", 0.5, 10),),
+    ),
+    GoldTable(
+        "similar_movies", ("movie_id", "similar_movie_id"), references=(("movie_key", "dim_movie"),)
+    ),
 )
 """The tables that must be right before they may replace those in `gold`."""
 

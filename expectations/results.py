@@ -173,10 +173,18 @@ def load_results(settings: Settings, run_id: str | None = None) -> list[KeptResu
         select *
         from ops.gate_results
         where (gate, run_id) in (
-            select distinct on (gate) gate, run_id
-            from ops.gate_results
-            where run_id = %(run_id)s or %(run_id)s::text is null
-            order by gate, recorded_at desc
+            select
+                known.gate,
+                (
+                    select latest.run_id
+                    from ops.gate_results as latest
+                    where
+                        latest.gate = known.gate
+                        and (latest.run_id = %(run_id)s or %(run_id)s::text is null)
+                    order by latest.recorded_at desc
+                    limit 1
+                )
+            from (values ('bronze'), ('silver'), ('gold')) as known (gate)
         )
         order by recorded_at, gate, table_name, rule
     """

@@ -22,7 +22,7 @@ from cinelake.settings import Settings
 from ingestion.batches import in_batches, no_progress
 from ingestion.producer import EventProducer, Record
 from ingestion.raw_store import ON_DISK, duplicate_ids, open_database
-from ingestion.topics import USER_LOGS, topic_end_offsets
+from ingestion.topics import USER_LOGS, end_offsets, topic_end_offsets
 
 COLLECTION = "user_logs_raw"
 GROUP = "cinelake-backup"
@@ -80,12 +80,21 @@ def count_pending(settings: Settings) -> int:
     Raises:
         ServiceError: Kafka is away.
     """
+    return sum(max(end - taken, 0) for taken, end in positions(settings).values())
+
+
+def positions(settings: Settings) -> dict[int, tuple[int, int]]:
+    """By partition the offset that the next backup begins with, and the one where the topic ends.
+
+    Raises:
+        ServiceError: Kafka is away.
+    """
     with _consumer(settings) as consumer:
-        ends = topic_end_offsets(settings, USER_LOGS)
-        return sum(
-            max(end - consumer.position(TopicPartition(USER_LOGS, partition)), 0)
+        ends = end_offsets(consumer, USER_LOGS)
+        return {
+            partition: (consumer.position(TopicPartition(USER_LOGS, partition)), end)
             for partition, end in ends.items()
-        )
+        }
 
 
 def restore(

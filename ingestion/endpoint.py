@@ -12,6 +12,7 @@ import orjson
 import requests
 
 from cinelake.errors import ServiceError, SettingError
+from cinelake.log import RUN_ID_HEADER
 
 USER_AGENT = "cinelake-client/1"
 MAX_BATCH = 500
@@ -79,12 +80,13 @@ class Endpoint:
     Args:
         api_url: The API's root, for example `http://127.0.0.1:8000`.
         api_key: Sent as `Authorization: Bearer`; None where the API wants no key.
+        run_id: The run of which its requests are a part, for the API's log.
 
     Raises:
         SettingError: The address or the key cannot be one.
     """
 
-    def __init__(self, api_url: str, api_key: str | None = None) -> None:
+    def __init__(self, api_url: str, api_key: str | None = None, run_id: str | None = None) -> None:
         if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", api_url):
             raise SettingError(
                 f"{api_url!r} is not the address of an API.",
@@ -98,6 +100,7 @@ class Endpoint:
             )
         self.url = f"{api_url.rstrip('/')}/v1/events"
         self._authorization = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._run = {RUN_ID_HEADER: run_id} if run_id else {}
         # requests does not promise that threads may share a session.
         self._local = threading.local()
 
@@ -118,6 +121,7 @@ class Endpoint:
         """
         headers: dict[str, str | bytes] = {
             **self._authorization,
+            **self._run,
             "Content-Type": "application/json",
             "User-Agent": user_agent.encode(),
         }

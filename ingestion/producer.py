@@ -1,14 +1,16 @@
 """The Kafka producer: a record counts as published when the broker has acknowledged it, and not before."""
 
+import collections
 import itertools
 import os
 import threading
 import time
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from prometheus_client import Counter, Histogram
 
 from cinelake.errors import ServiceError
 from cinelake.log import get_logger
@@ -20,6 +22,17 @@ DELIVERY_SECONDS = 10
 _HINT = "Check that Kafka runs (`cinelake status`) and send the same records again."
 _POLL_SECONDS = 0.1
 _QUIET_SECONDS = 30
+
+RECORDS = Counter(
+    "cinelake_producer_records",
+    "Records by topic and what became of them: acknowledged, refused, or not acknowledged in time.",
+    ["topic", "outcome"],
+)
+SECONDS = Histogram(
+    "cinelake_producer_publish_seconds",
+    "From handing records over to the broker's word on the last of them.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20),
+)
 
 _BROKER_AWAY = {
     KafkaError._ALL_BROKERS_DOWN,
@@ -125,6 +138,20 @@ class EventProducer:
         """
         if not records:
             return []
+        started = time.perf_counter()
+        try:
+            errors = self._publish(records, timeout)
+        except ServiceError:
+            _count(records, "unacknowledged")
+            raise
+        finally:
+            SECONDS.observe(time.perf_counter() - started)
+        refused = [record for record, error in zip(records, errors, strict=True) if error]
+        _count(refused, "refused")
+        _count(records, "acknowledged", less=refused)
+        return [ServiceError(error.str(), _HINT) if error else None for error in errors]
+
+    def _publish(self, records: Sequence[Record], timeout: float) -> list[KafkaError | None]:
         connection = self._connected()
         delivery = _Delivery(len(records))
         deadline = time.monotonic() + timeout
@@ -134,7 +161,7 @@ class EventProducer:
         away = next((e for e in delivery.errors if e and e.code() in _BROKER_AWAY), None)
         if away is not None:
             raise ServiceError(f"Kafka is away: {away.str()}", _HINT)
-        return [ServiceError(error.str(), _HINT) if error else None for error in delivery.errors]
+        return delivery.errors
 
     def _enqueue(
         self, producer: Producer, records: Sequence[Record], delivery: _Delivery, deadline: float
@@ -195,6 +222,21 @@ class EventProducer:
                 connection.stop()
             self._connection = _Connection(self._config)
             return self._connection
+
+
+def _count(records: Sequence[Record], outcome: str, less: Sequence[Record] = ()) -> None:
+    """Count records, without some of them, under an outcome."""
+    counts = collections.Counter(record.topic for record in records)
+    counts.subtract(record.topic for record in less)
+    for topic, count in counts.items():
+        if count:
+            _series(topic, outcome).inc(count)
+
+
+@lru_cache(maxsize=64)
+def _series(topic: str, outcome: str) -> Counter:
+    """The series of a topic and an outcome: to look its labels up costs as much as to count."""
+    return RECORDS.labels(topic, outcome)
 
 
 class _Connection:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 import orjson
+import structlog
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_before_delay
 
 from cinelake.settings import Settings
@@ -79,7 +80,9 @@ class EventSender:
     """
 
     def __init__(self, api_url: str, patience: float = 60, api_key: str | None = None) -> None:
-        self._endpoint = Endpoint(api_url, api_key)
+        # The threads that send do not know it.
+        run_id = structlog.contextvars.get_contextvars().get("run_id")
+        self._endpoint = Endpoint(api_url, api_key, run_id)
         self._patience = patience
 
     def send(self, batch: Sequence[Event], user_agent: str | None = None) -> SendResult:

@@ -1,6 +1,7 @@
 """The Kafka topics: their names, how they are made, and how far each has come."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 
 from kafka import KafkaConsumer, TopicPartition
@@ -17,6 +18,8 @@ USER_LOGS_REJECTED = "user_logs_rejected"
 MOVIE = "movie"
 """TMDB movies, keyed by TMDB id; compacted, so that the latest of each stays."""
 
+FIRST_SECONDS = 2
+"""How long `first_timestamps` waits for its messages."""
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 """A refused body of 1 MiB, in base64 and with its reasons, must fit into one message."""
 
@@ -83,17 +86,59 @@ def topic_end_offsets(settings: Settings, topic: str) -> dict[int, int]:
     Raises:
         ServiceError: The broker is away, or there is no such topic.
     """
+    with connected_consumer(settings) as consumer:
+        return end_offsets(consumer, topic)
+
+
+@contextmanager
+def connected_consumer(settings: Settings) -> Iterator[KafkaConsumer]:
+    """A consumer without a group, to ask several things over one connection.
+
+    Raises:
+        ServiceError: The broker is away, also in the middle.
+    """
     with (
         _service_errors(settings),
         closing(KafkaConsumer(bootstrap_servers=settings.kafka.split(","))) as consumer,
     ):
-        partitions = consumer.partitions_for_topic(topic)
-        if not partitions:
-            raise ServiceError(
-                f"Kafka has no topic {topic}.", "Run `cinelake up`, which makes the topics."
-            )
-        ends = consumer.end_offsets([TopicPartition(topic, number) for number in partitions])
-        return {where.partition: end for where, end in sorted(ends.items())}
+        yield consumer
+
+
+def end_offsets(consumer: KafkaConsumer, topic: str) -> dict[int, int]:
+    """As `topic_end_offsets`, over a connection that is there."""
+    partitions = consumer.partitions_for_topic(topic)
+    if not partitions:
+        raise ServiceError(
+            f"Kafka has no topic {topic}.", "Run `cinelake up`, which makes the topics."
+        )
+    ends = consumer.end_offsets([TopicPartition(topic, number) for number in partitions])
+    return {where.partition: end for where, end in sorted(ends.items())}
+
+
+def first_timestamps(
+    consumer: KafkaConsumer, topic: str, offsets: Mapping[int, int]
+) -> dict[int, float]:
+    """When the first message at or after an offset came.
+
+    Args:
+        consumer: A consumer without a group.
+        topic: The topic's name.
+        offsets: By partition an offset below its end.
+
+    Returns:
+        By partition Kafka's timestamp in seconds since 1970; a partition whose message did not come in time is left out.
+    """
+    found: dict[int, float] = {}
+    places = {TopicPartition(topic, number): offset for number, offset in offsets.items()}
+    consumer.assign(list(places))
+    for place, offset in places.items():
+        consumer.seek(place, offset)
+    deadline = time.monotonic() + FIRST_SECONDS
+    while len(found) < len(places) and time.monotonic() < deadline:
+        for place, records in consumer.poll(200, max_records=len(places)).items():
+            found[place.partition] = records[0].timestamp / 1000
+            consumer.pause(place)
+    return found
 
 
 @contextmanager

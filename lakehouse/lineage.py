@@ -22,6 +22,9 @@ _OF_ANSWERS = (
 )
 _OF_EVENTS = ("sessions", "users", "watch_history", "comments", "identities", *OF_USERS)
 
+_SIGNALS = ("silver.ratings", "silver.watch_history", "silver.watchlist")
+_ABOUT_MOVIES = ("silver.movies", "silver.movie_genres", "silver.movie_keywords")
+
 
 def feeds() -> dict[str, tuple[str, ...]]:
     """What each table of the lake is made of.
@@ -41,5 +44,8 @@ def feeds() -> dict[str, tuple[str, ...]]:
         "silver.duplicates": (messages, "silver.events"),
         "silver.quarantine": tuple(REFRESH_OF_SOURCE),
         "silver.recoveries": ("silver.quarantine",),
+        "silver.recommendation_models": _SIGNALS,
+        "silver.movie_recommendations": (*_SIGNALS, *_ABOUT_MOVIES),
+        "silver.similar_movies": (*_SIGNALS, *_ABOUT_MOVIES),
     }
     return dict(sorted(sources.items()))

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir, contextmanager
@@ -9,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import structlog
 from dbt.cli.main import dbtRunner
 
 from cinelake.errors import ServiceError
-from cinelake.log import get_logger
+from cinelake.log import file_logger, get_logger
 from cinelake.settings import PROJECT_ROOT, Settings
 from cinelake.stack.dbt_profile import dbt_environment
 
@@ -29,6 +31,8 @@ Unit tests stay out: they say of the models what does not depend on the data, an
 """
 INCREMENT = ("--selector", "increment")
 """All but the views of staging."""
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+"""Colours, which dbt sets in its messages whatever they are written to."""
 FAILED = frozenset({"error", "fail", "runtime error", "partial success"})
 
 
@@ -97,19 +101,24 @@ def run_dbt(
     Raises:
         ServiceError: dbt could not do its work at all: PostgreSQL is down, or the project cannot be parsed.
     """
-
-    def on_event(event: Any) -> None:
-        if progress and event.info.name == "NodeFinished":
-            progress(1)
-
     started = time.monotonic()
-    with _environment(dbt_environment(settings)), chdir(DBT_PROJECT):
+    with (
+        _environment(dbt_environment(settings)),
+        chdir(DBT_PROJECT),
+        file_logger(settings, _log_file(settings, target), "dbt") as file,
+    ):
+
+        def on_event(event: Any) -> None:
+            if progress and event.info.name == "NodeFinished":
+                progress(1)
+            _keep(file, event.info)
+
         outcome = dbtRunner(callbacks=[on_event]).invoke([*args, *_options(settings, target)])
     if outcome.exception is not None:
         raise ServiceError(
             f"dbt {args[0]} could not run: {outcome.exception}",
             "See whether PostgreSQL is up with `cinelake status`; the details are in"
-            f" {_folder(settings, target) / 'logs' / 'dbt.log'}.",
+            f" {_log_file(settings, target)}.",
         ) from outcome.exception
     result = DbtResult(
         command=tuple(args),
@@ -152,7 +161,7 @@ def generate_docs(settings: Settings) -> Path:
         described = "; ".join(f"{node.name}: {node.message}" for node in result.failed)
         raise ServiceError(
             f"dbt wrote no docs. {described}".strip(),
-            f"The details are in {_folder(settings, 'dev') / 'logs' / 'dbt.log'}.",
+            f"The details are in {_log_file(settings, 'dev')}.",
         )
     return page
 
@@ -171,6 +180,17 @@ def project_digest(*patterns: str) -> str:
     return digest.hexdigest()
 
 
+def _log_file(settings: Settings, target: Target) -> Path:
+    return _folder(settings, target) / "logs" / "dbt.log"
+
+
+def _keep(file: structlog.typing.FilteringBoundLogger, info: Any) -> None:
+    """Write what dbt has to say of one event, where that is more than details."""
+    write = {"info": file.info, "warn": file.warning, "error": file.error}.get(info.level)
+    if write and (text := ANSI.sub("", info.msg).strip()):
+        write(text, name=info.name)
+
+
 def _folder(settings: Settings, target: Target) -> Path:
     # One a target: dbt parses the whole project anew when it finds the state of another target.
     return settings.home / "dbt" / target
@@ -184,8 +204,8 @@ def _options(settings: Settings, target: Target) -> list[str]:
         *("--profiles-dir", str(PROFILES)),
         *("--target-path", str(folder / "target")),
         *("--log-path", str(folder / "logs")),
-        # All of it goes to the file; standard output belongs to the command line.
-        *("--log-level", "none", "--log-level-file", "info"),
+        # We write the file ourselves, as dbt's has no run id; standard output belongs to the command line.
+        *("--log-level", "none", "--log-level-file", "none"),
         "--quiet",
     ]
 

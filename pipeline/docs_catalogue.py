@@ -14,8 +14,8 @@ from docs_site.pages import age
 from expectations.results import KeptResult, RuleResult, data_docs_folder, load_last_checks
 from lakehouse import changes
 from lakehouse.contract import Column, Table, tables
+from lakehouse.freshness import newest_row
 from lakehouse.generate import rules_in_words
-from pipeline.docs_home import newest_row
 from pipeline.docs_lineage import Lineage
 
 SAMPLE_ROWS = 5

@@ -7,7 +7,8 @@ from cinelake.settings import Settings
 from docs_site.home import Freshness, Gate, HomeFacts, Layer, Quarantined, RunLine
 from expectations.results import KeptResult, load_results
 from lakehouse import changes, ledger
-from lakehouse.contract import table, tables
+from lakehouse.contract import tables
+from lakehouse.freshness import newest_row
 from pipeline import gold_versions, runs
 
 RUNS = 30
@@ -89,21 +90,6 @@ def _freshness(settings: Settings) -> list[Freshness]:
         for each in tables("silver")
         if each.freshness_hours is not None and (newest := newest_row(settings, each.full_name))
     ]
-
-
-def newest_row(settings: Settings, full_name: str) -> datetime | None:
-    """The time of a table's newest row, as its contract counts freshness; None without rows or promise.
-
-    Args:
-        settings: Tells where the lake is.
-        full_name: For example `silver.events`.
-    """
-    column = table(full_name).freshness_column
-    if column is None:
-        return None
-    found = changes.query(settings, full_name, f'select max("{column}") as newest from t')
-    newest: datetime | None = found["newest"][0].as_py() if found.num_rows else None
-    return newest
 
 
 def _quarantine(settings: Settings) -> list[Quarantined]:

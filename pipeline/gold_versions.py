@@ -189,6 +189,17 @@ def current(settings: Settings) -> GoldVersion | None:
     return GoldVersion(swapped_at.astimezone(UTC), run_id, is_rollback, lake_versions, refusal)
 
 
+def swaps(settings: Settings) -> dict[str, int]:
+    """How often gold was `published`, and how often a swap was taken back (`rollback`)."""
+    with connect(settings, "loader") as connection:
+        ensure(connection)
+        rows = connection.execute(
+            "select case when is_rollback then 'rollback' else 'published' end, count(*)"
+            " from ops.gold_version group by 1"
+        ).fetchall()
+    return dict(rows)
+
+
 def _note(connection: psycopg.Connection, run_id: str, *, is_previous: bool) -> None:
     connection.execute("delete from ops.gold_next")
     connection.execute(

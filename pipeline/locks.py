@@ -14,7 +14,7 @@ def only_one(settings: Settings, stage: str) -> AbstractContextManager[None]:
 
     Args:
         settings: `home` is used.
-        stage: `bronze`, `silver`, `gold` or `refresh`.
+        stage: `bronze`, `silver`, `gold`, `refresh` or `recommend`.
 
     Raises:
         ServiceError: Another process of this home stayed in the stage.

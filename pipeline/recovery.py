@@ -4,11 +4,11 @@ from contextlib import nullcontext
 
 from pyspark.sql import SparkSession
 
+from cinelake.log import current_run_id
 from cinelake.settings import Settings
 from lakehouse import checkpoints, tables
 from lakehouse.recover import OnStage, Outcome, Selection, recover
 from pipeline.locks import only_one
-from pipeline.refresh import current_run_id
 
 
 def run_recover(

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import psycopg
-import structlog
 from pyspark.sql import SparkSession
 
 from cinelake.errors import CinelakeError, LedgerMismatchError, message_of
-from cinelake.log import get_logger
+from cinelake.log import current_run_id, get_logger
 from cinelake.settings import Settings
 from expectations.results import GateResult
 from lakehouse import ledger, publish
@@ -73,11 +72,6 @@ def roll_back_gold(settings: Settings) -> SwapResult:
         return swap_gold(settings.postgres, current_run_id(), is_rollback=True)
 
 
-def current_run_id() -> str:
-    """The run id that is bound to this process's log lines."""
-    return str(structlog.contextvars.get_contextvars()["run_id"])
-
-
 def refresh(
     spark_session: Callable[[], SparkSession],
     settings: Settings,
@@ -131,7 +125,7 @@ def recorded(settings: Settings, report: RefreshReport) -> Iterator[RefreshRepor
         raise
     except BaseException:
         with recording_failed():
-            runs.record(settings, report.run_id, "interrupted", report.stages)
+            runs.record(settings, report.run_id, runs.INTERRUPTED, report.stages)
         raise
     alerts.after_run(settings, report.run_id, None, report.gates)
     runs.record(settings, report.run_id, runs.PUBLISHED, report.stages)

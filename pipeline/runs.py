@@ -1,7 +1,7 @@
 """The history of refreshes in `ops.runs`: how each ended and how long its stages took."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -19,6 +19,7 @@ create table if not exists ops.runs (
 """
 
 PUBLISHED = "published"
+INTERRUPTED = "interrupted"
 RUNNING = "running"
 """The outcome of a run whose stages an orchestrator calls one by one, until its swap or its first failure."""
 
@@ -115,6 +116,49 @@ def history(settings: Settings, count: int) -> list[Run]:
         Run(run_id, finished_at, outcome, [(name, seconds) for name, seconds in stages])
         for run_id, finished_at, outcome, stages in rows
     ]
+
+
+@dataclass(frozen=True)
+class StageTotal:
+    """A stage in all runs.
+
+    Args:
+        name: The stage.
+        runs: How often it went through.
+        seconds: How long that took in all.
+        last_seconds: How long it took the last time.
+    """
+
+    name: str
+    runs: int
+    seconds: float
+    last_seconds: float
+
+
+def stage_totals(settings: Settings) -> list[StageTotal]:
+    """Each stage of the history, those of runs that go on included, by name."""
+    with connect(settings, "loader") as connection:
+        _ensure(connection)
+        rows = connection.execute(
+            "select distinct on (name) name, count(*) over all_of_it, sum(seconds) over all_of_it, seconds"
+            " from (select finished_at, stage ->> 0 as name, (stage ->> 1)::float8 as seconds"
+            "  from ops.runs, jsonb_array_elements(stages) as each (stage)) as ended"
+            " window all_of_it as (partition by name)"
+            " order by name, finished_at desc"
+        ).fetchall()
+    return [StageTotal(*row) for row in rows]
+
+
+def outcomes(settings: Settings) -> dict[str, tuple[int, datetime]]:
+    """How many runs ended as `published`, `interrupted`, `failed` or not yet (`running`), and when the last one did, UTC."""
+    with connect(settings, "loader") as connection:
+        _ensure(connection)
+        rows = connection.execute(
+            "select case when outcome = any(%s) then outcome else 'failed' end, count(*), max(finished_at)"
+            " from ops.runs group by 1 order by 1",
+            [[PUBLISHED, RUNNING, INTERRUPTED]],
+        ).fetchall()
+    return {outcome: (total, last.astimezone(UTC)) for outcome, total, last in rows}
 
 
 def _ensure(connection: Any) -> None:

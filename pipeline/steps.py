@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pyspark.sql import SparkSession
 
 from cinelake.errors import BadInputError, LedgerMismatchError, message_of
+from cinelake.log import current_run_id
 from cinelake.settings import Settings
 from expectations.results import GateResult, load_results
 from lakehouse import contract, ledger, publish
@@ -18,7 +19,7 @@ from lakehouse.ledger import Ledger
 from lakehouse.publish import EVERYTHING_NEW, Published, Scope
 from pipeline import alerts, gates, gold, gold_versions, runs
 from pipeline.locks import only_one
-from pipeline.refresh import current_run_id, recording_failed
+from pipeline.refresh import recording_failed
 from pipeline.swap import SwapResult, swap_gold
 
 GATES = ("bronze", "silver", "gold")
@@ -104,16 +105,20 @@ def publish_silver(
 def prepare_next(settings: Settings) -> str:
     """Note that this run builds `gold_next`, which somebody else's dbt then does; the views that it reads are seen to.
 
+    Silver's tables in PostgreSQL are made where they are missing, so that this may go on beside the publication that fills them.
+
     Returns:
         The run's id. What another run has begun to build there can then be swapped in no more.
 
     Raises:
+        ContractRefusedError: A contract asks more of a table of silver than to add optional columns.
         GateFailedError: dbt could not make a view of `staging`.
         ServiceError: PostgreSQL is down, or a refresh of this home builds there now.
     """
     run_id = current_run_id()
     with only_one(settings, "gold"):
         gold_versions.note_build(settings, run_id)
+        publish.ensure_tables(settings)
         gold.ensure_staging(settings)
     return run_id
 

@@ -1,6 +1,7 @@
 """The two streaming stages: Kafka to bronze and bronze to silver, once or as daemons."""
 
 from collections.abc import Collection
+from functools import partial
 from typing import Literal, get_args
 
 from pyspark.sql import SparkSession
@@ -9,10 +10,10 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 from cinelake.errors import BadInputError, ServiceError
 from cinelake.settings import Settings
 from cinelake.stack import local
-from ingestion.topics import ensure_topics, topic_end_offsets
-from lakehouse import changes, checkpoints, tables
-from lakehouse.readers import streamed_version
+from ingestion.topics import ensure_topics
+from lakehouse import checkpoints, tables
 from lakehouse.silver import refresh as silver_refresh
+from pipeline import lag, stream_progress
 from pipeline.locks import only_one
 from spark_streaming import bronze
 from spark_streaming.bronze import Trigger
@@ -51,7 +52,7 @@ def run_bronze(spark: SparkSession, settings: Settings, trigger: Trigger = ONCE)
             )
             for name, topic in bronze.TOPIC_OF_TABLE.items()
         ]
-        return bronze.await_all(queries)
+        return bronze.await_all(queries, partial(stream_progress.note, settings))
 
 
 def run_silver(
@@ -87,7 +88,8 @@ def run_silver(
         read: dict[str, int] = {}
         for group in groups:
             read |= bronze.await_all(
-                [silver_refresh.start(spark, settings, source, trigger) for source in group]
+                [silver_refresh.start(spark, settings, source, trigger) for source in group],
+                partial(stream_progress.note, settings),
             )
         return read
 
@@ -98,12 +100,8 @@ def pending(settings: Settings, stage: Stage) -> int:
     Raises:
         ServiceError: Kafka is away.
     """
-    if stage == "bronze":
-        return sum(
-            _waiting_in_kafka(settings, topic, checkpoints.offsets(settings, name).get(topic, {}))
-            for name, topic in bronze.TOPIC_OF_TABLE.items()
-        )
-    return sum(_waiting_in_bronze(settings, source) for source in silver_refresh.REFRESH_OF_SOURCE)
+    standings = lag.of_bronze(settings) if stage == "bronze" else lag.of_silver(settings)
+    return sum(each.waiting for each in standings)
 
 
 def await_daemon(settings: Settings, stage: Stage, patience: float = DAEMON_SECONDS) -> int:
@@ -160,16 +158,3 @@ def require_little(settings: Settings, most: int) -> dict[str, int]:
 
 def _by_daemon(settings: Settings, stage: Stage) -> dict[str, int]:
     return {f"{stage}, by its daemon": await_daemon(settings, stage)}
-
-
-def _waiting_in_kafka(settings: Settings, topic: str, taken: dict[str, int]) -> int:
-    ends = topic_end_offsets(settings, topic)
-    return sum(max(end - taken.get(str(partition), 0), 0) for partition, end in ends.items())
-
-
-def _waiting_in_bronze(settings: Settings, source: str) -> int:
-    after, upto = streamed_version(settings, source), changes.current_version(settings, source)
-    if upto <= after:
-        return 0
-    batches = changes.read_changes(settings, source, after, upto, ["offset"])
-    return sum(batch.num_rows for batch in batches)

@@ -4,6 +4,7 @@ Spark's checkpoint remembers which offsets each micro-batch holds, and Delta's t
 micro-batch at most once, so that a crash anywhere repeats the same batch and adds nothing twice.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,8 +102,33 @@ def start(
     )
 
 
-def await_all(queries: list[StreamingQuery]) -> dict[str, int]:
+@dataclass(frozen=True)
+class Batch:
+    """A micro-batch with rows that a query has written.
+
+    Args:
+        query: The query's name.
+        number: Spark's number of it.
+        rows: Rows that it read.
+        seconds: How long it took, from planning to its commit.
+        state_rows: Rows that the query's stateful operators hold; 0 where it has none.
+    """
+
+    query: str
+    number: int
+    rows: int
+    seconds: float
+    state_rows: int
+
+
+def await_all(
+    queries: list[StreamingQuery], note: Callable[[list[Batch]], None] = lambda _: None
+) -> dict[str, int]:
     """Wait until every query has ended; when one fails, stop the others.
+
+    Args:
+        queries: Running queries.
+        note: Called with the batches that have ended since it was called last, now and then and at the end.
 
     Returns:
         Rows read by each query, by its name.
@@ -110,11 +136,13 @@ def await_all(queries: list[StreamingQuery]) -> dict[str, int]:
     Raises:
         ServiceError: A query failed; the message has Spark's reason.
     """
-    running = queries
+    logs = [_BatchLog(query) for query in queries]
+    running = logs
     try:
         while running:
             # In turns: a daemon's query never ends, and would hide that another one failed.
-            running = [query for query in running if not query.awaitTermination(TURN_SECONDS)]
+            running = [each for each in running if not each.query.awaitTermination(TURN_SECONDS)]
+            note([batch for each in logs for batch in each.new()])
     except Exception as error:
         for query in queries:
             query.stop()
@@ -123,6 +151,36 @@ def await_all(queries: list[StreamingQuery]) -> dict[str, int]:
             "Nothing is half-written: mend the cause and run the same command again.",
         ) from error
     return {str(query.name): sum(p.numInputRows for p in query.recentProgress) for query in queries}
+
+
+class _BatchLog:
+    """Tells which batches of a query have ended since it was asked last."""
+
+    def __init__(self, query: StreamingQuery) -> None:
+        self.query = query
+        self._known = -1
+        self._seen: tuple[int, bool] | None = None
+
+    def new(self) -> list[Batch]:
+        last = self.query.lastProgress
+        # An idle query reports the number of its next batch again and again: not worth reading all reports.
+        seen = (last.batchId, last.numInputRows > 0) if last else None
+        if seen == self._seen:
+            return []
+        self._seen = seen
+        batches = [
+            Batch(
+                str(self.query.name),
+                each.batchId,
+                each.numInputRows,
+                each.batchDuration / 1000,
+                sum(operator.numRowsTotal for operator in each.stateOperators),
+            )
+            for each in self.query.recentProgress
+            if each.numInputRows and each.batchId > self._known
+        ]
+        self._known = max([self._known, *(batch.number for batch in batches)])
+        return batches
 
 
 TOPIC_OF_TABLE = {

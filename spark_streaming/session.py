@@ -4,14 +4,23 @@ import os
 import sys
 from pathlib import Path
 
+import structlog
 from pyspark.sql import SparkSession
 
 from cinelake.settings import Settings
 from cinelake.stack.jars import spark_jars
+from cinelake.stack.ports import HOST
 
-LOG_CONFIG = Path(__file__).with_name("log4j2.properties")
+LOG_CONFIG = {
+    "console": Path(__file__).with_name("log4j2.properties"),
+    "json": Path(__file__).with_name("log4j2-json.properties"),
+}
+LOG_TEMPLATE = Path(__file__).with_name("log4j2-template.json")
 SHUFFLE_PARTITIONS = 2
 """Few on purpose: an increment is small, and each partition costs a task and a file in each table it changes."""
+
+STACK = "-Xss4m"
+"""The plan of an iterative fit is as deep as it is long, and reading it in a task would overflow the JVM's stack of 1 MB."""
 
 KAFKA_SOURCE = "org.apache.spark.sql.kafka010.KafkaSourceProvider"
 """Read through Spark's older interface for sources.
@@ -25,7 +34,7 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
     """Start Spark with Delta Lake and the Kafka connector, or return the session that runs already.
 
     Args:
-        settings: `spark_master`, `spark_memory`, `spark_java_options` and `home` (for scratch files) are used.
+        settings: `spark_master`, `spark_memory`, `spark_java_options`, `spark_ui_port` and `home` (for scratch files) are used.
         app_name: Name shown in Spark's own logs.
 
     Returns:
@@ -35,18 +44,18 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
     scratch.mkdir(parents=True, exist_ok=True)
     # Spark's Python workers would otherwise be whatever `python3` is on the path, without our libraries.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = _with_ui(SparkSession.builder, settings.spark_ui_port)
     return (
-        SparkSession.builder.appName(app_name)
+        builder.appName(app_name)
         .master(settings.spark_master)
         .config("spark.jars", ",".join(str(jar) for jar in spark_jars()))
         .config("spark.driver.memory", settings.spark_memory)
-        .config("spark.driver.bindAddress", "127.0.0.1")
-        .config("spark.driver.host", "127.0.0.1")
+        .config("spark.driver.bindAddress", HOST)
+        .config("spark.driver.host", HOST)
         .config("spark.driver.extraJavaOptions", _java_options(settings, scratch))
+        .config("spark.executor.extraJavaOptions", STACK)
         .config("spark.local.dir", str(scratch))
         .config("spark.sql.warehouse.dir", str(scratch / "warehouse"))
-        .config("spark.log.level", "ERROR")
-        .config("spark.ui.enabled", "false")
         .config("spark.ui.showConsoleProgress", "false")
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.shuffle.partitions", SHUFFLE_PARTITIONS)
@@ -66,13 +75,34 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
     )
 
 
+def _with_ui(builder: SparkSession.Builder, port: int | None) -> SparkSession.Builder:
+    """Spark's web interface, on which it serves its own metrics; off without a port, as a short run has no use for it."""
+    if port is None:
+        return builder.config("spark.ui.enabled", "false")
+    # The interface listens wherever this says, and else on every address of the machine.
+    os.environ.setdefault("SPARK_LOCAL_IP", HOST)
+    sink = "spark.metrics.conf.*.sink.prometheusServlet"
+    return (
+        builder.config("spark.ui.enabled", "true")
+        .config("spark.ui.port", port)
+        # Another port would be one that nobody looks at.
+        .config("spark.port.maxRetries", 0)
+        # Names that stay the same from one start to the next.
+        .config("spark.metrics.namespace", "cinelake")
+        .config(f"{sink}.class", "org.apache.spark.metrics.sink.PrometheusServlet")
+        .config(f"{sink}.path", "/metrics/prometheus")
+    )
+
+
 def _java_options(settings: Settings, scratch: Path) -> str:
     """JVM flags: scratch files stay under the project's home, UTC whatever the machine's zone is, our own log, and one's own."""
     flags = {
         "java.io.tmpdir": scratch,
         "derby.system.home": scratch,
         "user.timezone": "UTC",
-        "log4j2.configurationFile": LOG_CONFIG.as_uri(),
+        "log4j2.configurationFile": LOG_CONFIG[settings.log_format].as_uri(),
+        "cinelake.log_template": LOG_TEMPLATE,
+        "cinelake.run_id": structlog.contextvars.get_contextvars().get("run_id", ""),
     }
-    ours = ["-XX:-UsePerfData", *(f"-D{name}={value}" for name, value in flags.items())]
+    ours = ["-XX:-UsePerfData", STACK, *(f"-D{name}={value}" for name, value in flags.items())]
     return " ".join([*ours, settings.spark_java_options]).strip()

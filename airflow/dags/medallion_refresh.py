@@ -136,7 +136,8 @@ A manual run takes `full_refresh` (build gold from scratch), `tables` (publish o
         task_id="gold_prepare",
         command="gold prepare",
         doc_md="Notes that this run builds `gold_next`, so that no other run can swap in what they would build together,"
-        " and makes the views of staging anew if the project has changed.\n\n*Repeatable*: the same note again.",
+        " and makes the views of staging anew if the project has changed. Beside the publication, as it does not ask what that"
+        " has brought.\n\n*Repeatable*: the same note again.",
     )
     gold_next = DbtTaskGroup(
         group_id="gold_next",
@@ -203,5 +204,5 @@ A manual run takes `full_refresh` (build gold from scratch), `tables` (publish o
         command="docs build",
         doc_md="Builds the docs site of what was published.\n\n*Repeatable*: the site is replaced as a whole.",
     )
-    bronze >> bronze_gate >> silver >> silver_gate >> publish >> gold_prepare >> gold_next
+    bronze >> bronze_gate >> silver >> silver_gate >> [publish, gold_prepare] >> gold_next
     gold_next >> gold_gate >> swap >> [reconcile, docs]

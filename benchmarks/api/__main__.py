@@ -28,7 +28,7 @@ import orjson
 import psutil
 from confluent_kafka import Producer
 
-from benchmarks.api.load import Load, run_load
+from benchmarks.api.load import Load, Request, run_load
 from cinelake.settings import Settings, load_settings
 from cinelake.stack import api, local, ports
 from cinelake.stack.service import settings_environment
@@ -87,17 +87,21 @@ def bare_producer(settings: Settings) -> float:
     return len(events) / seconds
 
 
-def batches_of(count: int, size: int) -> list[bytes]:
-    """Bodies of so many events each."""
+def batches_of(count: int, size: int) -> list[Request]:
+    """Requests of so many events each."""
     return [
-        orjson.dumps({"events": [_event(n) for n in range(start, start + size)]})
+        _post({"events": [_event(n) for n in range(start, start + size)]})
         for start in range(0, count * size, size)
     ]
 
 
-def singles_of(count: int) -> list[bytes]:
-    """Bodies of one event each."""
-    return [orjson.dumps(_event(number)) for number in range(count)]
+def singles_of(count: int) -> list[Request]:
+    """Requests of one event each."""
+    return [_post(_event(number)) for number in range(count)]
+
+
+def _post(body: dict[str, Any]) -> Request:
+    return Request("/v1/events", orjson.dumps(body), 202)
 
 
 @contextmanager
@@ -151,20 +155,20 @@ def measure(settings: Settings, key: str, folder: Path) -> dict[str, float]:
     }
 
 
-def best(url: str, bodies: list[bytes], key: str) -> Load:
+def best(url: str, requests: list[Request], key: str) -> Load:
     """The fastest of `ROUNDS` runs."""
-    runs = [run_load(url, bodies, key=key, connections=CONNECTIONS) for _ in range(ROUNDS)]
+    runs = [run_load(url, requests, key=key, connections=CONNECTIONS) for _ in range(ROUNDS)]
     return max(runs, key=lambda load: load.rate)
 
 
 def soak(settings: Settings, key: str, minutes: float) -> dict[str, Any]:
     """Memory of the workers before and after so many minutes of load; the first minute warms up."""
-    url, bodies = api.endpoint(settings), batches_of(200, BATCH)
-    run_load(url, bodies, key=key, connections=CONNECTIONS, rate=20)
+    url, requests = api.endpoint(settings), batches_of(200, BATCH)
+    run_load(url, requests, key=key, connections=CONNECTIONS, rate=20)
     before = workers_memory(settings)
     ends = time.monotonic() + minutes * 60
     while time.monotonic() < ends:
-        run_load(url, bodies, key=key, connections=CONNECTIONS, rate=20)
+        run_load(url, requests, key=key, connections=CONNECTIONS, rate=20)
     return {
         "soak_minutes": minutes,
         "worker_mib_before": before,

@@ -1,4 +1,4 @@
-"""Load from a process of its own: connections that are kept alive, bodies that are made beforehand."""
+"""Load from a process of its own: connections that are kept alive, requests that are made beforehand."""
 
 import http.client
 import multiprocessing
@@ -10,11 +10,26 @@ from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True)
+class Request:
+    """What to ask.
+
+    Args:
+        path: Below the API's root.
+        body: What to post there; None to get it.
+        expected: The status of the answer.
+    """
+
+    path: str
+    body: bytes | None = None
+    expected: int = 200
+
+
+@dataclass(frozen=True)
 class Load:
     """What one run of load saw.
 
     Args:
-        requests: Requests answered with 202.
+        requests: Requests answered as expected.
         seconds: How long it took.
         latencies: Seconds from sending each request to its whole answer, sorted.
     """
@@ -35,27 +50,27 @@ class Load:
 
 def run_load(
     url: str,
-    bodies: Sequence[bytes],
+    requests: Sequence[Request],
     *,
     key: str,
     connections: int,
     rate: float | None = None,
 ) -> Load:
-    """Send each body once, over several connections at a time.
+    """Send each request once, over several connections at a time.
 
     Args:
         url: The API's root, on loopback.
-        bodies: Request bodies.
+        requests: What to send.
         key: The API key.
         connections: Connections that send at the same time.
         rate: Requests a second over all connections; None for as fast as they are answered.
 
     Raises:
-        RuntimeError: A request was not answered with 202.
+        RuntimeError: A request was not answered as expected.
     """
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-    arguments = (sender, url, bodies, key, connections, rate)
+    arguments = (sender, url, requests, key, connections, rate)
     process = context.Process(target=_send_all, args=arguments)
     process.start()
     result: Load | str = receiver.recv()
@@ -66,7 +81,7 @@ def run_load(
 
 
 def _send_all(
-    pipe: object, url: str, bodies: Sequence[bytes], key: str, n: int, rate: float | None
+    pipe: object, url: str, requests: Sequence[Request], key: str, n: int, rate: float | None
 ) -> None:
     latencies: list[float] = []
     failures: list[str] = []
@@ -76,15 +91,17 @@ def _send_all(
         host = urlsplit(url)
         connection = http.client.HTTPConnection(str(host.hostname), host.port, timeout=60)
         headers = {"Content-Type": "application/json", "X-API-Key": key}
-        for number in range(offset, len(bodies), n):
+        for number in range(offset, len(requests), n):
+            request = requests[number]
             if rate:
                 time.sleep(max(started + number / rate - time.perf_counter(), 0))
             asked = time.perf_counter()
-            connection.request("POST", "/v1/events", bodies[number], headers)
+            method = "GET" if request.body is None else "POST"
+            connection.request(method, request.path, request.body, headers)
             answer = connection.getresponse()
             text = answer.read()
             latencies.append(time.perf_counter() - asked)
-            if answer.status != 202:
+            if answer.status != request.expected:
                 failures.append(f"{answer.status}: {text[:200]!r}")
                 return
         connection.close()

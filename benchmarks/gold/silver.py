@@ -10,19 +10,33 @@ from cinelake.settings import Settings
 from lakehouse.publish import ensure_tables
 from pipeline.dbt import DbtResult, Target, run_dbt
 
+HERE = Path(__file__).parent
+
 
 def fill(settings: Settings, events: int) -> None:
     """Make the tables of silver, and fill them with a catalogue and as many events."""
     ensure_tables(settings)
-    with connect(settings, "loader") as connection:
-        _run(connection, "catalogue.sql")
+    run_script(settings, HERE / "catalogue.sql")
     put_events(settings, 0, events, version=1)
 
 
 def put_events(settings: Settings, first: int, end: int, version: int) -> None:
     """Add the events with the numbers `first` up to but without `end`, as of a version of the lake."""
+    numbers = {"first": first, "last": end - 1, "version": version}
+    run_script(settings, HERE / "behaviour.sql", numbers)
+
+
+def run_script(settings: Settings, script: Path, parameters: dict[str, Any] | None = None) -> None:
+    """Run statements that fill tables of silver, and have PostgreSQL count the rows.
+
+    Args:
+        settings: `postgres` is used.
+        script: The statements.
+        parameters: Values that they name.
+    """
     with connect(settings, "loader") as connection:
-        _run(connection, "behaviour.sql", {"first": first, "last": end - 1, "version": version})
+        # The client puts the values in, as the server takes none in a script of several statements.
+        psycopg.ClientCursor(connection).execute(script.read_bytes(), parameters)
     # As autovacuum does by itself, only later.
     with connect(settings, "loader") as connection:
         for (name,) in connection.execute(
@@ -36,11 +50,3 @@ def build_gold(settings: Settings, *options: str, target: Target = "dev") -> Dbt
     result = run_dbt(settings, ["run", "--no-write-json", *options], target)
     assert result.success, result.failed
     return result
-
-
-def _run(
-    connection: psycopg.Connection, script: str, parameters: dict[str, Any] | None = None
-) -> None:
-    text = Path(__file__).with_name(script).read_text("utf-8")
-    # The client puts the values in, as the server takes none in a script of several statements.
-    psycopg.ClientCursor(connection).execute(text.encode(), parameters)

@@ -7,6 +7,7 @@ import typer
 
 from cinelake.console import out
 from cinelake.errors import ServiceError
+from cinelake.log import current_run_id
 from cinelake.settings import get_settings
 
 alerts_app = typer.Typer(
@@ -36,7 +37,6 @@ def raise_one(
 ) -> None:
     """Tell people of a problem, once until it is settled."""
     from pipeline.alerts import raise_problem
-    from pipeline.refresh import current_run_id
 
     raise_problem(get_settings(), source, message, hint, current_run_id())
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -20,8 +21,29 @@ if TYPE_CHECKING:
     from docs_site.home import HomeFacts, Layer
 
 MINUTE = 60
+ERRORS = 3
+"""Earlier runs that failed and are still shown."""
 PROBLEMS = 5
 """Lines of problems at most: what is wrong first has to be seen without scrolling."""
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """Who takes messages from Kafka.
+
+    Args:
+        name: `bronze`, `silver` or `backup`.
+        taken: Messages that it has dealt with.
+        waiting: Messages that it has still to take.
+        since: When the oldest of those came, UTC; None when there is none.
+        is_streaming: A daemon does its work.
+    """
+
+    name: str
+    taken: int
+    waiting: int
+    since: datetime | None
+    is_streaming: bool
 
 
 @dataclass(frozen=True)
@@ -33,12 +55,14 @@ class Look:
         services: By name what is wrong with it; empty when nothing is.
         facts: Layers, gates, ledger and runs; None while they cannot be counted.
         problems: What is wrong, the most urgent first.
+        consumers: Who takes messages, and how far they are; none while Kafka is away.
     """
 
     at: datetime
     services: dict[str, str]
     facts: "HomeFacts | None"
     problems: tuple[str, ...]
+    consumers: tuple[Consumer, ...] = ()
 
     def rows(self) -> dict[str, int]:
         """Events in each layer."""
@@ -68,16 +92,23 @@ def page(look: Look, before: Look | None = None) -> RenderableType:
         look: The look.
         before: The one before, of which the rates are told.
     """
-    services = Text("  ").join(
-        Text(f"● {name}", style="red" if problem else "green")
-        for name, problem in look.services.items()
+    services = Columns(
+        [
+            Text(f"● {name}", style="red" if problem else "green")
+            for name, problem in look.services.items()
+        ],
+        padding=(0, 2),
     )
     parts: list[RenderableType] = [
         Text(f"Cinelake  {look.at:%Y-%m-%d %H:%M:%S} UTC  (Ctrl-C ends)", style="bold"),
         services,
     ]
     if look.facts:
-        parts += [_layers(look, before), *_lines(look)]
+        parts.append(_layers(look, before))
+    if look.consumers:
+        parts += [Text(), _consumers(look, before), Text()]
+    if look.facts:
+        parts += _lines(look)
     parts += [
         Text(f"! {problem}", style="red", overflow="ellipsis", no_wrap=True)
         for problem in look.problems[:PROBLEMS]
@@ -102,8 +133,10 @@ def _look(settings: "Settings") -> Look:
     services = {name: found.problem for name, found in local.status(settings).items()}
     problems = [f"{name}: {problem}" for name, problem in services.items() if problem]
     facts = None
+    consumers: tuple[Consumer, ...] = ()
     try:
         facts = collect_home(settings)
+        consumers = tuple(_stand(settings))
     except CinelakeError as error:
         problems.append(error.message)
     if facts:
@@ -115,20 +148,31 @@ def _look(settings: "Settings") -> Look:
         problems += [*facts.differences, *filter(None, [facts.refusal])]
     problems += [problem.name for problem in open_problems(settings)]
     lines = [line for problem in problems for line in problem.splitlines()[:1]]
-    return Look(datetime.now(UTC), services, facts, tuple(lines))
+    return Look(datetime.now(UTC), services, facts, tuple(lines), consumers)
+
+
+def _stand(settings: "Settings") -> "Iterator[Consumer]":
+    from cinelake.stack.state import load_state
+    from cinelake.stack.streams import STREAMS
+    from pipeline import lag
+
+    state = load_state(settings.home)
+    for name, of in lag.CONSUMERS.items():
+        standings = of(settings)
+        if not standings:
+            continue
+        since = min(lag.waiting_since(settings, standings).values(), default=None)
+        yield Consumer(
+            name,
+            sum(each.taken for each in standings),
+            sum(each.waiting for each in standings),
+            datetime.fromtimestamp(since, UTC) if since else None,
+            name in STREAMS and state.running(STREAMS[name].name) is not None,
+        )
 
 
 def _layers(look: Look, before: Look | None) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for name, side in (
-        ("layer", "left"),
-        ("last change", "right"),
-        ("events", "right"),
-        ("waiting", "right"),
-        ("a second", "right"),
-        ("gate", "left"),
-    ):
-        table.add_column(name, justify="right" if side == "right" else "left", no_wrap=True)
+    table = _table("layer", "last change>", "events>", "waiting>", "a second>", "gate")
     assert look.facts is not None
     for layer in look.facts.layers:
         table.add_row(
@@ -136,28 +180,70 @@ def _layers(look: Look, before: Look | None) -> Table:
             _since(layer.refreshed_at, look.at),
             f"{layer.rows:,}",
             f"{layer.waiting:,}",
-            _rate(layer, look, before),
+            _rate(layer.rows, before.rows().get(layer.name) if before else None, look, before),
             _gate(layer),
+        )
+    return table
+
+
+def _consumers(look: Look, before: Look | None) -> Table:
+    table = _table("consumer", "oldest waiting>", "taken>", "waiting>", "a second>", "by")
+    earlier = {each.name: each.taken for each in before.consumers} if before else {}
+    for each in look.consumers:
+        table.add_row(
+            each.name,
+            _since(each.since, look.at) if each.since else "-",
+            f"{each.taken:,}",
+            Text(f"{each.waiting:,}", style="yellow" if each.waiting else ""),
+            _rate(each.taken, earlier.get(each.name), look, before),
+            "a daemon" if each.is_streaming else "runs",
+        )
+    return table
+
+
+def _table(*columns: str) -> Table:
+    """A table without lines; the name of a column of figures ends in `>`."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in columns:
+        is_figure = name.endswith(">")
+        table.add_column(
+            name.removesuffix(">"), justify="right" if is_figure else "left", no_wrap=True
         )
     return table
 
 
 def _lines(look: Look) -> Iterator[Text]:
     assert look.facts is not None
-    stale = [each for each in look.facts.freshness if each.is_stale(look.at)]
-    for each in stale[:PROBLEMS]:
+    # Those that are stale first.
+    for each in sorted(look.facts.freshness, key=lambda each: not each.is_stale(look.at)):
+        is_stale = each.is_stale(look.at)
         newest = _since(each.newest_at, look.at)
         yield Text(
-            f"stale: {each.table}, newest row {newest}, promised {each.allowed_hours:g} h",
-            style="yellow",
+            f"{'stale' if is_stale else 'fresh'}: {each.table}, newest row {newest},"
+            f" promised {each.allowed_hours:g} h",
+            style="yellow" if is_stale else "",
         )
     held = sum(each.rows for each in look.facts.quarantine)
     yield Text(f"{held:,} messages in quarantine", style="yellow" if held else "")
+    yield from _runs(look)
+
+
+def _runs(look: Look) -> Iterator[Text]:
+    """The last run, and the last ones that failed."""
+    assert look.facts is not None
     if look.facts.runs:
         run = look.facts.runs[0]
         how = "published" if run.is_published else run.outcome.splitlines()[0]
         yield Text(
             f"last run {_since(run.finished_at, look.at)}: {how}",
+            overflow="ellipsis",
+            no_wrap=True,
+        )
+    failed = [run for run in look.facts.runs[1:] if not run.is_published]
+    for run in failed[:ERRORS]:
+        yield Text(
+            f"error {_since(run.finished_at, look.at)}: {run.outcome.splitlines()[0]}",
+            style="dim",
             overflow="ellipsis",
             no_wrap=True,
         )
@@ -172,12 +258,11 @@ def _gate(layer: "Layer") -> Text:
     return Text(f"{layer.gate.rules} passed{warned}", style="yellow" if warned else "green")
 
 
-def _rate(layer: "Layer", look: Look, before: Look | None) -> str:
-    """How many events a second came since the look before."""
-    earlier = before.rows().get(layer.name) if before else None
+def _rate(now: int, earlier: int | None, look: Look, before: Look | None) -> str:
+    """How many a second came since the look before."""
     if before is None or earlier is None:
         return "-"
-    return f"{(layer.rows - earlier) / (look.at - before.at).total_seconds():,.1f}"
+    return f"{(now - earlier) / (look.at - before.at).total_seconds():,.1f}"
 
 
 def _since(moment: datetime | None, now: datetime) -> str:

@@ -106,6 +106,9 @@ add column if not exists sample jsonb not null default '[]',
 add column if not exists gate_seconds double precision not null default 0,
 add column if not exists severity text not null default 'block',
 add column if not exists data_docs text not null default '';
+-- Whoever asks for the last check of a gate, as the exporter does, need not read all of them.
+create index if not exists gate_results_by_gate on ops.gate_results (gate, recorded_at);
+create index if not exists gate_results_by_run on ops.gate_results (run_id);
 -- Not the sample: it holds values of rows that analysts never see.
 revoke select on ops.gate_results from analyst;
 grant select (

@@ -13,6 +13,7 @@ from cinelake.stack.api import API
 from cinelake.stack.dbt_profile import write_dbt_profile
 from cinelake.stack.kafka import KAFKA
 from cinelake.stack.lock import file_lock
+from cinelake.stack.metrics import METRICS, write_targets
 from cinelake.stack.mongo import MONGO
 from cinelake.stack.postgres import POSTGRES, bootstrap
 from cinelake.stack.service import Service
@@ -30,7 +31,7 @@ from cinelake.stack.state import (
 from cinelake.stack.streams import STREAMS
 
 STORES = (KAFKA, POSTGRES, MONGO)
-FRONTS = (API, SITE)
+FRONTS = (API, SITE, METRICS)
 SERVICES = (*STORES, *FRONTS)
 """In the order they are started; `progress` of `up` counts them."""
 ON_DEMAND = (*STREAMS.values(), AIRFLOW)
@@ -106,8 +107,11 @@ def up(
         if moved:
             # It knows the old addresses.
             _stop(API, filled, state)
-        for each in FRONTS if with_api else ():
-            _start_front(each, filled, state)
+        fronts = FRONTS if with_api else ()
+        # Side by side, as each needs seconds to start.
+        launched = [(each, _launch_front(each, filled, state)) for each in fronts]
+        for each, is_new in launched:
+            _wait(each, filled, state, local=True, fresh=is_new)
             progress(1)
         return state
 
@@ -194,17 +198,36 @@ def down(settings: Settings) -> None:
 def status(settings: Settings) -> dict[str, ServiceStatus]:
     """Ask every service how it is, by name; Airflow and the streaming daemons only if they were started."""
     state = load_state(settings.home)
-    wanted = [each for each in ON_DEMAND if each.name in state.processes]
-    return {each.name: _status(each, settings, state) for each in (*SERVICES, *wanted)}
+    return {each.name: _status(each, settings, state) for each in (*SERVICES, *_started(state))}
+
+
+def problems(settings: Settings) -> dict[str, str]:
+    """What is wrong with each service, by name; empty where nothing is. Cheaper than `status`, and without the exporter.
+
+    The exporter is who asks.
+    """
+    state = load_state(settings.home)
+    asked = [each for each in (*SERVICES, *_started(state)) if each is not METRICS]
+    return {each.name: _problem(each, settings, state) or "" for each in asked}
+
+
+def _started(state: StackState) -> list[Service]:
+    return [each for each in ON_DEMAND if each.name in state.processes]
+
+
+def _problem(service: Service, settings: Settings, state: StackState) -> str | None:
+    is_there = _is_external(settings, service) or state.running(service.name)
+    if not (is_there and _is_known(settings, service)):
+        return "it does not run"
+    return service.problem(settings)
 
 
 def _status(service: Service, settings: Settings, state: StackState) -> ServiceStatus:
     external = _is_external(settings, service)
     ref = None if external else state.running(service.name)
-    known = _is_known(settings, service)
-    problem = service.problem(settings) if known and (ref or external) else "it does not run"
+    problem = _problem(service, settings, state)
     return ServiceStatus(
-        endpoint=service.endpoint(settings) if known else "",
+        endpoint=service.endpoint(settings) if _is_known(settings, service) else "",
         external=external,
         healthy=problem is None,
         problem=problem or "",
@@ -214,16 +237,21 @@ def _status(service: Service, settings: Settings, state: StackState) -> ServiceS
 
 
 def _start_front(service: Service, settings: Settings, state: StackState) -> str:
-    """Start a service that stands before the stores; its address."""
+    """Start a service that stands before the stores, and wait until it is well; its address."""
+    fresh = _launch_front(service, settings, state)
+    filled = write_env(settings, state)
+    _wait(service, filled, state, local=True, fresh=fresh)
+    return service.endpoint(filled)
+
+
+def _launch_front(service: Service, settings: Settings, state: StackState) -> bool:
+    """Start a service that stands before the stores, unless it runs; True when it was started now."""
     wanted = explicit_api_port(settings) if service is API else None
     if wanted is not None and state.ports.get("api") != wanted:
         _stop(API, settings, state)
         state.ports["api"] = wanted
     _settle_ports(settings, state, (service,))
-    filled = write_env(settings, state)
-    fresh = _launch(service, filled, state)
-    _wait(service, filled, state, local=True, fresh=fresh)
-    return service.endpoint(filled)
+    return _launch(service, write_env(settings, state), state)
 
 
 def _settle_ports(settings: Settings, state: StackState, services: Sequence[Service]) -> bool:
@@ -262,6 +290,7 @@ def _launch(service: Service, settings: Settings, state: StackState) -> bool:
     # At once, so that the process is found again should this one be killed while it waits.
     state.processes[service.name] = ref
     save_state(settings.home, state)
+    write_targets(settings.home, state.ports)
     _log.info("started", service=service.name, pid=ref.pid, log=str(launch.log))
     return True
 

@@ -37,6 +37,9 @@ CONFIG = {
     "max_connections": "60",
     "timezone": "UTC",
     "log_timezone": "UTC",
+    # The text of a statement and the details of an error hold values of rows, which belong in no log.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
 }
 BOOTSTRAP = Path(__file__).with_name("bootstrap.sql")
 

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
 
 from cinelake.errors import ServiceError
+from cinelake.stack.logs import make_room
 
-MAX_LOG_BYTES = 20_000_000
 # Linux keeps start times in hundredths of a second, the moment of booting in whole seconds.
 START_TOLERANCE = 1.5
 
@@ -97,8 +97,7 @@ def spawn(launch: Launch) -> ProcessRef:
         ServiceError: The program cannot be started.
     """
     launch.log.parent.mkdir(parents=True, exist_ok=True)
-    if launch.log.exists() and launch.log.stat().st_size > MAX_LOG_BYTES:
-        launch.log.replace(launch.log.with_suffix(".old.log"))
+    make_room(launch.log)
     launch.log.touch(mode=0o600)
     try:
         with launch.log.open("ab") as output:

@@ -13,12 +13,13 @@ INTERVAL = "10 seconds"
 
 
 def _daemon(stage: str) -> Service:
-    def prepare(settings: Settings, _: StackState) -> Launch:
+    def prepare(settings: Settings, state: StackState) -> Launch:
         return Launch(
             [str(Path(sys.executable).with_name("cinelake")), stage, "--every", INTERVAL],
             log=service.log(stack_folder(settings.home)),
             folder=PROJECT_ROOT,
-            environment=settings_environment(settings),
+            environment=settings_environment(settings)
+            | {"CINELAKE_SPARK_UI_PORT": str(state.port(service.name))},
         )
 
     def problem(settings: Settings) -> str | None:
@@ -27,7 +28,7 @@ def _daemon(stage: str) -> Service:
     service = Service(
         name=f"{stage}-stream",
         variable=None,
-        ports=(),
+        ports=(f"{stage}-stream",),
         prepare=prepare,
         # It serves nobody; without an address it would count as never started.
         endpoint=lambda settings: f"every {INTERVAL}",

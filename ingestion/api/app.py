@@ -5,12 +5,13 @@ from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from cinelake.settings import Settings, get_settings
-from ingestion.api import metrics, problems, routes
+from ingestion.api import metrics, problems, recommend_routes, routes, runs
 from ingestion.api.document import EventsApi
 from ingestion.api.key_ring import KeyRing
 from ingestion.api.rate_limit import shared_limiter
 from ingestion.api.reading import MAX_BODY_BYTES
-from ingestion.api.services import EXTENSION, Keys, Publisher, Services
+from ingestion.api.recommendations import Recommendations
+from ingestion.api.services import EXTENSION, Keys, Publisher, Recommender, Services
 from ingestion.producer import EventProducer
 
 PREFLIGHT_SECONDS = 86_400
@@ -20,6 +21,7 @@ def create_app(
     settings: Settings | None = None,
     publisher: Publisher | None = None,
     keys: Keys | None = None,
+    recommendations: Recommender | None = None,
 ) -> Flask:
     """Make the app; nothing is connected before the first request, so that a server may fork after this.
 
@@ -27,6 +29,7 @@ def create_app(
         settings: Default: the settings of this process.
         publisher: Where events go. Default: Kafka.
         keys: Who may send. Default: those in PostgreSQL.
+        recommendations: What is recommended. Default: what gold holds.
 
     Raises:
         SettingError: `KAFKA_BOOTSTRAP_SERVERS` is not set.
@@ -40,10 +43,13 @@ def create_app(
         keys or KeyRing(settings),
         shared_limiter(),
         settings.api_rate_limit,
+        recommendations or Recommendations(settings),
     )
     app.register_api(routes.blueprint)
+    app.register_api(recommend_routes.recommend_blueprint)
     problems.register(app)
     metrics.register(app)
+    runs.register(app)
     app.after_request(_add_headers)
     _allow_origins(app, settings.cors_origins)
     if settings.trusted_proxies:

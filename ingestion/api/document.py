@@ -65,6 +65,33 @@ class ProblemDetails(BaseModel):
     errors: list[EventError] | None = None
 
 
+class RecommendedMovie(BaseModel):
+    """A movie of a list. What a model says of it, or what makes it popular, is there where it is known."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    movie_id: int
+    title: str | None = Field(description="Null while gold does not know the movie.")
+    rank: int = Field(ge=1, description="1 is the best; of popular movies the place among all.")
+    predicted_rating: float | None = Field(None, description="What the user would rate it, to 10.")
+    score: float | None = Field(None, description="How like it is, to 1.")
+    basis: str | None = Field(None, description="`taste`, or `content`: genres and keywords.")
+    explanation: str | None = Field(None, description="Why, to be read by the user.")
+    rating_count: int | None = None
+    mean_rating: float | None = None
+
+
+class Recommended(BaseModel):
+    """A list of movies, the best first."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: str = Field(description="`model`, or `fallback` where no model knew anything.")
+    reason: str | None = Field(None, description="Why it is a fallback.")
+    model_id: str | None = None
+    movies: list[RecommendedMovie]
+
+
 class State(BaseModel):
     """Whether the API answers, or can take events."""
 
@@ -94,7 +121,7 @@ class EventsApi(OpenAPI):
         schemas = self.spec_json["components"]["schemas"]
         schemas.pop(self.validation_error_model.__name__, None)
         schemas |= event_components()
-        for model in (EventError, Answer, ProblemDetails, State):
+        for model in (EventError, Answer, ProblemDetails, RecommendedMovie, Recommended, State):
             schemas[model.__name__] = model.model_json_schema(
                 ref_template="#/components/schemas/{model}"
             )

@@ -22,11 +22,21 @@ keepalive = 30
 accesslog = None
 errorlog = "-"
 loglevel = "warning"
+# Its lines go the way of all others: to the handler that `configure_logging` gives to libraries.
+logconfig_dict = {
+    "root": {"level": "WARNING", "handlers": []},
+    "loggers": {"gunicorn.error": {"level": "WARNING", "handlers": [], "propagate": True}},
+}
 pidfile = None
 # The control socket would be one more file in the user's home, which nothing here uses.
 control_socket_disable = True
 # Before the workers are forked, so that all of them count in the same memory.
 shared_limiter()
+
+
+def on_starting(server: Any) -> None:
+    """The master logs as the settings say, after gunicorn has set up its own."""
+    configure_logging(get_settings())
 
 
 def post_fork(server: Any, worker: Any) -> None:

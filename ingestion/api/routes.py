@@ -8,7 +8,7 @@ from flask_openapi3 import APIBlueprint
 from werkzeug.exceptions import UnsupportedMediaType
 from werkzeug.local import LocalProxy
 
-from ingestion.api import metrics
+from ingestion.api import metrics, runs
 from ingestion.api.access import admit
 from ingestion.api.document import (
     KEY_REQUIRED,
@@ -64,6 +64,7 @@ def post_events() -> Response:
     except CompressedBodyError as error:
         intake = keep_unreadable(error.body, error.message, observed, used.publisher)
     metrics.count_events(intake.accepted, intake.rejected)
+    runs.note_events(intake.accepted, intake.rejected)
     return _answer(intake)
 
 

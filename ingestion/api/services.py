@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from flask import current_app
 
@@ -40,6 +40,22 @@ class Keys(Protocol):
         """Let go."""
 
 
+class Recommender(Protocol):
+    """What the API reads of gold; see `ingestion.api.recommendations.Recommendations`."""
+
+    def of_user(self, user_id: str, count: int) -> list[dict[str, Any]]:
+        """What is recommended to a user."""
+
+    def alike(self, movie_id: int, count: int) -> list[dict[str, Any]]:
+        """Movies like a movie."""
+
+    def is_movie(self, movie_id: int) -> bool:
+        """Whether the movie is known."""
+
+    def popular(self, count: int, but: int | None = None) -> list[dict[str, Any]]:
+        """The most popular movies."""
+
+
 @dataclass(frozen=True)
 class Services:
     """The services of one app.
@@ -49,12 +65,14 @@ class Services:
         keys: Who may send them.
         limiter: Counts each key's requests.
         requests_per_second: The limit of a key that has none of its own.
+        recommendations: What gold recommends.
     """
 
     publisher: Publisher
     keys: Keys
     limiter: RateLimiter
     requests_per_second: float
+    recommendations: Recommender
 
 
 def services() -> Services:

@@ -2,13 +2,22 @@
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
+import psutil
 import pytest
 
+from cinelake.settings import PROJECT_ROOT
+from cinelake.stack.streams import STREAMS
+from tests.demo.metrics import require_alerts, scrape, wait_for
 from tests.integration.conftest import CommandLine
+from tests.scraping import Scrape
+
+SPARK_DASHBOARD = PROJECT_ROOT / "monitoring" / "grafana" / "dashboards" / "cinelake-spark.json"
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +41,64 @@ def test_daemons_bring_events_to_silver_and_leave_gold_alone(
     assert ledger["accepted"] == ledger["bronze"] > before["bronze"]
     assert ledger["silver"] > before["silver"]
     assert ledger["published"] == before["published"]
+
+
+def waiting(found: Scrape, consumer: str) -> float:
+    """Messages that a consumer has still to take."""
+    return found.sum("cinelake_consumer_lag_messages", consumer=consumer)
+
+
+def test_a_stopped_daemon_shows_in_its_metrics_and_its_alerts_fire(
+    streaming: CommandLine, home: Path, tmp_path: Path
+) -> None:
+    # Not the raw backup, which is made by hand here.
+    running = wait_for(streaming, lambda found: not any(waiting(found, name) for name in STREAMS))
+    assert running.sum("cinelake_stream_running") == 2
+    require_alerts(running, running, 1, "bronze", set(), tmp_path)
+
+    os.kill(streaming.status()["services"]["bronze-stream"]["pid"], signal.SIGKILL)
+    streaming.run("simulate", "--users", "2", "--days", "1", "--seed", "93")
+    first = wait_for(
+        streaming, lambda found: not found.sum("cinelake_stream_running", consumer="bronze")
+    )
+    began = time.monotonic()
+    time.sleep(5)
+    second = scrape(streaming)
+    waits = {"consumer": "bronze", "topic": "user_logs"}
+    assert first.sum("cinelake_consumer_lag_messages", **waits) > 0
+    for name, labels in (
+        ("cinelake_consumer_lag_seconds", waits),
+        ("cinelake_table_freshness_seconds", {"table": "bronze.user_logs"}),
+        ("cinelake_table_freshness_seconds", {"table": "silver.events"}),
+    ):
+        assert second.sum(name, **labels) > first.sum(name, **labels) > 0, name
+    assert second.sum("cinelake_stream_running", consumer="silver") == 1
+    fire = {"CinelakeStreamDown", "CinelakeStreamLagging"}
+    require_alerts(first, second, time.monotonic() - began, "bronze", fire, tmp_path)
+    require_alerts(first, second, time.monotonic() - began, "silver", set(), tmp_path)
+
+    streaming.run("streams", "watch")
+    wait_for(streaming, lambda found: not found.sum("cinelake_consumer_lag_messages", **waits))
+
+
+def test_spark_tells_of_itself_on_loopback_alone(streaming: CommandLine, home: Path) -> None:
+    targets = json.loads((home / "monitoring" / "targets.json").read_text())
+    spark = [each for each in targets if each["labels"]["job"].startswith("spark-")]
+    assert [each["labels"]["job"] for each in spark] == ["spark-bronze", "spark-silver"]
+    for each in spark:
+        address, path = each["targets"][0], each["labels"]["__metrics_path__"]
+        names = Scrape.of(f"http://{address}{path}").names()
+        assert any("spark_streaming" in name and "inputRate" in name for name in names)
+        asked = set(re.findall(r"\bmetrics_\w+_Value", SPARK_DASHBOARD.read_text()))
+        assert asked <= names
+    ports = {int(each["targets"][0].rpartition(":")[2]) for each in spark}
+    listening = {
+        connection.laddr
+        for connection in psutil.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.port in ports
+    }
+    assert {address.port for address in listening} == ports
+    assert {address.ip.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
 
 
 def test_a_daemon_that_was_killed_is_started_again_and_counts_nothing_twice(

@@ -23,6 +23,7 @@ DAGS = {
     "quarantine_digest",
     "streaming_watchdog",
     "reconcile",
+    "recommendations",
     "backfill",
 }
 RUN_SECONDS = 1800

@@ -106,6 +106,17 @@ class CommandLine:
             )
         return done
 
+    def python(self, script: Path) -> subprocess.CompletedProcess[str]:
+        """Run a script of the test's own as the command line would run, and insist that it ends well."""
+        return subprocess.run(
+            [sys.executable, str(script)],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=True,
+        )
+
     def sql(self, query: str) -> list[list[str]]:
         """Rows of a query that the analyst asks, as text."""
         output = self.run("sql", "--", "-AtF", "\t", "-c", query).stdout

@@ -169,6 +169,32 @@ class Silver:
             is_removed=rating is None,
         )
 
+    def recommended(self, user_id: str, movie_id: int, rank: int, because: int | None) -> None:
+        self.put(
+            "movie_recommendations",
+            "user_id,movie_id",
+            user_id=user_id,
+            movie_id=movie_id,
+            rank=rank,
+            score=1.0 / rank,
+            predicted_rating=8.5,
+            basis="taste",
+            because_movie_id=because,
+            model_id="a" * 64,
+        )
+
+    def alike(self, movie_id: int, other: int, rank: int) -> None:
+        self.put(
+            "similar_movies",
+            "movie_id,similar_movie_id",
+            movie_id=movie_id,
+            similar_movie_id=other,
+            rank=rank,
+            score=0.9,
+            basis="content",
+            model_id="a" * 64,
+        )
+
     def profile(self, number: int, user_id: str, at: str, name: str, latest: str) -> None:
         """The user says a name at a time; `latest` is the one that silver then knows."""
         self.event(number, user_id, f"{user_id} 1", None, at=at)

@@ -83,6 +83,8 @@ CLEAN = [
             ("session_funnel", "date '2024-01-01' + n as date_day, 'Mac' as device, 1::float as view_share,"
              " 1::float as play_share, 0::float as complete_share, null::float as rating_share"),
             ("genre_trends", "date '2024-01-01' + n as month_start, 0.5::float as play_share"),
+            ("movie_recommendations", "'user ' || n as user_id, 13 as movie_id, 7.5::float as predicted_rating"),
+            ("similar_movies", "n as movie_id, 13 as similar_movie_id"),
         )
     ),
 ]  # fmt: skip
@@ -121,6 +123,8 @@ BROKEN = [
     ("update user_retention set week_number = 2 where n = 3", "user_retention", "unique", "cohort_week, week_number"),
     ("update session_funnel set play_share = -1 where n = 1", "session_funnel", "range", "play_share"),
     ("update genre_trends set genre_key = 9 where n = 1", "genre_trends", "reference", "genre_key"),
+    ("update movie_recommendations set predicted_rating = 11 where n = 1", "movie_recommendations", "range", "predicted_rating"),
+    ("update similar_movies set movie_key = 9 where n = 1", "similar_movies", "reference", "movie_key"),
     ("alter table dim_date rename date_key to other", "dim_date", "columns_exist", ""),
 ]  # fmt: skip
 

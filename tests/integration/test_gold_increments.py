@@ -53,6 +53,8 @@ MODELS = (
     "user_retention",
     "session_funnel",
     "genre_trends",
+    "movie_recommendations",
+    "similar_movies",
 )
 EVENTS_ONLY = ("--select", "+fact_user_event", "--indirect-selection", "cautious")
 """The fact of events and what it is made of, for tests that look at nothing else."""
@@ -225,12 +227,47 @@ def fourth_visits(silver: Silver) -> None:
     silver.put("genres", "genre_id", genre_id=2, name="Another")
 
 
+def first_recommendations(silver: Silver) -> None:
+    silver.recommended("ada", 2, 1, because=1)
+    # Of a movie that is not known yet, and for a user that is not.
+    silver.recommended("ada", 99, 2, because=None)
+    silver.recommended("eve", 2, 1, because=None)
+    silver.alike(1, 2, 1)
+    silver.alike(2, 1, 1)
+
+
+def second_recommendations(silver: Silver) -> None:
+    # Another model thinks otherwise of one, and no longer of another.
+    silver.recommended("ada", 99, 1, because=2)
+    silver.recommended("ada", 2, 2, because=1)
+    silver.delete("movie_recommendations", user_id="eve", movie_id=2)
+
+
+def third_recommendations(silver: Silver) -> None:
+    # As its reason is gone.
+    silver.recommended("ada", 2, 2, because=None)
+    silver.delete("similar_movies", movie_id=1)
+    silver.delete("similar_movies", movie_id=2)
+    silver.alike(2, 99, 1)
+
+
+def fourth_recommendations(silver: Silver) -> None:
+    silver.recommended("bob", 99, 1, because=2)
+
+
 VISITS = (first_visits, second_visits, third_visits, fourth_visits)
 CONVERSATIONS = (first_conversation, second_conversation, third_conversation, fourth_conversation)
+RECOMMENDATIONS = (
+    first_recommendations,
+    second_recommendations,
+    third_recommendations,
+    fourth_recommendations,
+)
 
 
 def test_increments_give_what_a_full_refresh_gives(settings: Settings, silver: Silver) -> None:
-    for number, changes in enumerate(zip(PUBLICATIONS, CONVERSATIONS, VISITS, strict=True)):
+    strands = (PUBLICATIONS, CONVERSATIONS, VISITS, RECOMMENDATIONS)
+    for number, changes in enumerate(zip(*strands, strict=True)):
         for change in changes:
             change(silver)
         run(settings, "next")

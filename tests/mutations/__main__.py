@@ -34,6 +34,7 @@ BY_NAME = {
     "movie_daily_has_a_mean_where_it_has_ratings": "update movie_daily set mean_rating = 5, rating_count = 0",
     "movie_daily_counts_an_event_once": "update movie_daily set view_count = event_count + 1",
     "movie_popularity_has_a_mean_where_it_has_ratings": "update movie_popularity set mean_rating = 5, rating_count = 0",
+    "similar_movies_are_others": "update similar_movies set similar_movie_id = movie_id",
     "user_activity_grows_with_the_window": "update user_activity set dau = wau + 1",
     "user_retention_starts_with_everybody": "update user_retention set active_user_count = cohort_size - 1",
     "session_funnel_narrows": "update session_funnel set play_session_count = view_session_count + 1",
@@ -99,6 +100,10 @@ def fill(settings: Settings) -> None:
             silver.vote(f"user {number}", "comment 1", "up")
             silver.reaction(f"user {number}", 1, "like")
             silver.listed(f"user {number}", 1, is_listed=True)
+            silver.recommended(f"user {number}", 1, 1, None)
+            silver.recommended(f"user {number}", 2, 2, because=1)
+        silver.alike(1, 2, 1)
+        silver.alike(2, 1, 1)
         watermarks.write(connection, "silver.events", 1)
     ledger.record(settings, ledger.Ledger(5, 1, 5, 0, 0, 5, 5, 5), "run 1")
     rule = RuleResult("gold.ratings", "not_null", "user_id", True, "no null", "none", 9)

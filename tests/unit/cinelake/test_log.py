@@ -1,14 +1,16 @@
 """Logs: a line a thing that happened, on standard error, for a person or a machine, tied to its run."""
 
 import json
+import logging
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 
-from cinelake.log import configure_logging, get_logger
-from cinelake.settings import load_settings
+from cinelake.log import configure_logging, file_logger, get_logger
+from cinelake.settings import load_settings, new_api_key
 
 
 @pytest.fixture(autouse=True)
@@ -96,3 +98,63 @@ def test_a_line_of_a_thread_without_our_context_names_the_run(
     thread.start()
     thread.join()
     assert f"run_id={run_id}" in capsys.readouterr().err
+
+
+def test_libraries_say_what_they_have_to_say_as_lines_of_the_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for _ in range(2):  # a second time replaces the first
+        run_id = configure_logging(load_settings(CINELAKE_LOG_FORMAT="json"))
+    library = logging.getLogger("great_expectations.core")
+    library.info("not worth a line")
+    try:
+        raise ValueError("for jane@mail.example")
+    except ValueError:
+        library.warning("from %s", "203.0.113.9", exc_info=True)
+    (line,) = (json.loads(text) for text in capsys.readouterr().err.splitlines())
+    assert (line["event"], line["stage"], line["level"]) == (
+        "from ***",
+        "great_expectations",
+        "warning",
+    )
+    assert line["run_id"] == run_id
+    assert "ValueError: for ***" in line["exception"]
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_nothing_of_a_person_and_no_key_is_in_a_line(
+    log_format: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging(load_settings(CINELAKE_LOG_FORMAT=log_format))
+    log = get_logger("silver").bind(user="jane@mail.example")
+    log.warning("odd row from 203.0.113.9", sample=[{"ip": "2001:db8::1"}], key=new_api_key())
+    try:
+        raise ValueError("postgresql://boss:s3cr3t@db.example/x for jane@mail.example")
+    except ValueError:
+        log.exception("failed")
+    shown = capsys.readouterr().err
+    for secret in ("jane", "203.0.113", "2001:db8", "cl_", "s3cr3t"):
+        assert secret not in shown
+    assert "boss:***@db.example" in shown
+
+
+def test_a_file_of_its_own_gets_lines_of_any_thread_and_is_rotated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cinelake.log.MAX_LOG_BYTES", 2_000)
+    settings = load_settings(CINELAKE_LOG_FORMAT="json")
+    run_id = configure_logging(settings)
+    path = tmp_path / "logs" / "dbt.log"
+    with file_logger(settings, path, "dbt") as log:
+        thread = threading.Thread(
+            target=lambda: [log.info("model", name="ratings", number=n) for n in range(100)]
+        )
+        thread.start()
+        thread.join()
+        log.debug("details")
+    assert capsys.readouterr().err == ""
+    files = sorted(path.parent.iterdir())
+    assert [file.name for file in files] == ["dbt.log", *(f"dbt.log.{n}" for n in (1, 2, 3))]
+    assert all(file.stat().st_size <= 2_000 for file in files)
+    last = json.loads(path.read_text().splitlines()[-1])
+    assert (last["run_id"], last["stage"], last["number"]) == (run_id, "dbt", 99)

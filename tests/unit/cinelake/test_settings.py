@@ -19,6 +19,7 @@ MALFORMED = {
     "POSTGRES_URI": ["mysql://u@h/db", "postgresql://u@h", "secret-looking-text"],
     "MONGO_URI": ["http://h/db", "mongodb://h"],
     "CINELAKE_SPARK_MEMORY": ["2", "2 GB", "lots"],
+    "CINELAKE_SPARK_UI_PORT": ["0", "65536", "auto"],
     "CINELAKE_API_PORT": ["0", "65536", "eighty"],
     "CINELAKE_API_WORKERS": ["0", "65", "two"],
     "CINELAKE_PSEUDONYM_KEY": ["too short"],

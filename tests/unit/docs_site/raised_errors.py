@@ -22,6 +22,7 @@ PACKAGES = (
     "lakehouse",
     "expectations",
     "pipeline",
+    "monitoring",
     "docs_site",
 )
 ROOT = "cinelake.errors.CinelakeError"

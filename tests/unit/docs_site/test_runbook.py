@@ -16,6 +16,7 @@ from cinelake import cli
 from cinelake.settings import PROJECT_ROOT
 from expectations.advice import ADVICE
 from ingestion.api.document import EventsApi
+from ingestion.api.recommend_routes import recommend_blueprint
 from ingestion.api.routes import blueprint
 from lakehouse.contract import table
 from tests.unit.docs_site.raised_errors import (
@@ -198,6 +199,7 @@ def _of_werkzeug(name: str) -> tuple[int, str]:
 def test_every_answer_of_the_api_has_its_entry_and_there_is_no_other() -> None:
     app = EventsApi()
     app.register_api(blueprint)
+    app.register_api(recommend_blueprint)
     paths = app.api_doc["paths"].values()
     documented = {
         int(status) for path in paths for each in path.values() for status in each["responses"]

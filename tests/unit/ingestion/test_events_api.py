@@ -274,7 +274,10 @@ def test_pages_of_configured_origins_may_send_and_others_may_not(
 def test_the_document_describes_every_route_and_event_type(client: FlaskClient) -> None:
     document = client.get("/openapi/openapi.json").get_json()
     assert document["openapi"].startswith("3.1")
-    assert set(document["paths"]) == {"/v1/events", "/v1/schema", "/healthz", "/readyz", "/metrics"}
+    assert set(document["paths"]) == {
+        *("/v1/events", "/v1/schema", "/healthz", "/readyz", "/metrics"),
+        *("/v1/recommendations/{user_id}", "/v1/similar/{movie_id}"),
+    }
     assert len(document["components"]["schemas"]["Event"]["oneOf"]) == 18
     text = client.get("/openapi/openapi.json").get_data(as_text=True)
     named = set(re.findall(r'"#/components/schemas/([^"]+)"', text))

@@ -1,5 +1,6 @@
 """dbt runs inside the process without leaving a trace there, and tells what failed instead of raising it."""
 
+import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
+import structlog
 from dbt.contracts.results import NodeStatus
 
 from cinelake.errors import ServiceError
@@ -30,9 +32,16 @@ class FakeRunner:
         FakeRunner.told.append(args)
         FakeRunner.environment = dict(os.environ)
         FakeRunner.folder = Path.cwd()
-        for name in ("NodeStart", "NodeFinished", "NodeFinished"):
+        for name, level in (
+            ("NodeStart", "debug"),
+            ("NodeFinished", "info"),
+            ("NodeFinished", "error"),
+        ):
+            info = SimpleNamespace(
+                name=name, level=level, msg=f"\x1b[32m{level} for a@mail.example"
+            )
             for callback in self.callbacks:
-                callback(SimpleNamespace(info=SimpleNamespace(name=name)))
+                callback(SimpleNamespace(info=info))
         return FakeRunner.outcome
 
 
@@ -110,6 +119,18 @@ def test_dbt_keeps_its_files_below_the_home(settings: Settings) -> None:
     assert option("--target-path") == str(settings.home / "dbt/next/target")
     assert option("--log-path") == str(settings.home / "dbt/next/logs")
     assert option("--profiles-dir") == str(DBT_PROJECT / "env_profile")
+
+
+def test_what_dbt_says_is_in_its_file_with_the_run_and_without_details(settings: Settings) -> None:
+    with structlog.contextvars.bound_contextvars(run_id="this-run"):
+        run_dbt(settings.model_copy(update={"log_format": "json"}), ["build"], target="next")
+    lines = (settings.home / "dbt" / "next" / "logs" / "dbt.log").read_text().splitlines()
+    found = [json.loads(line) for line in lines]
+    assert [(line["level"], line["event"]) for line in found] == [
+        ("info", "info for ***"),
+        ("error", "error for ***"),
+    ]
+    assert {(line["run_id"], line["stage"]) for line in found} == {("this-run", "dbt")}
 
 
 SEEN = gold_sources.Sources("a project", {"events": 2})

@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from cinelake.errors import ServiceError
-from spark_streaming.bronze import Trigger, await_all
+from spark_streaming.bronze import Batch, Trigger, await_all
 
 
 def query(spark: SparkSession, folder: Path, name: str, trigger: Trigger) -> StreamingQuery:
@@ -50,7 +50,13 @@ def test_rows_are_counted_by_query(spark: SparkSession, tmp_path: Path) -> None:
         .start()
         for name in ("one", "two")
     ]
-    assert await_all(queries) == {"one": 5, "two": 5}
+    noted: list[Batch] = []
+    assert await_all(queries, noted.extend) == {"one": 5, "two": 5}
+    assert sorted((batch.query, batch.number, batch.rows) for batch in noted) == [
+        ("one", 0, 5),
+        ("two", 0, 5),
+    ]
+    assert all(batch.seconds > 0 and batch.state_rows == 0 for batch in noted)
 
 
 def test_a_trigger_runs_once_or_again_and_again() -> None:

@@ -31,9 +31,21 @@ def test_the_default_ports_are_those_of_the_example_settings() -> None:
 
 def test_every_port_is_on_the_loopback_interface_alone() -> None:
     for name, service in SERVICES.items():
+        if service.get("network_mode") == "host":
+            continue
         assert len(service["ports"]) == 1, name
         for port in service["ports"]:
             assert re.fullmatch(rf"127\.0\.0\.1:\$\{{{name.upper()}_PORT:-\d+\}}:\d+", port)
+
+
+def test_what_has_the_network_of_the_machine_listens_on_the_loopback_interface_alone() -> None:
+    hosts = {name for name, each in SERVICES.items() if each.get("network_mode") == "host"}
+    assert hosts == {"prometheus", "grafana"}
+    listens = "--web.listen-address=127.0.0.1:${PROMETHEUS_PORT:-9090}"
+    assert listens in SERVICES["prometheus"]["command"]
+    environment = SERVICES["grafana"]["environment"]
+    assert environment["GF_SERVER_HTTP_ADDR"] == "127.0.0.1"
+    assert environment["GF_SERVER_HTTP_PORT"] == "${GRAFANA_PORT:-3001}"
 
 
 def test_the_owner_password_and_database_are_those_of_the_example_settings() -> None:
@@ -77,7 +89,8 @@ def test_kafka_is_configured_as_the_local_one() -> None:
 
 def test_postgres_is_configured_as_the_local_one() -> None:
     given = {part for part in SERVICES["postgres"]["command"] if "=" in part}
-    for name in ("shared_buffers", "work_mem", "max_connections", "timezone"):
+    apart = {"listen_addresses", "unix_socket_directories", "log_timezone"}
+    for name in set(CONFIG) - apart:
         assert f"{name}={CONFIG[name]}" in given
 
 
@@ -85,14 +98,19 @@ def test_every_service_has_a_health_check_and_a_named_volume() -> None:
     volumes = yaml.safe_load(TEXT)["volumes"]
     for name, service in SERVICES.items():
         assert service["healthcheck"]["test"], name
-        assert [volume.partition(":")[0] for volume in service["volumes"]] == [f"{name}-data"]
+        named = [each for each in service["volumes"] if not each.startswith("./")]
+        assert [volume.partition(":")[0] for volume in named] == [f"{name}-data"]
+        files = set(service["volumes"]) - set(named)
+        assert all(each.endswith(":ro") for each in files)
     assert set(volumes) == {f"{name}-data" for name in SERVICES}
 
 
-def test_metabase_and_airflow_have_to_be_asked_for() -> None:
+def test_all_but_the_stores_have_to_be_asked_for() -> None:
     profiles = {name: service.get("profiles") for name, service in SERVICES.items()}
     stores = {"kafka": None, "postgres": None, "mongo": None}
-    assert profiles == stores | {"metabase": ["metabase"], "airflow": ["airflow"]}
+    fronts = {name: [name] for name in ("metabase", "airflow")}
+    monitoring = {name: ["monitoring"] for name in ("prometheus", "grafana")}
+    assert profiles == stores | fronts | monitoring
 
 
 def test_airflow_has_the_version_of_the_local_one_and_finds_the_stores_by_their_names() -> None:

@@ -1,0 +1,1 @@
+"""What the lakehouse tells of itself: an exporter for Prometheus, alert rules and dashboards."""

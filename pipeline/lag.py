@@ -1,0 +1,130 @@
+"""How far each consumer of messages has come, and how many it has still to take, by topic and partition."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from cinelake.settings import Settings
+from ingestion import backup
+from ingestion.topics import USER_LOGS, connected_consumer, end_offsets, first_timestamps
+from lakehouse import changes, checkpoints
+from lakehouse.readers import streamed_version
+from lakehouse.silver.refresh import REFRESH_OF_SOURCE
+from spark_streaming.bronze import TOPIC_OF_TABLE
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a consumer stands in one partition.
+
+    Args:
+        topic: The topic.
+        partition: The partition's number.
+        taken: The offset after the last message that it has dealt with.
+        waiting: Messages that it has still to take.
+    """
+
+    topic: str
+    partition: int
+    taken: int
+    waiting: int
+
+
+def of_bronze(settings: Settings) -> list[Standing]:
+    """What bronze has landed of each topic, by the checkpoints of its queries.
+
+    Raises:
+        ServiceError: Kafka is away.
+    """
+    with connected_consumer(settings) as consumer:
+        ends = {topic: end_offsets(consumer, topic) for topic in TOPIC_OF_TABLE.values()}
+    return [
+        _standing(topic, partition, landed.get(partition, 0), end)
+        for name, topic in TOPIC_OF_TABLE.items()
+        for landed in [_landed(settings, name)]
+        for partition, end in ends[topic].items()
+    ]
+
+
+def of_silver(settings: Settings) -> list[Standing]:
+    """What silver has taken of the messages that bronze holds."""
+    return [
+        Standing(TOPIC_OF_TABLE[source], partition, landed - waiting[partition], waiting[partition])
+        for source in REFRESH_OF_SOURCE
+        for waiting in [Counter(_waiting_in_bronze(settings, source))]
+        for partition, landed in _landed(settings, source).items()
+    ]
+
+
+def of_backup(settings: Settings) -> list[Standing]:
+    """What the raw backup holds of the accepted events; nothing where no backup was ever made.
+
+    Raises:
+        ServiceError: Kafka is away.
+    """
+    positions = backup.positions(settings)
+    if not any(taken for taken, _ in positions.values()):
+        return []
+    return [_standing(USER_LOGS, partition, *pair) for partition, pair in positions.items()]
+
+
+CONSUMERS: dict[str, Callable[[Settings], list[Standing]]] = {
+    "bronze": of_bronze,
+    "silver": of_silver,
+    "backup": of_backup,
+}
+"""By name who consumes messages, in the order in which they flow."""
+
+
+def waiting_since(settings: Settings, standings: Iterable[Standing]) -> dict[Standing, float]:
+    """When the oldest message that waits came, for each place where one does.
+
+    Args:
+        settings: Tells where Kafka is.
+        standings: Of any consumers.
+
+    Returns:
+        Kafka's timestamp, in seconds since 1970.
+
+    Raises:
+        ServiceError: Kafka is away.
+    """
+    behind = [each for each in standings if each.waiting]
+    found: dict[Standing, float] = {}
+    if not behind:
+        return found
+    # Two consumers may stand at different offsets of one partition: each pair is a question of its own.
+    questions: dict[tuple[str, int], list[Standing]] = defaultdict(list)
+    for each in behind:
+        same = [key for key in questions if key[0] == each.topic]
+        free = next(
+            (k for k in same if all(s.partition != each.partition for s in questions[k])),
+            (each.topic, len(same)),
+        )
+        questions[free].append(each)
+    with connected_consumer(settings) as consumer:
+        for (topic, _), asked in questions.items():
+            times = first_timestamps(consumer, topic, {s.partition: s.taken for s in asked})
+            found |= {s: times[s.partition] for s in asked if s.partition in times}
+    return found
+
+
+def _standing(topic: str, partition: int, taken: int, end: int) -> Standing:
+    return Standing(topic, partition, taken, max(end - taken, 0))
+
+
+def _landed(settings: Settings, name: str) -> dict[int, int]:
+    """By partition the offset after the last message that a table of bronze has taken."""
+    found: dict[str, int] = checkpoints.offsets(settings, name).get(TOPIC_OF_TABLE[name], {})
+    return {int(partition): offset for partition, offset in found.items()}
+
+
+def _waiting_in_bronze(settings: Settings, source: str) -> Iterator[int]:
+    """The partition of each message of a bronze table that silver has still to take."""
+    after, upto = streamed_version(settings, source), changes.current_version(settings, source)
+    if upto <= after:
+        return
+    batches = changes.read_changes(settings, source, after, upto, ["partition"])
+    yield from pa.chunked_array([batch["partition"] for batch in batches], pa.int32()).to_pylist()

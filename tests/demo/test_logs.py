@@ -1,0 +1,117 @@
+"""One run id ties the lines of a refresh together, wherever they were written, and none tells of a person or a key."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from cinelake.masking import API_KEY, EMAIL, IPV4
+from cinelake.stack.state import load_env
+from ingestion.sender import EventSender
+from tests.integration.conftest import CommandLine
+
+RUN = "logged-run-1"
+JVM = "WARNING: Using incubator modules"
+"""What the JVM says of itself before any log is set up."""
+SECRETS = ("CINELAKE_API_KEY", "CINELAKE_PSEUDONYM_KEY", "ANALYST_PASSWORD", "POSTGRES_URI")
+
+
+@pytest.fixture(scope="module")
+def logged(lakehouse: CommandLine, home: Path) -> list[str]:
+    """What a run wrote on standard error, from its events to gold, and what its stages wrote to files meanwhile."""
+    production = CommandLine(
+        lakehouse.environment | {"CINELAKE_LOG_FORMAT": "json", "CINELAKE_RUN_ID": RUN}
+    )
+    files = [home / "stack" / "logs" / "api.log", home / "dbt" / "next" / "logs" / "dbt.log"]
+    before = {file: file.read_text().splitlines() for file in files}
+    written = production.run("simulate", "--users", "2", "--days", "1", "--seed", "61").stderr
+    written += production.run("refresh").stderr
+    lines = [line for line in written.splitlines() if not line.startswith(JVM)]
+    assert {json.loads(line)["run_id"] for line in lines} == {RUN}
+
+    api, dbt = (file.read_text().splitlines()[len(before[file]) :] for file in files)
+    assert api
+    assert all(RUN in line and "accepted=" in line for line in api), api
+    assert len(dbt) > 100
+    assert {json.loads(line)["run_id"] for line in dbt} == {RUN}
+    return [*lines, *api, *dbt]
+
+
+def test_every_stage_of_a_run_has_lines_under_its_id(logged: list[str]) -> None:
+    stages = {json.loads(line)["stage"] for line in logged if line.startswith("{")}
+    assert stages >= {"silver", "gate", "publish", "dbt", "swap", "refresh"}
+
+
+def test_spark_logs_under_the_id_of_the_run_and_masks(
+    lakehouse: CommandLine, tmp_path: Path
+) -> None:
+    script = tmp_path / "complain.py"
+    script.write_text(
+        "from cinelake.log import configure_logging\n"
+        "from cinelake.settings import get_settings\n"
+        "from spark_streaming.session import build_session\n"
+        "configure_logging(get_settings())\n"
+        "spark = build_session(get_settings())\n"
+        "manager = spark._jvm.org.apache.logging.log4j.LogManager\n"
+        "error = spark._jvm.RuntimeException('for jane@mail.example')\n"
+        "manager.getLogger('org.apache.spark.x').error('from 203.0.113.9 to 127.0.0.1', error)\n"
+    )
+    for log_format in ("json", "console"):
+        environment = {"CINELAKE_LOG_FORMAT": log_format, "CINELAKE_RUN_ID": RUN}
+        done = CommandLine(lakehouse.environment | environment).python(script)
+        lines = [line for line in done.stderr.splitlines() if not line.startswith(JVM)]
+        assert "jane" not in done.stderr
+        assert "203.0.113.9" not in done.stderr
+        assert "127.0.0.1" in lines[0]
+        if log_format == "console":
+            assert f"run_id={RUN}" in done.stderr
+            continue
+        (found,) = (json.loads(line) for line in lines)
+        assert found["event"] == "x: from *** to 127.0.0.1"
+        assert "RuntimeException: for ***" in found["exception"]
+        assert (found["run_id"], found["stage"], found["level"]) == (RUN, "spark", "ERROR")
+
+
+def test_an_error_is_a_line_of_the_log_where_a_machine_reads_it(lakehouse: CommandLine) -> None:
+    away = {"CINELAKE_LOG_FORMAT": "json", "POSTGRES_URI": "postgresql://no:s3cr3t@127.0.0.1:1/x"}
+    done = CommandLine(lakehouse.environment | away).run("gates", check=False)
+    assert done.returncode == 5
+    line = json.loads(done.stderr.splitlines()[-1])
+    assert line["exit_code"] == 5
+    assert line["event"].startswith("PostgreSQL cannot be reached")
+    assert "s3cr3t" not in done.stderr
+
+
+def test_no_log_tells_of_a_person_or_holds_a_key(
+    lakehouse: CommandLine, home: Path, logged: list[str]
+) -> None:
+    settings = load_env(home)
+    user = {
+        "event_id": "6f0c2d61-3f0e-4c55-9d3b-7a1f2f6f3f2a",
+        "event_type": "user_upsert",
+        "occurred_at": "2026-01-05T10:00:00Z",
+        "user_id": "logged-user",
+        "session_id": "logged-session",
+        "properties": {"email": "jane@mail.example"},
+    }
+    sender = EventSender(lakehouse.status()["api_url"], api_key=settings["CINELAKE_API_KEY"])
+    assert sender.send(
+        [user, {**user, "email": "jane@mail.example", "event_type": "none"}]
+    ).accepted
+    texts = {
+        path: path.read_text(errors="replace")
+        for folder in ("stack/logs", "dbt")
+        for path in (home / folder).rglob("*.log*")
+    } | {Path("standard error"): "\n".join(logged)}
+    assert len(texts) >= 8
+    for path, text in texts.items():
+        for name in SECRETS:
+            secret = settings[name].partition("cinelake:")[2].partition("@")[0] or settings[name]
+            assert secret not in text, (path, name)
+        for pattern in (EMAIL, API_KEY):
+            assert not re.findall(pattern, text), path
+        addresses = set(re.findall(IPV4, text))
+        assert {each for each in addresses if not each.startswith(("127.", "0.0.0.0"))} == set(), (
+            path
+        )

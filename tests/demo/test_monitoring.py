@@ -1,0 +1,123 @@
+"""The metrics of the lakehouse on the real stack: each stage moves its own, and a stopped consumer shows."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.demo.metrics import scrape
+from tests.integration.conftest import CommandLine
+from tests.scraping import Scrape
+
+MOVED_BY_EVENTS = [
+    ("cinelake_api_events_total", {"outcome": "accepted"}),
+    ("cinelake_api_request_seconds_count", {}),
+    ("cinelake_producer_records_total", {"topic": "user_logs", "outcome": "acknowledged"}),
+    ("cinelake_producer_publish_seconds_count", {}),
+    ("cinelake_topic_messages_total", {"topic": "user_logs"}),
+    ("cinelake_consumer_lag_messages", {"consumer": "bronze", "topic": "user_logs"}),
+    ("cinelake_consumer_lag_seconds", {"consumer": "bronze", "topic": "user_logs"}),
+]
+MOVED_BY_THE_BACKUP = [
+    ("cinelake_consumer_messages_total", {"consumer": "backup"}),
+]
+MOVED_BY_A_REFRESH = [
+    ("cinelake_consumer_messages_total", {"consumer": "bronze"}),
+    ("cinelake_consumer_messages_total", {"consumer": "silver"}),
+    ("cinelake_stream_batches_total", {"query": "bronze.user_logs"}),
+    ("cinelake_stream_rows_total", {"query": "bronze.user_logs"}),
+    ("cinelake_stream_batch_seconds_total", {"query": "bronze.user_logs"}),
+    ("cinelake_stream_batches_total", {"query": "silver from bronze.user_logs"}),
+    ("cinelake_stream_rows_total", {"query": "silver from bronze.user_logs"}),
+    ("cinelake_table_version", {"table": "bronze.user_logs"}),
+    ("cinelake_table_version", {"table": "silver.events"}),
+    ("cinelake_table_commit_timestamp_seconds", {"table": "silver.events"}),
+    ("cinelake_publish_rows_total", {"table": "silver.events"}),
+    ("cinelake_publish_version", {"table": "silver.events"}),
+    ("cinelake_publish_timestamp_seconds", {"table": "silver.events"}),
+    ("cinelake_gate_timestamp_seconds", {"gate": "bronze"}),
+    ("cinelake_gate_timestamp_seconds", {"gate": "silver"}),
+    ("cinelake_gate_timestamp_seconds", {"gate": "gold"}),
+    ("cinelake_gold_swaps_total", {"kind": "published"}),
+    ("cinelake_gold_swap_timestamp_seconds", {}),
+    ("cinelake_runs_total", {"outcome": "published"}),
+    ("cinelake_run_timestamp_seconds", {"outcome": "published"}),
+    ("cinelake_ledger_rows", {"hop": "facts"}),
+    ("cinelake_ledger_timestamp_seconds", {}),
+    *(
+        (f"cinelake_stage_{what}_total", {"stage": stage})
+        for what in ("runs", "seconds")
+        for stage in (
+            "start Spark", "bronze", "bronze gate", "silver", "silver gate", "publish",
+            "dbt build", "gold gate", "swap", "ledger",
+        )
+    ),
+]  # fmt: skip
+
+
+def still(before: Scrape, after: Scrape, metrics: list[tuple[str, dict[str, str]]]) -> list[Any]:
+    """The metrics that did not rise."""
+    return [
+        (name, labels)
+        for name, labels in metrics
+        if after.sum(name, **labels) <= before.sum(name, **labels)
+    ]
+
+
+def test_each_stage_moves_its_metrics(lakehouse: CommandLine) -> None:
+    first = scrape(lakehouse)
+    lakehouse.run("simulate", "--users", "5", "--days", "1", "--seed", "71")
+    sent = scrape(lakehouse)
+    assert still(first, sent, MOVED_BY_EVENTS) == []
+    lakehouse.run("backup")
+    backed_up = scrape(lakehouse)
+    assert still(sent, backed_up, MOVED_BY_THE_BACKUP) == []
+    lakehouse.run("refresh")
+    refreshed = scrape(lakehouse)
+    assert still(backed_up, refreshed, MOVED_BY_A_REFRESH) == []
+
+    for consumer in ("bronze", "silver", "backup"):
+        assert refreshed.sum("cinelake_consumer_lag_messages", consumer=consumer) == 0
+        assert refreshed.sum("cinelake_consumer_lag_seconds", consumer=consumer) == 0
+    taken = {
+        each: refreshed.sum("cinelake_consumer_messages_total", consumer=each, topic="user_logs")
+        for each in ("bronze", "silver", "backup")
+    }
+    ledger = lakehouse.status()["ledger"]
+    assert set(taken.values()) == {ledger["accepted"]}
+    for hop, rows in ledger.items():
+        if hop not in ("balanced", "differences"):
+            assert refreshed.sum("cinelake_ledger_rows", hop=hop) == rows
+    assert refreshed.sum("cinelake_gate_rules", result="passed") > 100
+    assert refreshed.sum("cinelake_gate_rules", result="failed") == 0
+    assert refreshed.sum("cinelake_publish_lag_versions") == 0
+    down = [s for s in refreshed.samples if s.name.endswith("_up") and s.value != 1]
+    assert down == []
+    assert {
+        s.labels["table"] for s in refreshed.samples if s.name == "cinelake_table_freshness_seconds"
+    } >= {"bronze.user_logs", "silver.events", "silver.movies"}
+
+
+def test_the_targets_of_prometheus_answer(lakehouse: CommandLine, home: Path) -> None:
+    targets = json.loads((home / "monitoring" / "targets.json").read_text())
+    found = {
+        each["labels"]["job"]: Scrape.of(
+            f"http://{each['targets'][0]}{each['labels']['__metrics_path__']}"
+        )
+        for each in targets
+        if each["labels"]["job"].startswith("cinelake")
+    }
+    assert "cinelake_service_up" in found["cinelake"].names()
+    assert "cinelake_api_events_total" in found["cinelake-api"].names()
+
+
+def test_a_source_that_cannot_be_asked_leaves_the_others_alone(lakehouse: CommandLine) -> None:
+    away = CommandLine(
+        lakehouse.environment | {"POSTGRES_URI": "postgresql://nobody@127.0.0.1:1/none"}
+    )
+    done = away.run("metrics", "show")
+    told = Scrape(done.stdout)
+    assert told.sum("cinelake_exporter_source_up", source="stages") == 0
+    assert told.sum("cinelake_exporter_source_up", source="topics") == 1
+    assert told.sum("cinelake_topic_messages_total") > 0
+    assert "PostgreSQL cannot be reached" in done.stderr
+    assert told.sum("cinelake_service_up", service="postgres") == 0
