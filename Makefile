@@ -102,7 +102,7 @@ bench-airflow: install-airflow ## A refresh by Airflow against the same commands
 	@$(BIN)/python -m benchmarks.airflow
 
 bench-recommend: install ## Recommendations against two baselines, and how soon the API answers (DATA=folder for MovieLens)
-	@$(BIN)/python -m benchmarks.recommend $(DATA)
+	@$(BIN)/python -m benchmarks.recommend $(DATA) --tune 600
 	@$(BIN)/python -m benchmarks.recommend.answers
 
 mutate: install ## Break a row for each data test of dbt, and see the test fail
