@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from tests.browser.conftest import chromium  # noqa: F401 - the fixture, for this folder too
+from tests.demo.watched_run import WatchedRun, watch
 from tests.integration.conftest import CommandLine, own_home
 
 
@@ -24,3 +25,9 @@ def lakehouse(home: Path) -> Iterator[CommandLine]:
         (home / "first-demo.txt").write_text(first.stdout)
         yield cinelake
     assert not [p for p in psutil.process_iter(["cmdline"]) if str(home) in str(p.info["cmdline"])]
+
+
+@pytest.fixture(scope="package")
+def watched_run(lakehouse: CommandLine, home: Path) -> WatchedRun:
+    """A run of the home from its events to gold, made once."""
+    return watch(lakehouse, home)

@@ -4,42 +4,27 @@ import json
 import re
 from pathlib import Path
 
-import pytest
-
 from cinelake.masking import API_KEY, EMAIL, IPV4
 from cinelake.stack.state import load_env
 from ingestion.sender import EventSender
+from tests.demo.watched_run import JVM, RUN, WatchedRun
 from tests.integration.conftest import CommandLine
 
-RUN = "logged-run-1"
-JVM = "WARNING: Using incubator modules"
-"""What the JVM says of itself before any log is set up."""
 SECRETS = ("CINELAKE_API_KEY", "CINELAKE_PSEUDONYM_KEY", "ANALYST_PASSWORD", "POSTGRES_URI")
 
 
-@pytest.fixture(scope="module")
-def logged(lakehouse: CommandLine, home: Path) -> list[str]:
-    """What a run wrote on standard error, from its events to gold, and what its stages wrote to files meanwhile."""
-    production = CommandLine(
-        lakehouse.environment | {"CINELAKE_LOG_FORMAT": "json", "CINELAKE_RUN_ID": RUN}
-    )
-    files = [home / "stack" / "logs" / "api.log", home / "dbt" / "next" / "logs" / "dbt.log"]
-    before = {file: file.read_text().splitlines() for file in files}
-    written = production.run("simulate", "--users", "2", "--days", "1", "--seed", "61").stderr
-    written += production.run("refresh").stderr
-    lines = [line for line in written.splitlines() if not line.startswith(JVM)]
-    assert {json.loads(line)["run_id"] for line in lines} == {RUN}
-
-    api, dbt = (file.read_text().splitlines()[len(before[file]) :] for file in files)
-    assert api
-    assert all(RUN in line and "accepted=" in line for line in api), api
-    assert len(dbt) > 100
-    assert {json.loads(line)["run_id"] for line in dbt} == {RUN}
-    return [*lines, *api, *dbt]
+def test_every_line_of_a_run_has_its_id(watched_run: WatchedRun) -> None:
+    assert {json.loads(line)["run_id"] for line in watched_run.commands} == {RUN}
+    assert watched_run.api
+    for line in watched_run.api:
+        assert RUN in line
+        assert "accepted=" in line
+    assert len(watched_run.dbt) > 100
+    assert {json.loads(line)["run_id"] for line in watched_run.dbt} == {RUN}
 
 
-def test_every_stage_of_a_run_has_lines_under_its_id(logged: list[str]) -> None:
-    stages = {json.loads(line)["stage"] for line in logged if line.startswith("{")}
+def test_every_stage_of_a_run_has_lines(watched_run: WatchedRun) -> None:
+    stages = {json.loads(line)["stage"] for line in watched_run.commands}
     assert stages >= {"silver", "gate", "publish", "dbt", "swap", "refresh"}
 
 
@@ -84,7 +69,7 @@ def test_an_error_is_a_line_of_the_log_where_a_machine_reads_it(lakehouse: Comma
 
 
 def test_no_log_tells_of_a_person_or_holds_a_key(
-    lakehouse: CommandLine, home: Path, logged: list[str]
+    lakehouse: CommandLine, home: Path, watched_run: WatchedRun
 ) -> None:
     settings = load_env(home)
     user = {
@@ -103,7 +88,7 @@ def test_no_log_tells_of_a_person_or_holds_a_key(
         path: path.read_text(errors="replace")
         for folder in ("stack/logs", "dbt")
         for path in (home / folder).rglob("*.log*")
-    } | {Path("standard error"): "\n".join(logged)}
+    } | {Path("standard error"): "\n".join(watched_run.commands)}
     assert len(texts) >= 8
     for path, text in texts.items():
         for name in SECRETS:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.demo.metrics import scrape
+from tests.demo.watched_run import WatchedRun
 from tests.integration.conftest import CommandLine
 from tests.scraping import Scrape
 
@@ -63,17 +63,11 @@ def still(before: Scrape, after: Scrape, metrics: list[tuple[str, dict[str, str]
     ]
 
 
-def test_each_stage_moves_its_metrics(lakehouse: CommandLine) -> None:
-    first = scrape(lakehouse)
-    lakehouse.run("simulate", "--users", "5", "--days", "1", "--seed", "71")
-    sent = scrape(lakehouse)
-    assert still(first, sent, MOVED_BY_EVENTS) == []
-    lakehouse.run("backup")
-    backed_up = scrape(lakehouse)
-    assert still(sent, backed_up, MOVED_BY_THE_BACKUP) == []
-    lakehouse.run("refresh")
-    refreshed = scrape(lakehouse)
-    assert still(backed_up, refreshed, MOVED_BY_A_REFRESH) == []
+def test_each_stage_moves_its_metrics(watched_run: WatchedRun) -> None:
+    refreshed = watched_run.refreshed
+    assert still(watched_run.before, watched_run.sent, MOVED_BY_EVENTS) == []
+    assert still(watched_run.sent, watched_run.backed_up, MOVED_BY_THE_BACKUP) == []
+    assert still(watched_run.backed_up, refreshed, MOVED_BY_A_REFRESH) == []
 
     for consumer in ("bronze", "silver", "backup"):
         assert refreshed.sum("cinelake_consumer_lag_messages", consumer=consumer) == 0
@@ -82,9 +76,8 @@ def test_each_stage_moves_its_metrics(lakehouse: CommandLine) -> None:
         each: refreshed.sum("cinelake_consumer_messages_total", consumer=each, topic="user_logs")
         for each in ("bronze", "silver", "backup")
     }
-    ledger = lakehouse.status()["ledger"]
-    assert set(taken.values()) == {ledger["accepted"]}
-    for hop, rows in ledger.items():
+    assert set(taken.values()) == {watched_run.ledger["accepted"]}
+    for hop, rows in watched_run.ledger.items():
         if hop not in ("balanced", "differences"):
             assert refreshed.sum("cinelake_ledger_rows", hop=hop) == rows
     assert refreshed.sum("cinelake_gate_rules", result="passed") > 100

@@ -32,14 +32,18 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     text = io.StringIO()
     handler = logging.StreamHandler(text)
     root = logging.getLogger()
-    before = root.level
     root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
+    # Whoever set up our logs in this process has made urllib3 say less.
+    loggers = [root, logging.getLogger("urllib3")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.DEBUG)
     with structlog.testing.capture_logs() as lines:
         yield text
         text.write(repr(lines))
     root.removeHandler(handler)
-    root.setLevel(before)
+    for logger, level in zip(loggers, before, strict=True):
+        logger.setLevel(level)
 
 
 def failures_of(address: str, key: str) -> CinelakeError:

@@ -1,0 +1,56 @@
+"""One run from its events to gold, watched: its metrics before and after each step, and all that was logged meanwhile."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.demo.metrics import scrape
+from tests.integration.conftest import CommandLine
+from tests.scraping import Scrape
+
+RUN = "watched-run-1"
+JVM = "WARNING: Using incubator modules"
+"""What the JVM says of itself before any log is set up."""
+
+
+@dataclass(frozen=True)
+class WatchedRun:
+    """What was seen.
+
+    Args:
+        before: The metrics at first.
+        sent: After events were sent.
+        backed_up: After they were copied to the raw backup.
+        refreshed: After a refresh.
+        ledger: As `cinelake status` gave it then.
+        commands: Lines that the commands wrote on standard error, as JSON.
+        api: Lines that the events API added to its log.
+        dbt: Lines that dbt added to its own.
+    """
+
+    before: Scrape
+    sent: Scrape
+    backed_up: Scrape
+    refreshed: Scrape
+    ledger: dict[str, Any]
+    commands: list[str]
+    api: list[str]
+    dbt: list[str]
+
+
+def watch(lakehouse: CommandLine, home: Path) -> WatchedRun:
+    """Send events, back them up and refresh, all as one run that logs for machines."""
+    production = CommandLine(
+        lakehouse.environment | {"CINELAKE_LOG_FORMAT": "json", "CINELAKE_RUN_ID": RUN}
+    )
+    files = [home / "stack" / "logs" / "api.log", home / "dbt" / "next" / "logs" / "dbt.log"]
+    lengths = [len(file.read_text().splitlines()) for file in files]
+    scrapes, written = [scrape(lakehouse)], ""
+    for command in ("simulate --users 5 --days 1 --seed 71", "backup", "refresh"):
+        written += production.run(*command.split()).stderr
+        scrapes.append(scrape(lakehouse))
+    api, dbt = (
+        file.read_text().splitlines()[length:] for file, length in zip(files, lengths, strict=True)
+    )
+    lines = [line for line in written.splitlines() if not line.startswith(JVM)]
+    return WatchedRun(*scrapes, lakehouse.status()["ledger"], lines, api, dbt)
