@@ -69,7 +69,11 @@ def _own_environment(
             patch.delenv(name, raising=False)
         if not pytestconfig.getoption("full_scale"):
             # Small tests end before the JVM's second compiler, which costs half of their time, has anything to show for it.
-            patch.setenv("CINELAKE_SPARK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+            # Without it the JVM keeps room for little code, and compiles no more at all once that is full.
+            patch.setenv(
+                "CINELAKE_SPARK_JAVA_OPTIONS",
+                "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m",
+            )
         folder = tmp_path_factory.mktemp("cwd")
         patch.setenv("CINELAKE_HOME", str(folder / "unused-home"))
         patch.chdir(folder)
