@@ -27,6 +27,8 @@ PRODUCT_MARTS = frozenset(
     {
         "gold.movie_daily",
         "gold.movie_popularity",
+        "gold.movie_recommendations",
+        "gold.similar_movies",
         "gold.user_activity",
         "gold.user_retention",
         "gold.session_funnel",

@@ -107,9 +107,11 @@ def up(
         if moved:
             # It knows the old addresses.
             _stop(API, filled, state)
-        fronts = FRONTS if with_api else ()
+        launched = []
         # Side by side, as each needs seconds to start.
-        launched = [(each, _launch_front(each, filled, state)) for each in fronts]
+        for each in FRONTS if with_api else ():
+            filled, is_new = _launch_front(each, filled, state)
+            launched.append((each, is_new))
         for each, is_new in launched:
             _wait(each, filled, state, local=True, fresh=is_new)
             progress(1)
@@ -238,20 +240,25 @@ def _status(service: Service, settings: Settings, state: StackState) -> ServiceS
 
 def _start_front(service: Service, settings: Settings, state: StackState) -> str:
     """Start a service that stands before the stores, and wait until it is well; its address."""
-    fresh = _launch_front(service, settings, state)
-    filled = write_env(settings, state)
+    filled, fresh = _launch_front(service, settings, state)
     _wait(service, filled, state, local=True, fresh=fresh)
     return service.endpoint(filled)
 
 
-def _launch_front(service: Service, settings: Settings, state: StackState) -> bool:
-    """Start a service that stands before the stores, unless it runs; True when it was started now."""
+def _launch_front(service: Service, settings: Settings, state: StackState) -> tuple[Settings, bool]:
+    """Start a service that stands before the stores, unless it runs.
+
+    Returns:
+        The settings that lead to it, and whether it was started now. Those that were given are stale: compared with
+        `stack.env`, which has changed, they would look as if somebody had set them.
+    """
     wanted = explicit_api_port(settings) if service is API else None
     if wanted is not None and state.ports.get("api") != wanted:
         _stop(API, settings, state)
         state.ports["api"] = wanted
     _settle_ports(settings, state, (service,))
-    return _launch(service, write_env(settings, state), state)
+    filled = write_env(settings, state)
+    return filled, _launch(service, filled, state)
 
 
 def _settle_ports(settings: Settings, state: StackState, services: Sequence[Service]) -> bool:
