@@ -6,7 +6,6 @@ from pathlib import Path
 
 from cinelake.masking import API_KEY, EMAIL, IPV4
 from cinelake.stack.state import load_env
-from ingestion.sender import EventSender
 from tests.demo.watched_run import JVM, RUN, WatchedRun
 from tests.integration.conftest import CommandLine
 
@@ -68,22 +67,8 @@ def test_an_error_is_a_line_of_the_log_where_a_machine_reads_it(lakehouse: Comma
     assert "s3cr3t" not in done.stderr
 
 
-def test_no_log_tells_of_a_person_or_holds_a_key(
-    lakehouse: CommandLine, home: Path, watched_run: WatchedRun
-) -> None:
+def test_no_log_tells_of_a_person_or_holds_a_key(home: Path, watched_run: WatchedRun) -> None:
     settings = load_env(home)
-    user = {
-        "event_id": "6f0c2d61-3f0e-4c55-9d3b-7a1f2f6f3f2a",
-        "event_type": "user_upsert",
-        "occurred_at": "2026-01-05T10:00:00Z",
-        "user_id": "logged-user",
-        "session_id": "logged-session",
-        "properties": {"email": "jane@mail.example"},
-    }
-    sender = EventSender(lakehouse.status()["api_url"], api_key=settings["CINELAKE_API_KEY"])
-    assert sender.send(
-        [user, {**user, "email": "jane@mail.example", "event_type": "none"}]
-    ).accepted
     texts = {
         path: path.read_text(errors="replace")
         for folder in ("stack/logs", "dbt")

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cinelake.stack.state import load_env
+from ingestion.sender import EventSender
 from tests.demo.metrics import scrape
 from tests.integration.conftest import CommandLine
 from tests.scraping import Scrape
@@ -39,7 +41,8 @@ class WatchedRun:
 
 
 def watch(lakehouse: CommandLine, home: Path) -> WatchedRun:
-    """Send events, back them up and refresh, all as one run that logs for machines."""
+    """Send events, back them up and refresh, all as one run that logs for machines; somebody gives their address before."""
+    _sign_up(lakehouse, home)
     production = CommandLine(
         lakehouse.environment | {"CINELAKE_LOG_FORMAT": "json", "CINELAKE_RUN_ID": RUN}
     )
@@ -54,3 +57,18 @@ def watch(lakehouse: CommandLine, home: Path) -> WatchedRun:
     )
     lines = [line for line in written.splitlines() if not line.startswith(JVM)]
     return WatchedRun(*scrapes, lakehouse.status()["ledger"], lines, api, dbt)
+
+
+def _sign_up(lakehouse: CommandLine, home: Path) -> None:
+    """Send an event with the e-mail address of a person, and one that is refused."""
+    user = {
+        "event_id": "6f0c2d61-3f0e-4c55-9d3b-7a1f2f6f3f2a",
+        "event_type": "user_upsert",
+        "occurred_at": "2026-01-05T10:00:00Z",
+        "user_id": "logged-user",
+        "session_id": "logged-session",
+        "properties": {"email": "jane@mail.example"},
+    }
+    sender = EventSender(lakehouse.status()["api_url"], api_key=load_env(home)["CINELAKE_API_KEY"])
+    refused = {**user, "email": "jane@mail.example", "event_type": "none"}
+    assert sender.send([user, refused]).accepted
