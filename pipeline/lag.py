@@ -95,19 +95,18 @@ def waiting_since(settings: Settings, standings: Iterable[Standing]) -> dict[Sta
     found: dict[Standing, float] = {}
     if not behind:
         return found
-    # Two consumers may stand at different offsets of one partition: each pair is a question of its own.
-    questions: dict[tuple[str, int], list[Standing]] = defaultdict(list)
+    # Two consumers may stand at different offsets of one partition: a round asks of each partition once.
+    rounds: dict[tuple[str, int], dict[int, Standing]] = defaultdict(dict)
+    turns: Counter[tuple[str, int]] = Counter()
     for each in behind:
-        same = [key for key in questions if key[0] == each.topic]
-        free = next(
-            (k for k in same if all(s.partition != each.partition for s in questions[k])),
-            (each.topic, len(same)),
-        )
-        questions[free].append(each)
+        place = (each.topic, each.partition)
+        rounds[each.topic, turns[place]][each.partition] = each
+        turns[place] += 1
     with connected_consumer(settings) as consumer:
-        for (topic, _), asked in questions.items():
-            times = first_timestamps(consumer, topic, {s.partition: s.taken for s in asked})
-            found |= {s: times[s.partition] for s in asked if s.partition in times}
+        for (topic, _), asked in rounds.items():
+            offsets = {partition: each.taken for partition, each in asked.items()}
+            times = first_timestamps(consumer, topic, offsets)
+            found |= {asked[partition]: at for partition, at in times.items()}
     return found
 
 
