@@ -26,6 +26,14 @@ SECURITY_SCHEMES: dict[str, Any] = {
         "description": "For navigator.sendBeacon, which can set no header.",
     },
 }
+SERVER_ANSWERS: dict[str, Any] = {
+    status: {"description": meaning, "content": {"text/html": {"schema": {"type": "string"}}}}
+    for status, meaning in (
+        ("414", "The address is longer than 4,094 bytes."),
+        ("431", "There are more than 100 headers, or one is longer than 8,190 bytes."),
+    )
+}
+"""What gunicorn answers by itself, whatever was asked, before a route sees the request."""
 KEY_REQUIRED: list[dict[str, list[str]]] = [{name: []} for name in SECURITY_SCHEMES]
 
 
@@ -130,6 +138,7 @@ class EventsApi(OpenAPI):
             for operation in path.values():
                 # The library's own answer to a wrong parameter, which no route here gives.
                 _drop_library_answer(operation, self.validation_error_model.__name__)
+                operation["responses"] |= SERVER_ANSWERS
 
 
 def _drop_library_answer(operation: dict[str, Any], model: str) -> None:

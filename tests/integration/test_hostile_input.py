@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import signal
 import socket
 import time
@@ -247,6 +248,23 @@ def test_ten_thousand_headers_are_refused(stack: Settings, api: requests.Session
         pass
     finally:
         connection.close()
+
+
+@pytest.mark.parametrize(
+    ("parameter", "header", "status"), [("a" * 4096, "", 414), ("", "a" * 8192, 431)]
+)
+def test_a_long_address_and_a_long_header_are_refused_as_the_document_says(
+    stack: Settings, api: requests.Session, parameter: str, header: str, status: int
+) -> None:
+    document = api.get(f"{endpoint(stack)}/openapi/openapi.json", timeout=30).json()
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            address = endpoint(stack) + re.sub(r"\{\w+\}", "1", path)
+            answer = api.request(
+                method, address, params={"long": parameter}, headers={"X-Long": header}, timeout=30
+            )
+            assert answer.status_code == status
+            assert answer.headers["Content-Type"] in operation["responses"][str(status)]["content"]
 
 
 @pytest.mark.parametrize(
