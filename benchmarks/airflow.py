@@ -2,8 +2,9 @@
 
 Starts the stack and Airflow in a home of its own, refreshes once so that all tables are there, then sends 10,000 events and
 has Airflow run `medallion_refresh`, and sends as many again and runs the same commands one after the other, dbt as
-Airflow's producer task does. It ends with 1 when Airflow took more than 25 s longer, from the run's start to its end, or
-more than 2 s to parse a DAG file.
+Airflow's producer task does; all that twice, of which the faster run of each side counts, so that a disturbance counts for
+neither. It ends with 1 when Airflow took more than 25 s longer, from the run's start to its end, or more than 2 s to parse
+a DAG file.
 """
 
 import json
@@ -22,6 +23,7 @@ from cinelake.stack.dbt_profile import dbt_environment
 from tests.airflow_client import AirflowClient
 
 EVENTS = 10_000
+ROUNDS = 2
 LIMIT_SECONDS = 25.0
 PARSE_LIMIT_SECONDS = 2.0
 DAG = "medallion_refresh"
@@ -101,30 +103,36 @@ def main() -> int:
         airflow = AirflowClient.from_output(home.call("airflow", "up"))
         home.send(0)
         home.call("refresh")
-        # Once each, so that neither parses the dbt project for the first time.
-        for seed in (1, 2):
-            home.send(2 * seed)
-            by_airflow, tasks = _by_airflow(airflow)
-            home.send(2 * seed + 1)
-            by_hand = _by_hand(home)
+        runs, calls = [], []
+        for round_ in range(1, ROUNDS + 1):
+            home.send(2 * round_)
+            runs.append(_by_airflow(airflow))
+            home.send(2 * round_ + 1)
+            calls.append(_by_hand(home))
         parsed = {
             dag["dag_id"]: round(dag["last_parse_duration"], 2)
             for dag in airflow.ask("GET", "/dags")["dags"]
         }
+    by_airflow, tasks = min(runs, key=lambda run: run[0])
+    by_hand = min(calls, key=lambda call: sum(call.values()))
+    added = by_airflow - sum(by_hand.values())
     figures = {
         "events": EVENTS,
         "airflow_seconds": round(by_airflow, 1),
         "by_hand_seconds": round(sum(by_hand.values()), 1),
-        "added_seconds": round(by_airflow - sum(by_hand.values()), 1),
+        "added_seconds": round(added, 1),
         "limit_seconds": LIMIT_SECONDS,
         "parse_seconds": parsed,
         "parse_limit_seconds": PARSE_LIMIT_SECONDS,
         "tasks": tasks,
         "by_hand": {name: round(seconds, 1) for name, seconds in by_hand.items()},
+        "rounds": [
+            [round(seconds, 1), round(sum(call.values()), 1)]
+            for (seconds, _), call in zip(runs, calls, strict=True)
+        ],
     }
     sys.stdout.write(json.dumps(figures, indent=2) + "\n")
-    is_slow = by_airflow - sum(by_hand.values()) > LIMIT_SECONDS
-    return int(is_slow or max(parsed.values()) > PARSE_LIMIT_SECONDS)
+    return int(added > LIMIT_SECONDS or max(parsed.values()) > PARSE_LIMIT_SECONDS)
 
 
 @contextmanager
