@@ -9,9 +9,12 @@ from playwright.sync_api import Browser
 
 from cinelake.settings import PROJECT_ROOT, load_settings
 from cinelake.stack import airflow as airflow_service
+from ingestion.generated_catalog import generate_catalog
+from ingestion.topics import MOVIE, topic_end_offsets
 from tests.airflow_client import AirflowClient
 from tests.demo.home import set_rating
 from tests.integration.conftest import CommandLine, not_installed
+from tests.integration.tmdb_sandbox import sandbox_process
 from tests.waiting import eventually
 
 MEDALLION = "medallion_refresh"
@@ -28,6 +31,7 @@ DAGS = {
 }
 RUN_SECONDS = 1800
 ALERT_SECONDS = 120
+MOVIES_OF_TMDB = 30
 HISTORIES = ("int_event_places", "int_play_places")
 """Tables that also know where rows were before, which a full refresh forgets; private to gold."""
 MAPPED = "backfill.restore"
@@ -239,17 +243,51 @@ def test_a_gate_that_fails_ends_the_run_before_gold_and_the_next_run_repairs_it(
     eventually(lambda: MEDALLION not in orchestrated.run("alerts", "list").stdout, ALERT_SECONDS)
 
 
-@pytest.mark.parametrize(
-    "dag_id", ["log_compaction", "quarantine_digest", "streaming_watchdog", "reconcile"]
-)
-def test_a_dag_of_upkeep_runs_twice_in_its_own_process(
-    full_scale: None, airflow: AirflowClient, orchestrated: CommandLine, dag_id: str, run_id: str
-) -> None:
+def run_twice(cinelake: CommandLine, dag_id: str, parameters: str = "{}") -> None:
+    """Run a DAG in a process of its own, and once more."""
     for _ in range(2):
-        tried = orchestrated.run("airflow", "cli", "dags", "test", dag_id, check=False)
+        tried = cinelake.run(
+            *("airflow", "cli", "dags", "test", "--conf", parameters, dag_id), check=False
+        )
         said = tried.stdout + tried.stderr
         assert tried.returncode == 0, said[-4000:]
         assert "state=success" in said, said[-4000:]
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "parameters"),
+    [
+        ("log_compaction", "{}"),
+        ("quarantine_digest", "{}"),
+        ("streaming_watchdog", "{}"),
+        ("reconcile", "{}"),
+        ("recommendations", '{"seconds": 0}'),
+    ],
+)
+def test_a_dag_of_upkeep_runs_twice_in_its_own_process(
+    full_scale: None,
+    airflow: AirflowClient,
+    orchestrated: CommandLine,
+    dag_id: str,
+    parameters: str,
+    run_id: str,
+) -> None:
+    run_twice(orchestrated, dag_id, parameters)
+
+
+def test_the_dags_of_tmdb_publish_each_movie_once_however_often_they_run(
+    full_scale: None, airflow: AirflowClient, orchestrated: CommandLine, home: Path, tmp_path: Path
+) -> None:
+    settings = load_settings(CINELAKE_HOME=str(home))
+    before = topic_end_offsets(settings, MOVIE)
+    generate_catalog(tmp_path / "movies.jsonl", MOVIES_OF_TMDB)
+    with sandbox_process(tmp_path / "movies.jsonl") as sandbox:
+        own = CommandLine(orchestrated.environment | sandbox.environment)
+        # Changes are asked for since the last sync of everything.
+        run_twice(own, "tmdb_weekly_sync")
+        run_twice(own, "tmdb_daily_sync")
+    after = topic_end_offsets(settings, MOVIE)
+    assert sum(after.values()) - sum(before.values()) == MOVIES_OF_TMDB
 
 
 def test_a_backfill_takes_its_chunks_one_by_one_and_counts_nothing_twice(

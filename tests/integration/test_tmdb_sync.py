@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,6 @@ from uuid import uuid4
 import orjson
 import pymongo
 import pytest
-import requests
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from pydantic import SecretStr
@@ -27,11 +26,10 @@ from cinelake.errors import BadInputError
 from cinelake.settings import PROJECT_ROOT, Settings
 from ingestion.generated_catalog import FIRST_ID, generate_catalog, generated_movies
 from ingestion.producer import EventProducer
-from ingestion.raw_store import MOVIES, REFERENCE, Offered, content_hash, open_raw_store
+from ingestion.raw_store import MOVIES, REFERENCE, Offered, open_raw_store
 from ingestion.tmdb import client as client_module
 from ingestion.tmdb.asking import UNDER_WAY
 from ingestion.tmdb.backup_to_kafka import NotTakenError, _record, publish_again, publish_movies
-from ingestion.tmdb.catalog import read_movies
 from ingestion.tmdb.endpoints import APPENDED
 from ingestion.tmdb.errors import TmdbError
 from ingestion.tmdb.sandbox.catalogue import Catalogue, Rendered
@@ -39,61 +37,14 @@ from ingestion.tmdb.sandbox.server import KEY, Mood, Sandbox
 from ingestion.tmdb.sync import SyncResult, Wanted, sync
 from ingestion.topics import MAX_MESSAGE_BYTES, MOVIE, ensure_topics, topic_end_offsets
 from tests.integration.conftest import CommandLine, command_line
+from tests.integration.tmdb_sandbox import PER_SECOND, RunningSandbox, sandbox_process
 
-PER_SECOND = 400
 MOVIES_SERVED = 120
 FAULTS = (
     *("--too-many", "0.05", "--server-error", "0.02", "--truncated", "0.01"),
     *("--retry-after", "0"),
 )
 """Of every hundred requests 5 meet a 429, 2 a 5xx, 1 a cut-off answer. Waiting out `Retry-After` is tested apart."""
-
-
-@dataclass(frozen=True)
-class RunningSandbox:
-    """A sandbox in a process of its own.
-
-    Args:
-        address: Scheme, host and port.
-        catalog: The file it serves.
-    """
-
-    address: str
-    catalog: Path
-
-    def stats(self) -> dict[str, Any]:
-        answer: dict[str, Any] = requests.get(f"{self.address}/sandbox/stats", timeout=10).json()
-        return answer
-
-    def change(self, what: str, count: int, day: date | None = None) -> set[int]:
-        params = {"count": str(count)} | ({"day": day.isoformat()} if day else {})
-        answer = requests.post(f"{self.address}/sandbox/{what}", params=params, timeout=10)
-        return set(answer.json()["ids"])
-
-    def expected(self) -> dict[int, str]:
-        """The hash of each movie's answer, made from the file without the client and the store."""
-        movies = list(read_movies(self.catalog))
-        catalogue = Catalogue(movies)
-        answers = {m["id"]: catalogue.movie(m["id"], frozenset(APPENDED)) for m in movies}
-        return {key: content_hash(orjson.loads(a.body)) for key, a in answers.items() if a}
-
-
-@contextmanager
-def sandbox_process(catalog: Path, *options: str) -> Iterator[RunningSandbox]:
-    command = [str(Path(sys.executable).with_name("cinelake")), "tmdb", "sandbox"]
-    process = subprocess.Popen(
-        [*command, "--catalog", str(catalog), "--ceiling", str(PER_SECOND), *options],
-        env=command_line(catalog.parent).environment | {"PYTHONPATH": str(PROJECT_ROOT)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout
-        base = process.stdout.readline().strip().partition("=")[2]
-        yield RunningSandbox(base.removesuffix("/3"), catalog)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
 
 
 @dataclass(frozen=True)
@@ -117,13 +68,8 @@ class Place:
     @property
     def environment(self) -> dict[str, str]:
         """For the command line in a process of its own."""
-        return command_line(self.settings.home).environment | {
-            "PYTHONPATH": str(PROJECT_ROOT),
-            "MONGO_URI": self.settings.mongo,
-            "TMDB_BASE_URL": self.settings.tmdb_base_url,
-            "TMDB_API_KEY": KEY,
-            "CINELAKE_TMDB_REQUESTS_PER_SECOND": str(PER_SECOND),
-        }
+        own = {"PYTHONPATH": str(PROJECT_ROOT), "MONGO_URI": self.settings.mongo}
+        return command_line(self.settings.home).environment | self.sandbox.environment | own
 
     def documents(self) -> dict[int, dict[str, Any]]:
         with pymongo.MongoClient[dict[str, Any]](self.settings.mongo, tz_aware=True) as client:
