@@ -13,6 +13,7 @@ from airflow.sdk import (
     Param,
     SyncCallback,
     TaskGroup,
+    get_parsing_context,
 )
 from cinelake_tasks import (
     BRONZE,
@@ -40,7 +41,75 @@ from cosmos import (
 PROJECT = Path(os.environ.get("CINELAKE_DBT_PROJECT", Path(__file__).parents[2] / "dbt_project"))
 DBT = os.environ.get("CINELAKE_DBT", "dbt")
 MANIFEST = os.environ.get("CINELAKE_DBT_MANIFEST", str(PROJECT / "target" / "manifest.json"))
+GOLD_NEXT = "gold_next"
+# Staging's views change only with the project: `gold prepare` makes them then. To exclude them would leave out the tests
+# that also read one of them.
+WHAT_DBT_BUILDS = ["path:models/intermediate", "path:models/marts", "resource_type:test"]
 DEADLINE_MINUTES = 60
+
+
+def _gold_next(task_id: str | None) -> TaskGroup:
+    """The models of dbt, each with its tests after it.
+
+    A task parses this file anew, and to lay out all models takes longer than most models: who watches one lays out that
+    one, and who has to do with none lays out none.
+
+    Args:
+        task_id: The task that this process is about to run; None when it wants the graph.
+    """
+    match (task_id or GOLD_NEXT).split("."):
+        case [group, model, "run" | "test"] if group == GOLD_NEXT:
+            return _models([model])
+        case [group, only_run] if group == GOLD_NEXT and only_run.endswith("_run"):
+            return _models([only_run.removesuffix("_run")])
+        case [group, *_] if group == GOLD_NEXT:
+            return _models(WHAT_DBT_BUILDS)
+        case _:
+            return TaskGroup(GOLD_NEXT)
+
+
+def _models(select: list[str]) -> DbtTaskGroup:
+    return DbtTaskGroup(
+        group_id=GOLD_NEXT,
+        project_config=ProjectConfig(
+            dbt_project_path=PROJECT, manifest_path=MANIFEST, install_dbt_deps=False
+        ),
+        profile_config=ProfileConfig(
+            profile_name="cinelake",
+            target_name="next",
+            profiles_yml_filepath=PROJECT / "env_profile" / "profiles.yml",
+        ),
+        execution_config=ExecutionConfig(
+            # One dbt for all models, watched by a task a model: to start dbt for each takes longer than most models.
+            execution_mode=ExecutionMode.WATCHER,
+            invocation_mode=InvocationMode.SUBPROCESS,
+            dbt_executable_path=DBT,
+            setup_operator_args={"pool": SPARK_POOL},
+        ),
+        render_config=RenderConfig(
+            load_method=LoadMode.DBT_MANIFEST,
+            test_behavior=TestBehavior.AFTER_EACH,
+            emit_datasets=False,
+            select=select,
+            exclude=["resource_type:unit_test"],
+        ),
+        operator_args={
+            "append_env": True,
+            "full_refresh": "{{ params.full_refresh }}",
+            "should_store_compiled_sql": False,
+            # A task a model waits in its slot for the seconds that dbt needs: handed to the triggerer, it would have to
+            # start twice, and a start takes longer than most models.
+            "deferrable": False,
+            "poke_interval": 1,
+        },
+        default_args={
+            # A model that failed is built by the next run, in its place among the others.
+            "retries": 0,
+            "doc_md": "dbt builds this model in `gold_next`, then its tests.\n\n*Repeatable*: a table is made anew, an"
+            " incremental one takes what changed since its own lake version.",
+        },
+    )
+
 
 with DAG(
     "medallion_refresh",
@@ -139,48 +208,7 @@ A manual run takes `full_refresh` (build gold from scratch), `tables` (publish o
         " and makes the views of staging anew if the project has changed. Beside the publication, as it does not ask what that"
         " has brought.\n\n*Repeatable*: the same note again.",
     )
-    gold_next = DbtTaskGroup(
-        group_id="gold_next",
-        project_config=ProjectConfig(
-            dbt_project_path=PROJECT, manifest_path=MANIFEST, install_dbt_deps=False
-        ),
-        profile_config=ProfileConfig(
-            profile_name="cinelake",
-            target_name="next",
-            profiles_yml_filepath=PROJECT / "env_profile" / "profiles.yml",
-        ),
-        execution_config=ExecutionConfig(
-            # One dbt for all models, watched by a task a model: to start dbt for each takes longer than most models.
-            execution_mode=ExecutionMode.WATCHER,
-            invocation_mode=InvocationMode.SUBPROCESS,
-            dbt_executable_path=DBT,
-            setup_operator_args={"pool": SPARK_POOL},
-        ),
-        render_config=RenderConfig(
-            load_method=LoadMode.DBT_MANIFEST,
-            test_behavior=TestBehavior.AFTER_EACH,
-            emit_datasets=False,
-            # Staging's views change only with the project: `gold prepare` makes them then. To exclude them would leave
-            # out the tests that also read one of them.
-            select=["path:models/intermediate", "path:models/marts", "resource_type:test"],
-            exclude=["resource_type:unit_test"],
-        ),
-        operator_args={
-            "append_env": True,
-            "full_refresh": "{{ params.full_refresh }}",
-            "should_store_compiled_sql": False,
-            # A task a model waits in its slot for the seconds that dbt needs: handed to the triggerer, it would have to
-            # start twice, and a start takes longer than most models.
-            "deferrable": False,
-            "poke_interval": 1,
-        },
-        default_args={
-            # A model that failed is built by the next run, in its place among the others.
-            "retries": 0,
-            "doc_md": "dbt builds this model in `gold_next`, then its tests.\n\n*Repeatable*: a table is made anew, an"
-            " incremental one takes what changed since its own lake version.",
-        },
-    )
+    gold_next = _gold_next(get_parsing_context().task_id)
     gold_gate = CinelakeOperator(
         task_id="gold_gate",
         command="gates check gold --json",

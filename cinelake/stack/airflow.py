@@ -169,6 +169,7 @@ def _own_environment(settings: Settings, state: StackState) -> dict[str, str]:
         "DBT_PARTIAL_PARSE_FILE_PATH": str(
             dbt_manifest(settings).with_name("partial_parse.msgpack")
         ),
+        "AIRFLOW__COSMOS__ENABLE_ORJSON_PARSER": "True",
         "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "AIRFLOW__OPENLINEAGE__DISABLED": "True",
