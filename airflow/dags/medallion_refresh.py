@@ -100,7 +100,8 @@ def _models(select: list[str]) -> DbtTaskGroup:
             # A task a model waits in its slot for the seconds that dbt needs: handed to the triggerer, it would have to
             # start twice, and a start takes longer than most models.
             "deferrable": False,
-            "poke_interval": 1,
+            # Each look asks Airflow three things, and takes from dbt the cores that it needs.
+            "poke_interval": 2,
         },
         default_args={
             # A model that failed is built by the next run, in its place among the others.
