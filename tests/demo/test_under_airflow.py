@@ -14,6 +14,7 @@ from ingestion.topics import MOVIE, topic_end_offsets
 from tests.airflow_client import AirflowClient
 from tests.demo.home import set_rating
 from tests.integration.conftest import CommandLine, not_installed
+from tests.integration.inbox import Inbox, open_inbox
 from tests.integration.tmdb_sandbox import sandbox_process
 from tests.waiting import eventually
 
@@ -44,11 +45,19 @@ MODELS = {
 
 
 @pytest.fixture(scope="module")
-def orchestrated(lakehouse: CommandLine) -> Iterator[CommandLine]:
+def inbox() -> Iterator[Inbox]:
+    """Where people are told of what fails under Airflow."""
+    with open_inbox() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def orchestrated(lakehouse: CommandLine, inbox: Inbox) -> Iterator[CommandLine]:
     """The command line of a home in which Airflow runs, and starts nothing by the clock."""
     own = CommandLine(
         lakehouse.environment
         | {
+            "CINELAKE_ALERT_WEBHOOK": inbox.webhook,
             "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
             # Seen sooner than by a person, who would not mind to wait.
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
@@ -215,6 +224,7 @@ def test_a_gate_that_fails_ends_the_run_before_gold_and_the_next_run_repairs_it(
     airflow: AirflowClient,
     orchestrated: CommandLine,
     home: Path,
+    inbox: Inbox,
     run_id: str,
 ) -> None:
     before = rows_of_gold(home)
@@ -235,12 +245,13 @@ def test_a_gate_that_fails_ends_the_run_before_gold_and_the_next_run_repairs_it(
     assert rows_of_gold(home) == before
     assert orchestrated.status()["gold"]["refusal"]["reason"].startswith("The silver gate refused")
     told = "Task silver_gate failed: cinelake gates check silver"
-    eventually(lambda: told in orchestrated.run("alerts", "list").stdout, ALERT_SECONDS)
+    eventually(lambda: any(told in body["text"] for body in inbox.posted), ALERT_SECONDS)
     set_rating(home, user, 8.0)
     repaired = airflow.trigger(MEDALLION)
     airflow.succeed(MEDALLION, repaired, RUN_SECONDS)
     assert orchestrated.status()["gold"]["refusal"] is None
-    eventually(lambda: MEDALLION not in orchestrated.run("alerts", "list").stdout, ALERT_SECONDS)
+    over = f"Cinelake: over: Airflow DAG {MEDALLION} failed"
+    eventually(lambda: over in inbox.titles()[0], ALERT_SECONDS)
 
 
 def run_twice(cinelake: CommandLine, dag_id: str, parameters: str = "{}") -> None:

@@ -1,79 +1,30 @@
 """Alerts over a real HTTP server and a real SMTP server: once a problem, and once more when it is over."""
 
 import json
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from email import message_from_bytes
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
 from pydantic import SecretStr
 
 from cinelake.errors import GateFailedError, ServiceError, SettingError
 from cinelake.settings import Settings, load_settings
-from cinelake.stack import ports
 from expectations.advice import ADVICE
 from expectations.results import GateResult, RuleResult
 from pipeline import alerts
 from pipeline.refresh import RefreshReport, recorded
+from tests.integration.inbox import Inbox, open_inbox
 
 DBT = GateFailedError("dbt refused gold_next: 1 of 200 nodes failed.\n  ratings: älter", "Mend it.")
 
 DBT_NAME = "dbt refused gold_next"
 
 
-@dataclass
-class Inbox:
-    """What both servers were sent, and how the HTTP server answers."""
-
-    posted: list[dict[str, Any]] = field(default_factory=list)
-    mailed: list[Any] = field(default_factory=list)
-    status: int = 200
-    webhook: str = ""
-    smtp: str = ""
-
-    def titles(self) -> tuple[list[str], list[str]]:
-        """First lines of what was posted, and subjects of what was mailed."""
-        posted = [body["text"].splitlines()[0].strip("*") for body in self.posted]
-        return posted, [str(mail["Subject"]) for mail in self.mailed]
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        """Called by the SMTP server for each mail."""
-        self.mailed.append(message_from_bytes(envelope.original_content or b""))
-        return "250 OK"
-
-
 @pytest.fixture
 def inbox() -> Iterator[Inbox]:
     """Both servers, on free ports of loopback."""
-    found = Inbox()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            if found.status == 200:
-                found.posted.append(json.loads(body))
-            self.send_response(found.status)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            """Quiet."""
-
-    web = ThreadingHTTPServer((ports.HOST, 0), Handler)
-    threading.Thread(target=web.serve_forever, daemon=True).start()
-    mail = Controller(found, hostname=ports.HOST, port=ports.choose([web.server_port]))
-    mail.start()
-    found.webhook = f"http://{ports.HOST}:{web.server_port}/services/secret-part"
-    found.smtp = f"smtp://{mail.hostname}:{mail.port}"
-    yield found
-    mail.stop()
-    web.shutdown()
-    web.server_close()
+    with open_inbox() as found:
+        yield found
 
 
 @pytest.fixture
