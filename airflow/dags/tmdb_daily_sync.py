@@ -11,7 +11,12 @@ HOW = (
 )
 
 for name, schedule, command, what in (
-    ("tmdb_daily_sync", "0 3 * * *", "tmdb sync", "the movies that TMDB lists as changed"),
+    (
+        "tmdb_daily_sync",
+        "0 3 * * *",
+        "tmdb sync --changes",
+        "the movies that TMDB lists as changed",
+    ),
     ("tmdb_weekly_sync", "0 4 * * 0", "tmdb sync --full", "every movie of TMDB's daily id file"),
 ):
     with DAG(
