@@ -41,7 +41,6 @@ from cosmos import (
 PROJECT = Path(os.environ.get("CINELAKE_DBT_PROJECT", Path(__file__).parents[2] / "dbt_project"))
 DBT = os.environ.get("CINELAKE_DBT", "dbt")
 MANIFEST = os.environ.get("CINELAKE_DBT_MANIFEST", str(PROJECT / "target" / "manifest.json"))
-GOLD_NEXT = "gold_next"
 # Staging's views change only with the project: `gold prepare` makes them then. To exclude them would leave out the tests
 # that also read one of them.
 WHAT_DBT_BUILDS = ["path:models/intermediate", "path:models/marts", "resource_type:test"]
@@ -57,20 +56,18 @@ def _gold_next(task_id: str | None) -> TaskGroup:
     Args:
         task_id: The task that this process is about to run; None when it wants the graph.
     """
-    match (task_id or GOLD_NEXT).split("."):
-        case [group, model, "run" | "test"] if group == GOLD_NEXT:
+    match (task_id or "gold_next").split("."):
+        case ["gold_next", model, "run" | "test"]:
             return _models([model])
-        case [group, only_run] if group == GOLD_NEXT and only_run.endswith("_run"):
-            return _models([only_run.removesuffix("_run")])
-        case [group, *_] if group == GOLD_NEXT:
+        case ["gold_next", *_]:
             return _models(WHAT_DBT_BUILDS)
         case _:
-            return TaskGroup(GOLD_NEXT)
+            return TaskGroup("gold_next")
 
 
 def _models(select: list[str]) -> DbtTaskGroup:
     return DbtTaskGroup(
-        group_id=GOLD_NEXT,
+        group_id="gold_next",
         project_config=ProjectConfig(
             dbt_project_path=PROJECT, manifest_path=MANIFEST, install_dbt_deps=False
         ),

@@ -254,18 +254,19 @@ def test_a_gate_that_fails_ends_the_run_before_gold_and_the_next_run_repairs_it(
     eventually(lambda: over in inbox.titles()[0], ALERT_SECONDS)
 
 
-def run_alone(cinelake: CommandLine, dag_id: str, parameters: str = "{}") -> str:
-    """Run a DAG in a process of its own; what it printed."""
+def run_alone(cinelake: CommandLine, dag_id: str, parameters: str = "{}") -> tuple[int, str]:
+    """Run a DAG in a process of its own; its exit code, and what it printed."""
     tried = cinelake.run(
         *("airflow", "cli", "dags", "test", "--conf", parameters, dag_id), check=False
     )
-    return tried.stdout + tried.stderr
+    return tried.returncode, tried.stdout + tried.stderr
 
 
 def run_twice(cinelake: CommandLine, dag_id: str) -> None:
     """Run a DAG in a process of its own, and once more."""
     for _ in range(2):
-        said = run_alone(cinelake, dag_id)
+        code, said = run_alone(cinelake, dag_id)
+        assert code == 0, said[-4000:]
         assert "state=success" in said, said[-4000:]
 
 
@@ -283,7 +284,8 @@ def test_the_dag_of_recommendations_publishes_no_model_that_is_worse_than_the_mo
 ) -> None:
     """One candidate knows little of what generated people like: the DAG says so, however often it is asked."""
     for _ in range(2):
-        said = run_alone(orchestrated, "recommendations", '{"seconds": 0}')
+        code, said = run_alone(orchestrated, "recommendations", '{"seconds": 0}')
+        assert code == 1, said[-4000:]
         assert "The model was refused: NDCG@10" in said, said[-4000:]
         assert "state=failed" in said, said[-4000:]
     assert orchestrated.sql("select count(*) from movie_recommendations") == [["0"]]

@@ -58,7 +58,9 @@ def open_inbox() -> Iterator[Inbox]:
     mail.start()
     found.webhook = f"http://{ports.HOST}:{web.server_port}/services/secret-part"
     found.smtp = f"smtp://{mail.hostname}:{mail.port}"
-    yield found
-    mail.stop()
-    web.shutdown()
-    web.server_close()
+    try:
+        yield found
+    finally:
+        mail.stop()
+        web.shutdown()
+        web.server_close()
