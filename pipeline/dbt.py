@@ -199,6 +199,8 @@ def _folder(settings: Settings, target: Target) -> Path:
 def _options(settings: Settings, target: Target) -> list[str]:
     folder = _folder(settings, target)
     return [
+        # Named, as it is by Airflow: to name it or not makes a difference to dbt, which would parse the whole project anew.
+        *("--profile", "cinelake"),
         *("--target", target),
         *("--project-dir", str(DBT_PROJECT)),
         *("--profiles-dir", str(PROFILES)),

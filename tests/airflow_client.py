@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Self
 
 import requests
@@ -93,8 +94,15 @@ class AirflowClient:
 
     def xcom(self, dag_id: str, run_id: str, task_id: str) -> Any:
         """What a task returned."""
-        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
-        return self.ask("GET", path, params={"deserialize": "true"})["value"]
+        return self._xcom(dag_id, run_id, task_id, "return_value")["value"]
+
+    def told_at(self, dag_id: str, run_id: str, task_id: str, key: str) -> datetime:
+        """When a task left what others find under a key."""
+        return datetime.fromisoformat(self._xcom(dag_id, run_id, task_id, key)["timestamp"])
+
+    def _xcom(self, dag_id: str, run_id: str, task_id: str, key: str) -> Any:
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
+        return self.ask("GET", path, params={"deserialize": "true"})
 
     def log(self, dag_id: str, run_id: str, task_id: str, attempt: int = 1) -> str:
         """The lines of a task's log."""

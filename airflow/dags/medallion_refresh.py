@@ -2,6 +2,7 @@
 
 import os
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from airflow.sdk import (
@@ -37,6 +38,7 @@ from cosmos import (
     RenderConfig,
     TestBehavior,
 )
+from cosmos.constants import PRODUCER_WATCHER_TASK_ID
 
 PROJECT = Path(os.environ.get("CINELAKE_DBT_PROJECT", Path(__file__).parents[2] / "dbt_project"))
 DBT = os.environ.get("CINELAKE_DBT", "dbt")
@@ -66,7 +68,7 @@ def _gold_next(task_id: str | None) -> TaskGroup:
 
 
 def _models(select: list[str]) -> DbtTaskGroup:
-    return DbtTaskGroup(
+    models = DbtTaskGroup(
         group_id="gold_next",
         project_config=ProjectConfig(
             dbt_project_path=PROJECT, manifest_path=MANIFEST, install_dbt_deps=False
@@ -107,6 +109,33 @@ def _models(select: list[str]) -> DbtTaskGroup:
             " incremental one takes what changed since its own lake version.",
         },
     )
+    _count_each_test_once(models)
+    return models
+
+
+def _count_each_test_once(models: DbtTaskGroup) -> None:
+    """Give each test to the last of the models it reads.
+
+    Cosmos gives it to all of them: a dimension, which each fact is compared with, would then have passed its tests when
+    dbt is at its end, and whatever comes after the dimension would wait as long.
+    """
+    producer = models.children[f"{models.group_id}.{PRODUCER_WATCHER_TASK_ID}"]
+    tests_of = producer.tests_per_model
+    last_of = {
+        test: model
+        for model in sorted(tests_of, key=partial(_ancestors, models))
+        for test in tests_of[model]
+    }
+    producer.tests_per_model = {
+        model: [test for test in tests if last_of[test] == model]
+        for model, tests in tests_of.items()
+    }
+
+
+def _ancestors(models: DbtTaskGroup, model: str) -> int:
+    """How many tasks come before a model: more than before each of those that it reads."""
+    group = models.children[f"{models.group_id}.{model.rpartition('.')[2]}"]
+    return len(group.children[f"{group.group_id}.run"].get_flat_relative_ids(upstream=True))
 
 
 with DAG(

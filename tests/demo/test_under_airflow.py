@@ -30,6 +30,7 @@ DAGS = {
     "recommendations",
     "backfill",
 }
+DBT = "gold_next.dbt_producer_watcher"
 RUN_SECONDS = 1800
 ALERT_SECONDS = 120
 MOVIES_OF_TMDB = 30
@@ -138,7 +139,7 @@ def test_the_graph_has_a_task_a_model_with_its_tests_after_it(airflow: AirflowCl
         "silver.movies",
         "silver.events",
         "publish",
-        "gold_next.dbt_producer_watcher",
+        DBT,
     }
 
 
@@ -192,6 +193,22 @@ def test_a_run_is_in_cinelakes_own_history_under_one_id(
     ]
     assert {gate for (gate,) in gates} == {"bronze", "silver", "gold"}
     assert row[0] in airflow.log(MEDALLION, run_id, "silver.events")
+
+
+def test_a_dimension_has_passed_before_dbt_has_built_the_facts_that_read_it(
+    airflow: AirflowClient, run_id: str
+) -> None:
+    dimension, fact = (
+        airflow.told_at(MEDALLION, run_id, DBT, f"model__cinelake__{model}_tests_status")
+        for model in ("dim_date", "fact_user_event")
+    )
+    assert dimension < fact
+
+
+def test_dbt_knows_the_project_from_the_last_time(airflow: AirflowClient, run_id: str) -> None:
+    said = airflow.log(MEDALLION, run_id, DBT)
+    assert "Completed successfully" in said
+    assert "Unable to do partial parsing" not in said
 
 
 def test_row_counts_are_in_xcom(airflow: AirflowClient, home: Path, run_id: str) -> None:

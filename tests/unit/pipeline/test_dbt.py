@@ -151,6 +151,8 @@ def test_gold_next_is_built_and_never_gold(
     build_next(settings)
     assert FakeRunner.told[-1][0] == "build"
     assert option("--target") == "next"
+    # As Airflow calls dbt: otherwise each of the two would parse the whole project after the other.
+    assert option("--profile") == "cinelake"
     assert "--full-refresh" not in FakeRunner.told[-1]
     assert ("--selector" in FakeRunner.told[-1]) is is_current
     assert noted == ([] if is_current else [settings])
