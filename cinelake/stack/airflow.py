@@ -154,6 +154,8 @@ def _own_environment(settings: Settings, state: StackState) -> dict[str, str]:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         # More than there are cores: most tasks only wait for dbt to reach their model.
         "AIRFLOW__CORE__PARALLELISM": "8",
+        # The DAGs change with the project alone, and to parse them takes cores that the commands need.
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
