@@ -77,6 +77,6 @@ def _allow_origins(app: Flask, origins: list[str]) -> None:
 
 
 def _add_headers(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.add("Cache-Control", "no-store")
+    response.headers.add("X-Content-Type-Options", "nosniff")
     return response

@@ -24,9 +24,9 @@ _DETAILS = {
 }
 
 
-def json_response(body: Any, status: int = 200, mimetype: str = "application/json") -> Response:
+def json_response(body: Any, status: int = 200, content_type: str = "application/json") -> Response:
     """A response with a JSON body."""
-    return Response(orjson.dumps(body), status=status, mimetype=mimetype)
+    return Response(orjson.dumps(body), status=status, content_type=content_type)
 
 
 def problem(status: int, kind: str, title: str, detail: str, **members: Any) -> Response:

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from flask import Request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, RequestTimeout
+from werkzeug.wsgi import get_content_length
 
 from cinelake.errors import BadInputError
 
@@ -48,13 +49,14 @@ def read_body(request: Request) -> bytes:
         CompressedBodyError: It cannot be inflated.
     """
     # A body that says how long it is costs nothing when it is too long.
-    if (request.content_length or 0) > MAX_BODY_BYTES:
+    sent = request.environ
+    if (get_content_length(sent) or 0) > MAX_BODY_BYTES:
         raise RequestEntityTooLarge
-    with _in_time(request.environ.get("gunicorn.socket")):
+    with _in_time(sent.get("gunicorn.socket")):
         body = request.get_data(cache=False)
     if len(body) > MAX_BODY_BYTES:
         raise RequestEntityTooLarge
-    return _inflated(body) if request.content_encoding == "gzip" else body
+    return _inflated(body) if sent.get("HTTP_CONTENT_ENCODING") == "gzip" else body
 
 
 def _inflated(body: bytes) -> bytes:

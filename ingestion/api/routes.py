@@ -1,11 +1,13 @@
 """The routes of the events API, version 1."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import cast
 
 from flask import Request, Response, request
 from flask_openapi3 import APIBlueprint
 from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.http import parse_options_header
 from werkzeug.local import LocalProxy
 
 from ingestion.api import metrics, runs
@@ -55,10 +57,16 @@ def post_events() -> Response:
     # The request itself: the proxy looks it up anew at each attribute.
     sent = cast(LocalProxy[Request], request)._get_current_object()
     key = admit(sent, used)
-    if sent.mimetype not in CONTENT_TYPES or sent.content_encoding not in CONTENT_ENCODINGS:
+    headers = sent.environ
+    if (
+        _media_type(headers.get("CONTENT_TYPE", "")) not in CONTENT_TYPES
+        or headers.get("HTTP_CONTENT_ENCODING") not in CONTENT_ENCODINGS
+    ):
         raise UnsupportedMediaType("Send the events as application/json, plain or with gzip.")
     now = iso_utc(datetime.now(UTC))
-    observed = Observed(now, sent.remote_addr or None, _user_agent(sent), key.key_id)
+    observed = Observed(
+        now, sent.remote_addr or None, _user_agent(headers.get("HTTP_USER_AGENT")), key.key_id
+    )
     try:
         intake = take_in(read_body(sent), observed, used.publisher)
     except CompressedBodyError as error:
@@ -140,8 +148,13 @@ def _answer(intake: Intake) -> Response:
     )
 
 
-def _user_agent(sent: Request) -> str | None:
-    header = sent.headers.get("User-Agent")
+@lru_cache(maxsize=256)
+def _media_type(content_type: str) -> str:
+    """What a `Content-Type` names, without its parameters."""
+    return parse_options_header(content_type)[0].lower()
+
+
+def _user_agent(header: str | None) -> str | None:
     if not header:
         return None
     # WSGI hands headers over as Latin-1, whatever the client meant; most mean UTF-8. PostgreSQL holds no NUL.

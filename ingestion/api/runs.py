@@ -10,6 +10,9 @@ from cinelake.settings import RUN_ID_PATTERN
 
 log = get_logger("api")
 
+_RUN_ID = "HTTP_" + RUN_ID_HEADER.upper().replace("-", "_")
+"""The header as WSGI names it."""
+
 
 def register(app: Flask) -> None:
     """Bind the run's id while a request is handled."""
@@ -24,11 +27,13 @@ def note_events(accepted: int, rejected: int) -> None:
 
 
 def _begin() -> None:
-    named = request.headers.get(RUN_ID_HEADER)
+    named = request.environ.get(_RUN_ID)
     if named and re.fullmatch(RUN_ID_PATTERN, named):
         g.run_tokens = structlog.contextvars.bind_contextvars(run_id=named)
 
 
 def _end(_: BaseException | None) -> None:
-    # The thread goes on with the next request.
-    structlog.contextvars.reset_contextvars(**g.pop("run_tokens", {}))
+    tokens = g.pop("run_tokens", None)
+    if tokens:
+        # The thread goes on with the next request.
+        structlog.contextvars.reset_contextvars(**tokens)
