@@ -36,6 +36,8 @@ MOVIE_TOPIC = Asset("cinelake_movie_topic", uri="cinelake://kafka/movie")
 
 LINES_OF_AN_ERROR = 30
 PATIENCE_SECONDS = 30
+FRAME_OF_AN_ERROR = re.compile(r"\W*─+ error ─+\W*$")
+SIDES_OF_A_FRAME = "│╰╯─ "
 WORDS_OF_A_RUN = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -88,7 +90,7 @@ class CinelakeOperator(BaseOperator):
             self.log.info("%s", line)
         if code:
             kind = AirflowFailException if code in NOT_MENDED_BY_A_RETRY else AirflowException
-            raise kind(f"cinelake {self.command} ended with {code}:\n" + "\n".join(last))
+            raise kind(f"cinelake {self.command} ended with {code}:\n" + _error_of(list(last)))
         return _as_json(printed)
 
     def on_kill(self) -> None:
@@ -161,6 +163,18 @@ COMMON: dict[str, Any] = {
     "on_success_callback": tell_success,
 }
 """What every DAG has in common."""
+
+
+def _error_of(lines: list[str]) -> str:
+    """What a command says of its error: the text in the frame that it draws last, and the next step below it.
+
+    The whole, tables included, is in the log; people read this in a chat. Of a traceback, which has no frame, all is told.
+    """
+    frames = [number for number, line in enumerate(lines) if FRAME_OF_AN_ERROR.match(line)]
+    if not frames:
+        return "\n".join(lines)
+    texts = (line.strip(SIDES_OF_A_FRAME) for line in lines[frames[-1] + 1 :])
+    return "\n".join(filter(None, texts))
 
 
 def _as_json(printed: str) -> Any:
