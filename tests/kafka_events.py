@@ -1,5 +1,6 @@
 """What is on a Kafka topic, read back for tests."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -8,7 +9,7 @@ import orjson
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from cinelake.settings import Settings
-from ingestion.topics import USER_LOGS
+from ingestion.topics import MOVIE, USER_LOGS
 
 
 def events_of(settings: Settings, visitor: str) -> list[dict[str, Any]]:
@@ -22,6 +23,11 @@ def events_of(settings: Settings, visitor: str) -> list[dict[str, Any]]:
         if visitor in (event["user_id"], event["anonymous_id"])
     ]
     return sorted(found, key=lambda event: event["occurred_at"])
+
+
+def messages_of_movies(settings: Settings) -> Counter[int]:
+    """How many messages the topic `movie` holds of each movie, by its id."""
+    return Counter(message["movie"]["id"] for message in events_in(_values(settings, MOVIE)))
 
 
 def events_in(values: Iterable[bytes]) -> Iterator[dict[str, Any]]:
