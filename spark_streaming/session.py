@@ -69,7 +69,7 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
         # Delta replays each table's log with this many tasks; its default of 50 costs seconds on small tables.
         .config("spark.databricks.delta.snapshotPartitions", 2)
         .config("spark.databricks.delta.merge.repartitionBeforeWrite.enabled", "true")
-        # A refresh makes some hundred classes; the default keeps 100, so that the next one would compile all of them anew.
+        # Spark compiles classes for each plan and keeps 100 of them: too few for the next refresh to find its own there.
         .config("spark.sql.codegen.cache.maxEntries", 1000)
         .config("spark.sql.streaming.metricsEnabled", "true")
         .config("spark.sql.streaming.disabledV2MicroBatchReaders", KAFKA_SOURCE)

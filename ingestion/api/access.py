@@ -49,9 +49,9 @@ def presented_key(request: Request) -> str | None:
     The parameter is for `navigator.sendBeacon`, which can set no header.
     """
     # As WSGI has them: the object that the request makes of its headers takes longer to ask than all else here.
-    sent: dict[str, str] = request.environ
-    authorization = sent.get("HTTP_AUTHORIZATION", "")
+    environ: dict[str, str] = request.environ
+    authorization = environ.get("HTTP_AUTHORIZATION", "")
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() == "bearer" and token:
         return token.strip()
-    return sent.get("HTTP_X_API_KEY") or request.args.get("key")
+    return environ.get("HTTP_X_API_KEY") or request.args.get("key")

@@ -48,15 +48,15 @@ def read_body(request: Request) -> bytes:
         RequestTimeout: It was not there after `BODY_SECONDS`.
         CompressedBodyError: It cannot be inflated.
     """
+    environ = request.environ
     # A body that says how long it is costs nothing when it is too long.
-    sent = request.environ
-    if (get_content_length(sent) or 0) > MAX_BODY_BYTES:
+    if (get_content_length(environ) or 0) > MAX_BODY_BYTES:
         raise RequestEntityTooLarge
-    with _in_time(sent.get("gunicorn.socket")):
+    with _in_time(environ.get("gunicorn.socket")):
         body = request.get_data(cache=False)
     if len(body) > MAX_BODY_BYTES:
         raise RequestEntityTooLarge
-    return _inflated(body) if sent.get("HTTP_CONTENT_ENCODING") == "gzip" else body
+    return _inflated(body) if environ.get("HTTP_CONTENT_ENCODING") == "gzip" else body
 
 
 def _inflated(body: bytes) -> bytes:

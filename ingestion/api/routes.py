@@ -57,15 +57,15 @@ def post_events() -> Response:
     # The request itself: the proxy looks it up anew at each attribute.
     sent = cast(LocalProxy[Request], request)._get_current_object()
     key = admit(sent, used)
-    headers = sent.environ
+    environ = sent.environ
     if (
-        _media_type(headers.get("CONTENT_TYPE", "")) not in CONTENT_TYPES
-        or headers.get("HTTP_CONTENT_ENCODING") not in CONTENT_ENCODINGS
+        _media_type(environ.get("CONTENT_TYPE", "")) not in CONTENT_TYPES
+        or environ.get("HTTP_CONTENT_ENCODING") not in CONTENT_ENCODINGS
     ):
         raise UnsupportedMediaType("Send the events as application/json, plain or with gzip.")
     now = iso_utc(datetime.now(UTC))
     observed = Observed(
-        now, sent.remote_addr or None, _user_agent(headers.get("HTTP_USER_AGENT")), key.key_id
+        now, sent.remote_addr or None, _user_agent(environ.get("HTTP_USER_AGENT")), key.key_id
     )
     try:
         intake = take_in(read_body(sent), observed, used.publisher)
