@@ -101,8 +101,11 @@ class Settings(BaseSettings):
     spark_memory: Annotated[str, StringConstraints(pattern=r"^\d+[mg]$")] = Field(
         "2g", alias="CINELAKE_SPARK_MEMORY"
     )
-    spark_java_options: str = Field("", alias="CINELAKE_SPARK_JAVA_OPTIONS")
-    """Flags for the JVM of Spark's driver, on top of our own."""
+    spark_java_options: str = Field("-XX:+UseParallelGC", alias="CINELAKE_SPARK_JAVA_OPTIONS")
+    """Flags for the JVM of Spark's driver, on top of our own.
+
+    By default a collector that works when the heap is full, not all the time beside the tasks.
+    """
 
     spark_ui_port: int | None = Field(None, alias="CINELAKE_SPARK_UI_PORT", ge=1, le=65535)
     """The loopback port of Spark's web interface and metrics. Default: off; the streaming daemons have theirs."""

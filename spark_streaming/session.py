@@ -67,7 +67,7 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
             "spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog"
         )
         # Delta replays each table's log with this many tasks; its default of 50 costs seconds on small tables.
-        .config("spark.databricks.delta.snapshotPartitions", 2)
+        .config("spark.databricks.delta.snapshotPartitions", 1)
         .config("spark.databricks.delta.merge.repartitionBeforeWrite.enabled", "true")
         # Spark compiles classes for each plan and keeps 100 of them: too few for the next refresh to find its own there.
         .config("spark.sql.codegen.cache.maxEntries", 1000)

@@ -15,6 +15,13 @@ from cinelake.settings import Settings, load_settings
 from lakehouse.tables import ensure_layer
 
 DEMO = "tests/demo/"
+FEW_ROWS = "-XX:+UseParallelGC -Dspark.sql.codegen.factoryMode=NO_CODEGEN"
+"""Flags for the JVM of Spark: projections over a test's few rows are interpreted, as each task writes their code anew."""
+SHORT_LIVED = f"{FEW_ROWS} -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
+"""And for that of a command, which ends before the second compiler, half of its time, has anything to show for it.
+
+Without that compiler the JVM keeps room for little code, and compiles no more at all once it is full.
+"""
 STACK_VARIABLES = (
     "CINELAKE_HOME",
     "KAFKA_BOOTSTRAP_SERVERS",
@@ -68,12 +75,7 @@ def _own_environment(
         for name in STACK_VARIABLES:
             patch.delenv(name, raising=False)
         if not pytestconfig.getoption("full_scale"):
-            # Small tests end before the JVM's second compiler, which costs half of their time, has anything to show for it.
-            # Without it the JVM keeps room for little code, and compiles no more at all once that is full.
-            patch.setenv(
-                "CINELAKE_SPARK_JAVA_OPTIONS",
-                "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m",
-            )
+            patch.setenv("CINELAKE_SPARK_JAVA_OPTIONS", SHORT_LIVED)
         folder = tmp_path_factory.mktemp("cwd")
         patch.setenv("CINELAKE_HOME", str(folder / "unused-home"))
         patch.chdir(folder)
@@ -90,12 +92,18 @@ def reachable_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def spark_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def spark_settings(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Settings:
     """Settings with a lake and scratch folder, without services."""
+    flags = (
+        {} if pytestconfig.getoption("full_scale") else {"CINELAKE_SPARK_JAVA_OPTIONS": FEW_ROWS}
+    )
     return load_settings(
         CINELAKE_HOME=str(tmp_path_factory.mktemp("spark-home")),
         CINELAKE_PSEUDONYM_KEY="a-key-for-tests-only",
         CINELAKE_SPARK_MEMORY="1g",
+        **flags,
     )
 
 

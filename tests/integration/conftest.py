@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn
 from uuid import uuid4
@@ -38,9 +39,13 @@ def stack(reachable_folder: Path) -> Iterator[Settings]:
 
 @contextmanager
 def own_database(stack: Settings, folder: Path) -> Iterator[Settings]:
-    """The running stack, with a database and a lake folder of one's own."""
-    name = f"test_{uuid4().hex}"
+    """The running stack, with a database and a lake folder of one's own.
+
+    The database has a name that one before it had, if it can: dbt reads the whole project anew for a name it does not know.
+    """
     with psycopg.connect(stack.postgres, autocommit=True) as connection:
+        taken = {name for (name,) in connection.execute("select datname from pg_database")}
+        name = next(name for number in count(1) if (name := f"test_{number}") not in taken)
         connection.execute(f"create database {name}".encode())
     own = stack.model_copy(
         update={
