@@ -1,6 +1,6 @@
 """TMDB 5000 and MovieLens from files to gold, through every real component; figures computed apart with pandas.
 
-Then, with `--full-scale`, both again, beside fifty edited movies and two answers as TMDB gives them.
+Then both again, beside fifty edited movies and two answers as TMDB gives them.
 
 A pair of the catalogue is one of ids or codes, each counted once; the names play no part: the keyword whose name is a
 no-break space, the 26 languages without a name, the keywords that are one once they are trimmed and the 29 company names
@@ -232,7 +232,6 @@ class Again:
 
 @pytest.fixture(scope="module")
 def again(
-    full_scale: None,
     lakehouse: CommandLine,
     home: Path,
     catalogue: list[dict[str, str]],
