@@ -6,6 +6,7 @@ into the type it should have had. What passes goes to Kafka as one canonical JSO
 """
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, get_args
@@ -371,6 +372,8 @@ _AnyEvent = (
 )
 Event: TypeAlias = Annotated[_AnyEvent, Field(discriminator="event_type")]
 _ADAPTER: TypeAdapter[Envelope] = TypeAdapter(Event)
+# Past the adapter's own method, whose options cost as much as a small event.
+_VALIDATE: Callable[[object], Envelope] = _ADAPTER.validator.validate_python
 
 EVENT_TYPES: tuple[str, ...] = tuple(
     get_args(model.model_fields["event_type"].annotation)[0] for model in get_args(_AnyEvent)
@@ -416,7 +419,7 @@ def validate_event(raw: Any, is_clean: bool = False) -> Envelope:
             [Problem("properties", f"is longer than {MAX_PROPERTIES_BYTES} bytes")]
         )
     try:
-        event = _ADAPTER.validate_python(raw)
+        event = _VALIDATE(raw)
     except ValidationError as error:
         details = islice(error.errors(include_url=False, include_input=False), MAX_PROBLEMS)
         raise InvalidEventError([_problem(detail) for detail in details]) from None
@@ -475,7 +478,9 @@ SPARK_ENVELOPE_DDL = (
 
 def iso_utc(moment: datetime) -> str:
     """A time as every JSON of ours writes it, for example `2026-01-01T00:00:00.000000Z`."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    # orjson writes microseconds only where there are any, and does it several times as fast as `isoformat`.
+    text = orjson.dumps(moment.astimezone(UTC), option=orjson.OPT_UTC_Z)[1:-2].decode()
+    return f"{text}Z" if moment.microsecond else f"{text}.000000Z"
 
 
 class Observed(NamedTuple):
@@ -494,6 +499,9 @@ class Observed(NamedTuple):
     key_id: str | None
 
 
+_NO_CONTEXT = Context()
+
+
 def envelope_bytes(event: Envelope, observed: Observed) -> bytes:
     """The canonical JSON of an event: every field of the envelope, null where there is no value.
 
@@ -504,7 +512,7 @@ def envelope_bytes(event: Envelope, observed: Observed) -> bytes:
     Returns:
         The value of the Kafka message.
     """
-    context = event.context or Context()
+    context = event.context or _NO_CONTEXT
     return orjson.dumps(
         {
             "event_id": event.event_id,
@@ -525,9 +533,18 @@ def envelope_bytes(event: Envelope, observed: Observed) -> bytes:
                 "app_version": context.app_version,
                 "screen": context.screen,
             },
-            "properties": event.properties and event.properties.model_dump(exclude_unset=True),
+            "properties": event.properties and _given(event.properties),
         }
     )
+
+
+def _given(properties: Properties) -> dict[str, Any]:
+    """The properties that the client sent."""
+    # `model_dump` without its two dozen options, which cost more than the few values.
+    given: dict[str, Any] = properties.__pydantic_serializer__.to_python(
+        properties, exclude_unset=True
+    )
+    return given
 
 
 def partition_key(event: Envelope) -> bytes:

@@ -5,7 +5,7 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -142,13 +142,14 @@ class EventProducer:
         try:
             errors = self._publish(records, timeout)
         except ServiceError:
-            _count(records, "unacknowledged")
+            _count((record.topic, "unacknowledged") for record in records)
             raise
         finally:
             SECONDS.observe(time.perf_counter() - started)
-        refused = [record for record, error in zip(records, errors, strict=True) if error]
-        _count(refused, "refused")
-        _count(records, "acknowledged", less=refused)
+        _count(
+            (record.topic, "refused" if error else "acknowledged")
+            for record, error in zip(records, errors, strict=True)
+        )
         return [ServiceError(error.str(), _HINT) if error else None for error in errors]
 
     def _publish(self, records: Sequence[Record], timeout: float) -> list[KafkaError | None]:
@@ -173,7 +174,8 @@ class EventProducer:
                         record.topic,
                         value=record.value,
                         key=record.key,
-                        headers=list(record.headers),
+                        # An empty list would be made into a header block of its own.
+                        headers=list(record.headers) or None,
                         on_delivery=partial(delivery.report, index),
                     )
                     break
@@ -224,13 +226,10 @@ class EventProducer:
             return self._connection
 
 
-def _count(records: Sequence[Record], outcome: str, less: Sequence[Record] = ()) -> None:
-    """Count records, without some of them, under an outcome."""
-    counts = collections.Counter(record.topic for record in records)
-    counts.subtract(record.topic for record in less)
-    for topic, count in counts.items():
-        if count:
-            _series(topic, outcome).inc(count)
+def _count(outcomes: Iterable[tuple[str, str]]) -> None:
+    """Count records, each by its topic and what became of it."""
+    for (topic, outcome), count in collections.Counter(outcomes).items():
+        _series(topic, outcome).inc(count)
 
 
 @lru_cache(maxsize=64)

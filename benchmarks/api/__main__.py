@@ -19,16 +19,17 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import orjson
 import psutil
 from confluent_kafka import Producer
 
-from benchmarks.api.load import Load, Request, run_load
+from benchmarks.api.load import Request, run_load
 from cinelake.settings import Settings, load_settings
 from cinelake.stack import api, local, ports
 from cinelake.stack.service import settings_environment
@@ -39,9 +40,9 @@ from ingestion.topics import USER_LOGS
 from pipeline.stack import bring_up
 
 BATCH = 100
-BATCHES = 2_000
-SINGLES = 20_000
-ROUNDS = 3
+BATCHES = 1_000
+SINGLES = 8_000
+ROUNDS = 7
 CONNECTIONS = 16
 LIMITS = {"batch_ratio": 0.30, "single_ratio": 0.80, "single_p99_ms": 100.0}
 
@@ -130,35 +131,46 @@ def workers_memory(settings: Settings) -> list[float]:
 
 
 def measure(settings: Settings, key: str, folder: Path) -> dict[str, float]:
-    """All figures, each the best of `ROUNDS` so that a disturbance counts for neither side."""
+    """All figures: medians of `ROUNDS`, in which a side and its peer take turns.
+
+    A shared machine is twice as fast in one minute as in the next: the ratio is that of neighbours in time, and one
+    lucky round decides nothing.
+    """
     url = api.endpoint(settings)
     batches, singles = batches_of(BATCHES, BATCH), singles_of(SINGLES)
     run_load(url, batches[:100], key=key, connections=CONNECTIONS)
-    bare = max(bare_producer(settings) for _ in range(ROUNDS))
-    batch = max(
-        run_load(url, batches, key=key, connections=CONNECTIONS).rate * BATCH for _ in range(ROUNDS)
+    batch, bare = rates(
+        lambda: run_load(url, batches, key=key, connections=CONNECTIONS).rate * BATCH,
+        lambda: bare_producer(settings),
     )
-    single = best(url, singles, key)
     with peer(settings, folder) as address:
         run_load(address, singles[:500], key=key, connections=CONNECTIONS)
-        plain = best(address, singles, key)
-    calm = run_load(url, singles, key=key, connections=CONNECTIONS, rate=single.rate / 2)
+        single, plain = rates(
+            lambda: run_load(url, singles, key=key, connections=CONNECTIONS).rate,
+            lambda: run_load(address, singles, key=key, connections=CONNECTIONS).rate,
+        )
+    calm = run_load(url, singles, key=key, connections=CONNECTIONS, rate=median(single) / 2)
     return {
-        "bare_producer_events_per_second": round(bare),
-        "batch_events_per_second": round(batch),
-        "batch_ratio": round(batch / bare, 3),
-        "flask_peer_requests_per_second": round(plain.rate),
-        "single_requests_per_second": round(single.rate),
-        "single_ratio": round(single.rate / plain.rate, 3),
+        "bare_producer_events_per_second": round(median(bare)),
+        "batch_events_per_second": round(median(batch)),
+        "batch_ratio": round(ratio(batch, bare), 3),
+        "flask_peer_requests_per_second": round(median(plain)),
+        "single_requests_per_second": round(median(single)),
+        "single_ratio": round(ratio(single, plain), 3),
         "single_p50_ms": round(calm.percentile(0.50) * 1000, 1),
         "single_p99_ms": round(calm.percentile(0.99) * 1000, 1),
     }
 
 
-def best(url: str, requests: list[Request], key: str) -> Load:
-    """The fastest of `ROUNDS` runs."""
-    runs = [run_load(url, requests, key=key, connections=CONNECTIONS) for _ in range(ROUNDS)]
-    return max(runs, key=lambda load: load.rate)
+def rates(side: Callable[[], float], other: Callable[[], float]) -> tuple[list[float], list[float]]:
+    """The rates of two sides, measured in turns for `ROUNDS`."""
+    rounds = [(side(), other()) for _ in range(ROUNDS)]
+    return [one for one, _ in rounds], [other for _, other in rounds]
+
+
+def ratio(side: list[float], other: list[float]) -> float:
+    """The median of the rounds' own ratios."""
+    return median(one / other for one, other in zip(side, other, strict=True))
 
 
 def soak(settings: Settings, key: str, minutes: float) -> dict[str, Any]:

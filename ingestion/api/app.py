@@ -1,6 +1,9 @@
 """The Flask app that takes events over HTTP."""
 
-from flask import Flask, Response
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask
 from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -14,7 +17,11 @@ from ingestion.api.recommendations import Recommendations
 from ingestion.api.services import EXTENSION, Keys, Publisher, Recommender, Services
 from ingestion.producer import EventProducer
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 PREFLIGHT_SECONDS = 86_400
+_HEADERS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 
 
 def create_app(
@@ -50,7 +57,7 @@ def create_app(
     problems.register(app)
     metrics.register(app)
     runs.register(app)
-    app.after_request(_add_headers)
+    app.wsgi_app = _WithHeaders(app.wsgi_app)  # type: ignore[method-assign]
     _allow_origins(app, settings.cors_origins)
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]
@@ -76,7 +83,16 @@ def _allow_origins(app: Flask, origins: list[str]) -> None:
         )
 
 
-def _add_headers(response: Response) -> Response:
-    response.headers.add("Cache-Control", "no-store")
-    response.headers.add("X-Content-Type-Options", "nosniff")
-    return response
+class _WithHeaders:
+    """Around the app: gives each answer the headers that all of them have."""
+
+    def __init__(self, wsgi_app: "WSGIApplication") -> None:
+        self._wsgi_app = wsgi_app
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            return start_response(status, [*headers, *_HEADERS], *rest)
+
+        return self._wsgi_app(environ, start)

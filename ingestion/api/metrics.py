@@ -6,9 +6,11 @@ stack sets; without that variable they are those of this process.
 
 import os
 import time
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     REGISTRY,
@@ -18,6 +20,9 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 EVENTS = Counter("cinelake_api_events", "Events by what became of them.", ["outcome"])
 REQUESTS = Counter("cinelake_api_requests", "Requests by route and status.", ["route", "status"])
@@ -33,8 +38,7 @@ _REJECTED = EVENTS.labels("rejected")
 
 def register(app: Flask) -> None:
     """Count and time every request of the app."""
-    app.before_request(_begin)
-    app.after_request(_end)
+    app.wsgi_app = _Measured(app.wsgi_app)  # type: ignore[method-assign]
 
 
 def count_events(accepted: int, rejected: int) -> None:
@@ -55,20 +59,39 @@ def exposition() -> Response:
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
-def _begin() -> None:
-    g.began = time.perf_counter()
+class _Measured:
+    """Around the app: hooks of Flask's own would look the request up anew each time, and cost more than counting."""
+
+    def __init__(self, wsgi_app: "WSGIApplication") -> None:
+        self._wsgi_app = wsgi_app
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        began = time.perf_counter()
+        route, status = "none", "500"
+
+        def start(line: str, *rest: Any) -> Callable[[bytes], object]:
+            nonlocal route, status
+            route, status = _route(environ), line[:3]
+            return start_response(line, *rest)
+
+        try:
+            return self._wsgi_app(environ, start)
+        finally:
+            requests, seconds = _series(route, status)
+            requests.inc()
+            seconds.observe(time.perf_counter() - began)
 
 
-def _end(response: Response) -> Response:
-    # A path that is no route is the client's own word: it would make a new series each time.
-    rule = request.url_rule
-    requests, seconds = _series(rule.rule if rule else "none", response.status_code)
-    requests.inc()
-    seconds.observe(time.perf_counter() - g.began)
-    return response
+def _route(environ: "WSGIEnvironment") -> str:
+    # Flask takes the request out of here once it is answered. A path that is no route is the client's own word: it
+    # would make a new series each time.
+    asked = environ.get("werkzeug.request")
+    return asked.url_rule.rule if asked and asked.url_rule else "none"
 
 
 @lru_cache(maxsize=1024)
-def _series(route: str, status: int) -> tuple[Counter, Histogram]:
+def _series(route: str, status: str) -> tuple[Counter, Histogram]:
     """The series of a route and a status: to look their labels up costs as much as to count."""
     return REQUESTS.labels(route, status), SECONDS.labels(route)

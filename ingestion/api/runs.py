@@ -1,12 +1,17 @@
 """The run that a request says it is a part of: its log lines carry that run's id in place of the process's own."""
 
 import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import structlog
-from flask import Flask, g, request
+from flask import Flask, Request
 
 from cinelake.log import RUN_ID_HEADER, get_logger
 from cinelake.settings import RUN_ID_PATTERN
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 log = get_logger("api")
 
@@ -16,24 +21,32 @@ _RUN_ID = "HTTP_" + RUN_ID_HEADER.upper().replace("-", "_")
 
 def register(app: Flask) -> None:
     """Bind the run's id while a request is handled."""
-    app.before_request(_begin)
-    app.teardown_request(_end)
+    app.wsgi_app = _InRun(app.wsgi_app)  # type: ignore[method-assign]
 
 
-def note_events(accepted: int, rejected: int) -> None:
+def note_events(request: Request, accepted: int, rejected: int) -> None:
     """Log what became of a body, if it belongs to a run; a line for each visitor's would be too many."""
-    if g.get("run_tokens"):
+    if _run_id(request.environ):
         log.info("events", accepted=accepted, rejected=rejected)
 
 
-def _begin() -> None:
-    named = request.environ.get(_RUN_ID)
-    if named and re.fullmatch(RUN_ID_PATTERN, named):
-        g.run_tokens = structlog.contextvars.bind_contextvars(run_id=named)
+class _InRun:
+    """Around the app, so that a request of no run pays for one look at its headers and nothing else."""
 
+    def __init__(self, wsgi_app: "WSGIApplication") -> None:
+        self._wsgi_app = wsgi_app
 
-def _end(_: BaseException | None) -> None:
-    tokens = g.pop("run_tokens", None)
-    if tokens:
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        run_id = _run_id(environ)
+        if run_id is None:
+            return self._wsgi_app(environ, start_response)
         # The thread goes on with the next request.
-        structlog.contextvars.reset_contextvars(**tokens)
+        with structlog.contextvars.bound_contextvars(run_id=run_id):
+            return self._wsgi_app(environ, start_response)
+
+
+def _run_id(environ: "WSGIEnvironment") -> str | None:
+    named: str | None = environ.get(_RUN_ID)
+    return named if named and re.fullmatch(RUN_ID_PATTERN, named) else None
