@@ -24,10 +24,12 @@ install: preflight .venv/installed ## Make the virtual environment and fetch the
 
 .venv/installed: pyproject.toml constraints.txt jars.xml
 	@$(MAKE) --no-print-directory preflight
-	@echo "Installing into .venv (about two minutes the first time) ..."
+	@echo "Installing into .venv (about three minutes the first time) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@$(BIN)/python -m cinelake.stack.jars
+	@# Without it commands start more slowly, which is no reason to have none.
+	-@$(BIN)/python -m spark_streaming.class_archive
 	@touch $@
 
 .venv-airflow/installed: airflow/requirements.txt airflow/constraints.txt

@@ -8,7 +8,7 @@ import structlog
 from pyspark.sql import SparkSession
 
 from cinelake.settings import Settings
-from cinelake.stack.jars import spark_jars
+from cinelake.stack.jars import jars_folder, spark_jars
 from cinelake.stack.ports import HOST
 
 LOG_CONFIG = {
@@ -48,7 +48,7 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
     return (
         builder.appName(app_name)
         .master(settings.spark_master)
-        .config("spark.jars", ",".join(str(jar) for jar in spark_jars()))
+        .config(*_libraries(settings.spark_master))
         .config("spark.driver.memory", settings.spark_memory)
         .config("spark.driver.bindAddress", HOST)
         .config("spark.driver.host", HOST)
@@ -75,6 +75,20 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
         .config("spark.sql.streaming.disabledV2MicroBatchReaders", KAFKA_SOURCE)
         .getOrCreate()
     )
+
+
+def class_archive() -> Path:
+    """Where the archive of Spark's classes is, if it was made; it goes when other jars are fetched."""
+    return jars_folder() / "spark-classes.jsa"
+
+
+def _libraries(master: str) -> tuple[str, str]:
+    """The setting that tells Spark of the jars beside its own, and its value."""
+    jars = [str(jar) for jar in spark_jars()]
+    if master.partition("[")[0] == "local":
+        # On the class path their classes are in the archive too, and nothing is copied to executors that are not there.
+        return "spark.driver.extraClassPath", os.pathsep.join(jars)
+    return "spark.jars", ",".join(jars)
 
 
 def _with_ui(builder: SparkSession.Builder, port: int | None) -> SparkSession.Builder:
@@ -107,4 +121,8 @@ def _java_options(settings: Settings, scratch: Path) -> str:
         "cinelake.run_id": structlog.contextvars.get_contextvars().get("run_id", ""),
     }
     ours = ["-XX:-UsePerfData", STACK, *(f"-D{name}={value}" for name, value in flags.items())]
+    # What Java leaves out of an archive, or that one is another Java's, is no reason for lines in each log.
+    ours += ["-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
+    if class_archive().is_file():
+        ours.append(f"-XX:SharedArchiveFile={class_archive()}")
     return " ".join([*ours, settings.spark_java_options]).strip()
