@@ -1,9 +1,11 @@
 """An archive of Spark's classes, which a JVM maps into its memory in place of reading, checking and linking each of them.
 
 `python -m spark_streaming.class_archive` makes it, once for an environment; without it all works the same, and each
-command that needs Spark takes some seconds longer. It is Java's own class data sharing (JEP 350).
+command that needs Spark takes some seconds longer. It is Java's own class data sharing (JEP 350). An archive that another
+Java has made is not used: delete it, and make it again.
 """
 
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -43,7 +45,11 @@ def make_archive() -> bool:
         session.stop()
         # Java ends with its standard input, and writes the archive then.
         java.stdin.close()
-        java.wait(EXIT_SECONDS)
+        try:
+            java.wait(EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            java.kill()
+            made.unlink(missing_ok=True)
         if not made.is_file():
             raise ServiceError(
                 "Java wrote no archive of Spark's classes.",

@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+import pyspark
 import structlog
 from pyspark.sql import SparkSession
 
@@ -78,8 +79,8 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
 
 
 def class_archive() -> Path:
-    """Where the archive of Spark's classes is, if it was made; it goes when other jars are fetched."""
-    return jars_folder() / "spark-classes.jsa"
+    """Where the archive of this Spark's classes is, if it was made; it goes when other jars are fetched."""
+    return jars_folder() / f"spark-{pyspark.__version__}.jsa"
 
 
 def _libraries(master: str) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from cinelake.settings import Settings, get_settings
 from ingestion.api import metrics, problems, recommend_routes, routes, runs
 from ingestion.api.document import EventsApi
 from ingestion.api.key_ring import KeyRing
+from ingestion.api.layer import Layer
 from ingestion.api.rate_limit import shared_limiter
 from ingestion.api.reading import MAX_BODY_BYTES
 from ingestion.api.recommendations import Recommendations
@@ -18,7 +19,7 @@ from ingestion.api.services import EXTENSION, Keys, Publisher, Recommender, Serv
 from ingestion.producer import EventProducer
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 PREFLIGHT_SECONDS = 86_400
 _HEADERS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
@@ -43,7 +44,7 @@ def create_app(
     """
     settings = settings or get_settings()
     app = EventsApi()
-    # A chunked body has no length to refuse: it is cut here, and one byte too many gives it away.
+    # For whatever reads a body by Flask's own means; the events are read by `read_body`, which keeps to the same.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
     app.extensions[EXTENSION] = Services(
         publisher or EventProducer(settings),
@@ -57,7 +58,7 @@ def create_app(
     problems.register(app)
     metrics.register(app)
     runs.register(app)
-    app.wsgi_app = _WithHeaders(app.wsgi_app)  # type: ignore[method-assign]
+    _WithHeaders.put_around(app)
     _allow_origins(app, settings.cors_origins)
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]
@@ -83,11 +84,8 @@ def _allow_origins(app: Flask, origins: list[str]) -> None:
         )
 
 
-class _WithHeaders:
-    """Around the app: gives each answer the headers that all of them have."""
-
-    def __init__(self, wsgi_app: "WSGIApplication") -> None:
-        self._wsgi_app = wsgi_app
+class _WithHeaders(Layer):
+    """Gives each answer the headers that all of them have."""
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"

@@ -21,8 +21,10 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from ingestion.api.layer import Layer
+
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 EVENTS = Counter("cinelake_api_events", "Events by what became of them.", ["outcome"])
 REQUESTS = Counter("cinelake_api_requests", "Requests by route and status.", ["route", "status"])
@@ -38,7 +40,7 @@ _REJECTED = EVENTS.labels("rejected")
 
 def register(app: Flask) -> None:
     """Count and time every request of the app."""
-    app.wsgi_app = _Measured(app.wsgi_app)  # type: ignore[method-assign]
+    _Measured.put_around(app)
 
 
 def count_events(accepted: int, rejected: int) -> None:
@@ -59,11 +61,8 @@ def exposition() -> Response:
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
-class _Measured:
-    """Around the app: hooks of Flask's own would look the request up anew each time, and cost more than counting."""
-
-    def __init__(self, wsgi_app: "WSGIApplication") -> None:
-        self._wsgi_app = wsgi_app
+class _Measured(Layer):
+    """Counts and times what passes."""
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"

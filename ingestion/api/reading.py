@@ -60,7 +60,7 @@ def read_body(request: Request) -> bytes:
 
 
 def _read(request: Request) -> bytes:
-    """A body, or of one that is too long a byte more than is allowed."""
+    """A body; of one that is too long and did not say so, a byte more than is allowed, which gives it away."""
     if "wsgi.input_terminated" in request.environ:
         # The server ends the stream where the body ends, so that nothing has to be put around it.
         read: bytes = request.environ["wsgi.input"].read(MAX_BODY_BYTES + 1)

@@ -9,9 +9,10 @@ from flask import Flask, Request
 
 from cinelake.log import RUN_ID_HEADER, get_logger
 from cinelake.settings import RUN_ID_PATTERN
+from ingestion.api.layer import Layer
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 log = get_logger("api")
 
@@ -21,7 +22,7 @@ _RUN_ID = "HTTP_" + RUN_ID_HEADER.upper().replace("-", "_")
 
 def register(app: Flask) -> None:
     """Bind the run's id while a request is handled."""
-    app.wsgi_app = _InRun(app.wsgi_app)  # type: ignore[method-assign]
+    _InRun.put_around(app)
 
 
 def note_events(request: Request, accepted: int, rejected: int) -> None:
@@ -30,11 +31,8 @@ def note_events(request: Request, accepted: int, rejected: int) -> None:
         log.info("events", accepted=accepted, rejected=rejected)
 
 
-class _InRun:
-    """Around the app, so that a request of no run pays for one look at its headers and nothing else."""
-
-    def __init__(self, wsgi_app: "WSGIApplication") -> None:
-        self._wsgi_app = wsgi_app
+class _InRun(Layer):
+    """Outside of Flask, so that a request of no run pays for one look at its headers and nothing else."""
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
