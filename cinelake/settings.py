@@ -58,6 +58,7 @@ EXAMPLES = {
     "CINELAKE_SMTP_URI": "smtp://user:password@mail.example:587",
     "CINELAKE_ALERT_RECIPIENTS": "data@movies.example,on-call@movies.example",
     "CINELAKE_ALERT_SENDER": "cinelake@movies.example",
+    "CINELAKE_REFRESH_DEADLINE_MINUTES": "60",
     "CINELAKE_RUN_ID": "nightly-2026-01-31",
     "CINELAKE_LOG_FORMAT": "console",
     "CINELAKE_LOG_LEVEL": "INFO",
@@ -166,6 +167,8 @@ class Settings(BaseSettings):
     alert_sender: Annotated[str, StringConstraints(pattern=rf"^{_ADDRESS}$")] = Field(
         "cinelake@localhost", alias="CINELAKE_ALERT_SENDER"
     )
+    refresh_deadline_minutes: int = Field(60, alias="CINELAKE_REFRESH_DEADLINE_MINUTES", ge=1)
+    """A refresh by Airflow that has not ended this long after it was queued is told as late."""
 
     run_id: Annotated[str, StringConstraints(pattern=RUN_ID_PATTERN)] | None = Field(
         None, alias="CINELAKE_RUN_ID"

@@ -172,18 +172,26 @@ def after_run(
             _note(problems, new)
 
 
-def raise_problem(settings: Settings, raised_by: str, message: str, hint: str, run_id: str) -> None:
+def raise_problem(
+    settings: Settings,
+    raised_by: str,
+    message: str,
+    hint: str,
+    run_id: str,
+    state: str = "failed",
+) -> None:
     """Tell of a problem that something outside of a run has, for example a job of an orchestrator.
 
     Args:
         settings: The channels, and `home`.
-        raised_by: What has it; it has one problem at a time, of which people are told once.
+        raised_by: What has it.
         message: What happened.
         hint: The next step.
         run_id: The run that noticed it.
+        state: What it is, in a word or two; people are told once of each state that it is in.
     """
     new = Problem(
-        name=f"{raised_by} failed",
+        name=f"{raised_by} {state}",
         message=message,
         hint=hint,
         run_id=run_id,
@@ -195,7 +203,7 @@ def raise_problem(settings: Settings, raised_by: str, message: str, hint: str, r
 
 
 def settle_problem(settings: Settings, raised_by: str) -> None:
-    """Tell that what `raise_problem` told of is over; nothing is told when there was nothing."""
+    """Tell that all that `raise_problem` told of is over; nothing is told when there was nothing."""
     with _known_problems(settings) as problems:
         for problem in problems:
             problem.is_over |= problem.raised_by == raised_by

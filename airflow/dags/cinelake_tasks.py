@@ -129,15 +129,15 @@ def tell_failure(context: Context) -> None:
 
 
 def tell_success(context: Context) -> None:
-    """Tell people that the DAG goes through again, if they were told that it did not."""
+    """Tell people that the DAG goes through again, if they were told that it did not, or not in time."""
     _call("alerts", "settle", f"Airflow DAG {context['dag'].dag_id}")
 
 
 def tell_deadline(dag_id: str, minutes: int, **_: Any) -> None:
-    """Tell people that a run of a DAG takes longer than it should."""
+    """Tell people that a run of a DAG takes longer than it should; whether it then fails is told besides."""
     _call(
-        *("alerts", "raise", f"Airflow DAG {dag_id}"),
-        *("--message", f"A run has not ended within {minutes} minutes of being queued."),
+        *("alerts", "raise", f"Airflow DAG {dag_id}", "--state", "is late"),
+        *("--message", f"A run has not ended within {minutes} min of being queued."),
         *("--hint", "Look which task it is in; what it has not done, the next run does."),
     )
 

@@ -46,7 +46,7 @@ MANIFEST = os.environ.get("CINELAKE_DBT_MANIFEST", str(PROJECT / "target" / "man
 # Staging's views change only with the project: `gold prepare` makes them then. To exclude them would leave out the tests
 # that also read one of them.
 WHAT_DBT_BUILDS = ["path:models/intermediate", "path:models/marts", "resource_type:test"]
-DEADLINE_MINUTES = 60
+DEADLINE_MINUTES = int(os.environ.get("CINELAKE_REFRESH_DEADLINE_MINUTES", "60"))
 
 
 def _gold_next(task_id: str | None) -> TaskGroup:

@@ -34,16 +34,17 @@ def raise_one(
     source: Source,
     message: Annotated[str, typer.Option(help="What happened.")],
     hint: Annotated[str, typer.Option(help="The next step.")] = "",
+    state: Annotated[str, typer.Option(help="What it is; each state is told once.")] = "failed",
 ) -> None:
     """Tell people of a problem, once until it is settled."""
     from pipeline.alerts import raise_problem
 
-    raise_problem(get_settings(), source, message, hint, current_run_id())
+    raise_problem(get_settings(), source, message, hint, current_run_id(), state)
 
 
 @alerts_app.command()
 def settle(source: Source) -> None:
-    """Tell people that the problem of `alerts raise` is over; nothing is told when there was none."""
+    """Tell people that all that `alerts raise` told of is over; nothing is told when there was none."""
     from pipeline.alerts import settle_problem
 
     settle_problem(get_settings(), source)

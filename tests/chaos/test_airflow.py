@@ -1,4 +1,7 @@
-"""Kills under a real Airflow: of a task, of the scheduler, of the broker. The run ends right, and gold was never wrong."""
+"""Kills under a real Airflow: of a task, of the scheduler, of the broker. The run ends right, and gold was never wrong.
+
+And what people are told of a run that is late.
+"""
 
 import os
 import signal
@@ -11,21 +14,32 @@ import pytest
 
 from tests.airflow_client import AirflowClient
 from tests.integration.conftest import CommandLine, command_line, own_home
+from tests.integration.inbox import Inbox, open_inbox
 from tests.waiting import eventually
 
 MEDALLION = "medallion_refresh"
 RUN_SECONDS = 1800
 SOON_SECONDS = 300
+DEADLINE_MINUTES = 1
 
 
 @pytest.fixture(scope="module")
-def lakehouse(full_scale: None, reachable_folder: Path) -> Iterator[CommandLine]:
-    """The command line of a home with Airflow, which starts nothing by the clock."""
+def inbox() -> Iterator[Inbox]:
+    """Where people are told of what fails, or is late, under Airflow."""
+    with open_inbox() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def lakehouse(full_scale: None, reachable_folder: Path, inbox: Inbox) -> Iterator[CommandLine]:
+    """The command line of a home with Airflow, which starts nothing by the clock, and whose runs are all late."""
     home = reachable_folder / "airflow"
     with own_home(home):
         patient = CommandLine(
             command_line(home).environment
             | {
+                "CINELAKE_ALERT_WEBHOOK": inbox.webhook,
+                "CINELAKE_REFRESH_DEADLINE_MINUTES": str(DEADLINE_MINUTES),
                 "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
                 # Seen sooner than by a person, who would not mind to wait.
                 "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
@@ -58,6 +72,27 @@ def processes(lakehouse: CommandLine, *words: str) -> list[psutil.Process]:
 def facts(lakehouse: CommandLine) -> int:
     """How many facts analysts see."""
     return int(lakehouse.sql("select count(*) from fact_user_event")[0][0])
+
+
+def _told_of(inbox: Inbox, what: str) -> list[str]:
+    """What people were told of something, in its order; a gate may have warned of other things."""
+    return [body["text"] for body in inbox.posted if what in body["text"].splitlines()[0]]
+
+
+def test_a_run_that_is_late_is_told_while_it_runs_and_is_over_when_it_has_ended(
+    lakehouse: CommandLine, airflow: AirflowClient, inbox: Inbox
+) -> None:
+    late = f"{MEDALLION} is late"
+    lakehouse.run("simulate", "--users", "10", "--days", "1", "--seed", "4")
+    run_id = airflow.trigger(MEDALLION)
+    eventually(lambda: _told_of(inbox, late), SOON_SECONDS)
+    assert "running" in airflow.tasks(MEDALLION, run_id).values()
+    airflow.succeed(MEDALLION, run_id, RUN_SECONDS)
+    eventually(lambda: len(_told_of(inbox, late)) == 2, SOON_SECONDS)
+    told, over = _told_of(inbox, late)
+    assert told.startswith(f"*Cinelake: problem: Airflow DAG {late}")
+    assert f"has not ended within {DEADLINE_MINUTES} min" in told
+    assert over.startswith(f"*Cinelake: over: Airflow DAG {late}")
 
 
 def test_a_task_that_is_killed_is_tried_again_and_counts_nothing_twice(

@@ -228,3 +228,16 @@ def test_what_an_orchestrator_tells_of_is_over_when_it_says_so_and_not_before(
     assert alerts.open_problems(told) == []
     assert inbox.titles()[1][1:] == ["Cinelake: over: Airflow DAG tmdb failed"]
     assert "Airflow DAG tmdb went through again." in inbox.posted[1]["text"]
+
+
+def test_a_job_that_was_late_before_it_failed_is_told_as_both_and_is_over_at_once(
+    inbox: Inbox, told: Settings
+) -> None:
+    job = "Airflow DAG tmdb"
+    for _ in range(2):
+        alerts.raise_problem(told, job, "It has not ended.", "Look at it.", "one", "is late")
+        alerts.raise_problem(told, job, "No memory.", "Its log: here", "one")
+    told_of = [f"{job} is late", f"{job} failed"]
+    assert inbox.titles()[0] == [f"Cinelake: problem: {name}" for name in told_of]
+    alerts.settle_problem(told, job)
+    assert inbox.titles()[0][2:] == [f"Cinelake: over: {name}" for name in told_of]

@@ -35,6 +35,7 @@ MALFORMED = {
     "CINELAKE_SMTP_URI": ["mail.example:25", "https://mail.example"],
     "CINELAKE_ALERT_RECIPIENTS": ["nobody", "a@b.example, c@d.example"],
     "CINELAKE_ALERT_SENDER": ["", "nobody"],
+    "CINELAKE_REFRESH_DEADLINE_MINUTES": ["0", "an hour"],
     "CINELAKE_RUN_ID": ["", "two words", "a/b", "x" * 121],
     "CINELAKE_LOG_FORMAT": ["xml"],
     "CINELAKE_LOG_LEVEL": ["LOUD"],
