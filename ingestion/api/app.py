@@ -16,6 +16,7 @@ from ingestion.api.rate_limit import shared_limiter
 from ingestion.api.reading import MAX_BODY_BYTES
 from ingestion.api.recommendations import Recommendations
 from ingestion.api.services import EXTENSION, Keys, Publisher, Recommender, Services
+from ingestion.api.shortcut import Shortcut
 from ingestion.producer import EventProducer
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def create_app(
     app = EventsApi()
     # For whatever reads a body by Flask's own means; the events are read by `read_body`, which keeps to the same.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
-    app.extensions[EXTENSION] = Services(
+    app.extensions[EXTENSION] = services = Services(
         publisher or EventProducer(settings),
         keys or KeyRing(settings),
         shared_limiter(),
@@ -56,6 +57,7 @@ def create_app(
     app.register_api(routes.blueprint)
     app.register_api(recommend_routes.recommend_blueprint)
     problems.register(app)
+    app.wsgi_app = Shortcut(app, services)  # type: ignore[method-assign]
     metrics.register(app)
     runs.register(app)
     _WithHeaders.put_around(app)

@@ -3,7 +3,6 @@
 The event types come from `ingestion.events`, so that the document says what is checked.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from flask_openapi3 import Info, OpenAPI
@@ -123,10 +122,6 @@ class EventsApi(OpenAPI):
             security_schemes=SECURITY_SCHEMES,
             static_folder=None,
         )
-
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """The function itself: none of ours is a coroutine, and to ask takes time at each of them in each request."""
-        return func
 
     def generate_spec_json(self) -> None:
         """Make the document; the event types are put in as they are, whatever keywords they use."""

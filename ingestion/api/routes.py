@@ -1,15 +1,12 @@
 """The routes of the events API, version 1."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, cast
 
 from flask import Request, Response, request
 from flask_openapi3 import APIBlueprint
 from werkzeug.exceptions import UnsupportedMediaType
 from werkzeug.http import parse_options_header
-from werkzeug.local import LocalProxy
 
 from ingestion.api import metrics, runs
 from ingestion.api.access import admit
@@ -24,30 +21,20 @@ from ingestion.api.document import (
 from ingestion.api.intake import Intake, keep_unreadable, take_in
 from ingestion.api.problems import json_response, problem, unavailable
 from ingestion.api.reading import CompressedBodyError, read_body
-from ingestion.api.services import services
+from ingestion.api.services import Services, services
 from ingestion.events import Observed, iso_utc, json_schema
 from ingestion.topics import USER_LOGS, USER_LOGS_REJECTED
 
+blueprint = APIBlueprint("events", __name__)
 
-class _Blueprint(APIBlueprint):
-    """Routes that read the request by themselves: none of their arguments has to be looked for."""
-
-    @staticmethod
-    def create_view_func(
-        func: Callable[[], Response], *_: Any, **__: Any
-    ) -> Callable[[], Response]:
-        return func
-
-
-blueprint = _Blueprint("events", __name__)
-
+EVENTS_PATH = "/v1/events"
 CONTENT_TYPES = ("application/json", "text/plain")
 """`text/plain` is what `navigator.sendBeacon` sends without asking the server first."""
 CONTENT_ENCODINGS = (None, "identity", "gzip")
 
 
 @blueprint.post(
-    "/v1/events",
+    EVENTS_PATH,
     operation_id="postEvents",
     security=KEY_REQUIRED,
     openapi_extensions={"requestBody": events_body()},
@@ -65,9 +52,23 @@ CONTENT_ENCODINGS = (None, "identity", "gzip")
 )
 def post_events() -> Response:
     """Take one event or a batch; 202 once the broker has acknowledged what was accepted."""
-    used = services()
-    # The request itself: the proxy looks it up anew at each attribute.
-    sent = cast(LocalProxy[Request], request)._get_current_object()
+    return take_events(request, services())
+
+
+def take_events(sent: Request, used: Services) -> Response:
+    """Take the events of a request; this needs no context of Flask.
+
+    Args:
+        sent: The request, its body not read yet.
+        used: Keys, limits, and where events go.
+
+    Returns:
+        202 once the broker has acknowledged what was accepted, or an answer that says why nothing was.
+
+    Raises:
+        CinelakeError: The request may not send, or its events could not be stored.
+        HTTPException: Its body cannot be taken.
+    """
     key = admit(sent, used)
     environ = sent.environ
     if (

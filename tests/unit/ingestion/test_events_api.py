@@ -25,9 +25,13 @@ def publisher() -> RecordingPublisher:
     return RecordingPublisher()
 
 
-@pytest.fixture
-def client(publisher: RecordingPublisher) -> FlaskClient:
-    return create_app(publisher=publisher, keys=KnownKeys()).test_client()
+@pytest.fixture(params=["", "https://page.example"], ids=["shortcut", "through Flask"])
+def client(request: pytest.FixtureRequest, publisher: RecordingPublisher) -> FlaskClient:
+    """A client whose events go both ways: those of a page from elsewhere go through Flask."""
+    client = create_app(publisher=publisher, keys=KnownKeys()).test_client()
+    if request.param:
+        client.environ_base["HTTP_ORIGIN"] = request.param
+    return client
 
 
 def post(client: FlaskClient, body: Any, **headers: str) -> TestResponse:
