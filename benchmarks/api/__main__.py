@@ -4,7 +4,8 @@ Everything shares this machine's cores: the load, gunicorn's workers and the bro
 peers measured in the same run:
 
 - batches of 100, in events a second, to a bare confluent-kafka producer that serialises (orjson) and sends the same
-  events, and waits for all acknowledgements at the end;
+  events, and waits for all acknowledgements at the end; besides, what two routes of bare Flask under the same gunicorn reach
+  of that producer: one that parses and produces, and one that checks each event too;
 - single events, in requests a second, to a Flask route under the same gunicorn that only produces to Kafka;
 - the 99th percentile of single events at half of that load.
 
@@ -35,6 +36,7 @@ from cinelake.stack import api, local, ports
 from cinelake.stack.service import settings_environment
 from cinelake.stack.state import load_state
 from ingestion.api import keys
+from ingestion.api.routes import EVENTS_PATH
 from ingestion.producer import EventProducer
 from ingestion.topics import USER_LOGS
 from pipeline.stack import bring_up
@@ -88,26 +90,26 @@ def bare_producer(settings: Settings) -> float:
     return len(events) / seconds
 
 
-def batches_of(count: int, size: int) -> list[Request]:
+def batches_of(count: int, size: int, path: str = EVENTS_PATH) -> list[Request]:
     """Requests of so many events each."""
     return [
-        _post({"events": [_event(n) for n in range(start, start + size)]})
+        _post(path, {"events": [_event(n) for n in range(start, start + size)]})
         for start in range(0, count * size, size)
     ]
 
 
-def singles_of(count: int) -> list[Request]:
+def singles_of(count: int, path: str = EVENTS_PATH) -> list[Request]:
     """Requests of one event each."""
-    return [_post(_event(number)) for number in range(count)]
+    return [_post(path, _event(number)) for number in range(count)]
 
 
-def _post(body: dict[str, Any]) -> Request:
-    return Request("/v1/events", orjson.dumps(body), 202)
+def _post(path: str, body: dict[str, Any]) -> Request:
+    return Request(path, orjson.dumps(body), 202)
 
 
 @contextmanager
 def peer(settings: Settings, folder: Path) -> Iterator[str]:
-    """The bare Flask route under the API's own gunicorn; its address."""
+    """The bare Flask routes under the API's own gunicorn; their address."""
     port = ports.choose([])
     command = [
         "benchmarks.api.peer:create_app()" if part == api.APP else part
@@ -131,29 +133,33 @@ def workers_memory(settings: Settings) -> list[float]:
 
 
 def measure(settings: Settings, key: str, folder: Path) -> dict[str, float]:
-    """All figures: medians of `ROUNDS`, in which a side and its peer take turns.
+    """All figures: medians of `ROUNDS`, in which a side and its peers take turns.
 
     A shared machine is twice as fast in one minute as in the next: the ratio is that of neighbours in time, and one
     lucky round decides nothing.
     """
     url = api.endpoint(settings)
-    batches, singles = batches_of(BATCHES, BATCH), singles_of(SINGLES)
-    run_load(url, batches[:100], key=key, connections=CONNECTIONS)
-    batch, bare = rates(
-        lambda: run_load(url, batches, key=key, connections=CONNECTIONS).rate * BATCH,
-        lambda: bare_producer(settings),
-    )
+    singles = singles_of(SINGLES)
     with peer(settings, folder) as address:
-        run_load(address, singles[:500], key=key, connections=CONNECTIONS)
-        single, plain = rates(
-            lambda: run_load(url, singles, key=key, connections=CONNECTIONS).rate,
-            lambda: run_load(address, singles, key=key, connections=CONNECTIONS).rate,
+
+        def loaded(root: str, requests: list[Request]) -> Callable[[], float]:
+            run_load(root, requests[:100], key=key, connections=CONNECTIONS)
+            return lambda: run_load(root, requests, key=key, connections=CONNECTIONS).rate
+
+        batch, unchecked, checked, bare = rates(
+            loaded(url, batches_of(BATCHES, BATCH)),
+            loaded(address, batches_of(BATCHES, BATCH, "/batch")),
+            loaded(address, batches_of(BATCHES, BATCH, "/checked-batch")),
+            lambda: bare_producer(settings) / BATCH,
         )
+        single, plain = rates(loaded(url, singles), loaded(address, singles_of(SINGLES, "/one")))
     calm = run_load(url, singles, key=key, connections=CONNECTIONS, rate=median(single) / 2)
     return {
-        "bare_producer_events_per_second": round(median(bare)),
-        "batch_events_per_second": round(median(batch)),
+        "bare_producer_events_per_second": round(median(bare) * BATCH),
+        "batch_events_per_second": round(median(batch) * BATCH),
         "batch_ratio": round(ratio(batch, bare), 3),
+        "flask_unchecked_batch_ratio": round(ratio(unchecked, bare), 3),
+        "flask_checked_batch_ratio": round(ratio(checked, bare), 3),
         "flask_peer_requests_per_second": round(median(plain)),
         "single_requests_per_second": round(median(single)),
         "single_ratio": round(ratio(single, plain), 3),
@@ -162,10 +168,10 @@ def measure(settings: Settings, key: str, folder: Path) -> dict[str, float]:
     }
 
 
-def rates(side: Callable[[], float], other: Callable[[], float]) -> tuple[list[float], list[float]]:
-    """The rates of two sides, measured in turns for `ROUNDS`."""
-    rounds = [(side(), other()) for _ in range(ROUNDS)]
-    return [one for one, _ in rounds], [other for _, other in rounds]
+def rates(*sides: Callable[[], float]) -> list[list[float]]:
+    """The rates of each side, measured in turns for `ROUNDS`."""
+    rounds = [[side() for side in sides] for _ in range(ROUNDS)]
+    return [list(rates_of_one) for rates_of_one in zip(*rounds, strict=True)]
 
 
 def ratio(side: list[float], other: list[float]) -> float:
