@@ -172,6 +172,9 @@ def _own_environment(settings: Settings, state: StackState) -> dict[str, str]:
             dbt_manifest(settings).with_name("partial_parse.msgpack")
         ),
         "AIRFLOW__COSMOS__ENABLE_ORJSON_PARSER": "True",
+        # For a producer that is tried again, which ours is not: it would write down all it has told at each thing it tells,
+        # and dbt waits meanwhile.
+        "AIRFLOW__COSMOS__ENABLE_WATCHER_RELIABLE_RETRY": "False",
         "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "AIRFLOW__OPENLINEAGE__DISABLED": "True",
