@@ -32,7 +32,7 @@ class Shortcut(Layer):
     ) -> Iterable[bytes]:
         """Answer a request."""
         if (
-            environ["PATH_INFO"] != EVENTS_PATH
+            environ.get("PATH_INFO") != EVENTS_PATH
             or environ["REQUEST_METHOD"] != "POST"
             # From a page of another origin: Flask knows which of them may.
             or "HTTP_ORIGIN" in environ
