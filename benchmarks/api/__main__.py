@@ -118,7 +118,8 @@ def peer(settings: Settings, folder: Path) -> Iterator[str]:
     environment = (
         os.environ | settings_environment(settings) | {"PROMETHEUS_MULTIPROC_DIR": str(folder)}
     )
-    with subprocess.Popen(command, env=environment) as server:
+    # In a session of its own, as the stack starts the API: Linux shares the cores out between sessions.
+    with subprocess.Popen(command, env=environment, start_new_session=True) as server:
         try:
             time.sleep(3)
             yield f"http://{ports.HOST}:{port}"
