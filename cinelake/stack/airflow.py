@@ -173,7 +173,7 @@ def _own_environment(settings: Settings, state: StackState) -> dict[str, str]:
         ),
         "AIRFLOW__COSMOS__ENABLE_ORJSON_PARSER": "True",
         # For a producer that is tried again, which ours is not: it would write down all it has told at each thing it tells,
-        # and dbt waits meanwhile.
+        # and read no further in what dbt says meanwhile.
         "AIRFLOW__COSMOS__ENABLE_WATCHER_RELIABLE_RETRY": "False",
         "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
