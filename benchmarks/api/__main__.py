@@ -22,6 +22,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -90,21 +91,26 @@ def bare_producer(settings: Settings) -> float:
     return len(events) / seconds
 
 
-def batches_of(count: int, size: int, path: str = EVENTS_PATH) -> list[Request]:
+def batches_of(count: int, size: int) -> list[Request]:
     """Requests of so many events each."""
     return [
-        _post(path, {"events": [_event(n) for n in range(start, start + size)]})
+        _post({"events": [_event(n) for n in range(start, start + size)]})
         for start in range(0, count * size, size)
     ]
 
 
-def singles_of(count: int, path: str = EVENTS_PATH) -> list[Request]:
+def singles_of(count: int) -> list[Request]:
     """Requests of one event each."""
-    return [_post(path, _event(number)) for number in range(count)]
+    return [_post(_event(number)) for number in range(count)]
 
 
-def _post(path: str, body: dict[str, Any]) -> Request:
-    return Request(path, orjson.dumps(body), 202)
+def _post(body: dict[str, Any]) -> Request:
+    return Request(EVENTS_PATH, orjson.dumps(body), 202)
+
+
+def asked_at(path: str, requests: list[Request]) -> list[Request]:
+    """The same requests, for a route of a peer."""
+    return [replace(request, path=path) for request in requests]
 
 
 @contextmanager
@@ -140,24 +146,26 @@ def measure(settings: Settings, key: str, folder: Path) -> dict[str, float]:
     lucky round decides nothing.
     """
     url = api.endpoint(settings)
-    singles = singles_of(SINGLES)
+    batches, singles = batches_of(BATCHES, BATCH), singles_of(SINGLES)
     with peer(settings, folder) as address:
 
-        def loaded(root: str, requests: list[Request]) -> Callable[[], float]:
+        def loaded(root: str, requests: list[Request], size: int) -> Callable[[], float]:
             run_load(root, requests[:100], key=key, connections=CONNECTIONS)
-            return lambda: run_load(root, requests, key=key, connections=CONNECTIONS).rate
+            return lambda: run_load(root, requests, key=key, connections=CONNECTIONS).rate * size
 
         batch, unchecked, checked, bare = rates(
-            loaded(url, batches_of(BATCHES, BATCH)),
-            loaded(address, batches_of(BATCHES, BATCH, "/batch")),
-            loaded(address, batches_of(BATCHES, BATCH, "/checked-batch")),
-            lambda: bare_producer(settings) / BATCH,
+            loaded(url, batches, BATCH),
+            loaded(address, asked_at("/batch", batches), BATCH),
+            loaded(address, asked_at("/checked-batch", batches), BATCH),
+            lambda: bare_producer(settings),
         )
-        single, plain = rates(loaded(url, singles), loaded(address, singles_of(SINGLES, "/one")))
+        single, plain = rates(
+            loaded(url, singles, 1), loaded(address, asked_at("/one", singles), 1)
+        )
     calm = run_load(url, singles, key=key, connections=CONNECTIONS, rate=median(single) / 2)
     return {
-        "bare_producer_events_per_second": round(median(bare) * BATCH),
-        "batch_events_per_second": round(median(batch) * BATCH),
+        "bare_producer_events_per_second": round(median(bare)),
+        "batch_events_per_second": round(median(batch)),
         "batch_ratio": round(ratio(batch, bare), 3),
         "flask_unchecked_batch_ratio": round(ratio(unchecked, bare), 3),
         "flask_checked_batch_ratio": round(ratio(checked, bare), 3),
