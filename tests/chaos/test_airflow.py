@@ -74,22 +74,17 @@ def facts(lakehouse: CommandLine) -> int:
     return int(lakehouse.sql("select count(*) from fact_user_event")[0][0])
 
 
-def _told_of(inbox: Inbox, what: str) -> list[str]:
-    """What people were told of something, in its order; a gate may have warned of other things."""
-    return [body["text"] for body in inbox.posted if what in body["text"].splitlines()[0]]
-
-
 def test_a_run_that_is_late_is_told_while_it_runs_and_is_over_when_it_has_ended(
     lakehouse: CommandLine, airflow: AirflowClient, inbox: Inbox
 ) -> None:
     late = f"{MEDALLION} is late"
     lakehouse.run("simulate", "--users", "10", "--days", "1", "--seed", "4")
     run_id = airflow.trigger(MEDALLION)
-    eventually(lambda: _told_of(inbox, late), SOON_SECONDS)
+    eventually(lambda: inbox.posts_about(late), SOON_SECONDS)
     assert "running" in airflow.tasks(MEDALLION, run_id).values()
     airflow.succeed(MEDALLION, run_id, RUN_SECONDS)
-    eventually(lambda: len(_told_of(inbox, late)) == 2, SOON_SECONDS)
-    told, over = _told_of(inbox, late)
+    eventually(lambda: len(inbox.posts_about(late)) == 2, SOON_SECONDS)
+    told, over = inbox.posts_about(late)
     assert told.startswith(f"*Cinelake: problem: Airflow DAG {late}")
     assert f"has not ended within {DEADLINE_MINUTES} min" in told
     assert over.startswith(f"*Cinelake: over: Airflow DAG {late}")

@@ -263,8 +263,8 @@ def test_a_gate_that_fails_ends_the_run_before_gold_and_the_next_run_repairs_it(
     assert rows_of_gold(home) == before
     assert orchestrated.status()["gold"]["refusal"]["reason"].startswith("The silver gate refused")
     told = "Task silver_gate failed: cinelake gates check silver"
-    eventually(lambda: any(told in body["text"] for body in inbox.posted), ALERT_SECONDS)
-    (alert,) = (body["text"] for body in inbox.posted if told in body["text"])
+    eventually(lambda: inbox.posts_about(told), ALERT_SECONDS)
+    (alert,) = inbox.posts_about(told)
     assert "The silver gate refused the data" in alert
     # The table of rules is in the log: it would be unreadable in a chat.
     assert "│" not in alert

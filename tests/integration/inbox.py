@@ -30,6 +30,10 @@ class Inbox:
         posted = [body["text"].splitlines()[0].strip("*") for body in self.posted]
         return posted, [str(mail["Subject"]) for mail in self.mailed]
 
+    def posts_about(self, what: str) -> list[str]:
+        """What was posted that has these words in it, in its order."""
+        return [body["text"] for body in self.posted if what in body["text"]]
+
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         """Called by the SMTP server for each mail."""
         self.mailed.append(message_from_bytes(envelope.original_content or b""))
