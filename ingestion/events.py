@@ -42,7 +42,15 @@ _RFC3339 = re.compile(
 )
 
 
-def _timestamp(value: object) -> datetime:
+def utc_time(value: object) -> datetime:
+    """The time that a text says, in UTC.
+
+    Args:
+        value: As RFC 3339 writes a time, with its offset from UTC.
+
+    Raises:
+        PydanticCustomError: It is none, or one before 1970 or after 9999; this is a ValueError too.
+    """
     # Pydantic alone would also take numbers and strings of digits, as seconds since 1970.
     if not isinstance(value, str) or not _RFC3339.fullmatch(value):
         raise PydanticCustomError(
@@ -66,7 +74,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 EventId = Annotated[UUID, Field(strict=False)]
 Timestamp = Annotated[
     datetime,
-    PlainValidator(_timestamp, json_schema_input_type=Annotated[datetime, Field()]),
+    PlainValidator(utc_time, json_schema_input_type=Annotated[datetime, Field()]),
 ]
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 MovieId = Annotated[int, Field(gt=0, lt=2**53)]
@@ -87,6 +95,12 @@ class Properties(BaseModel):
     """What an event type says beyond the envelope. Further properties are allowed and kept."""
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    def given(self) -> dict[str, Any]:
+        """The properties that the client sent."""
+        # `model_dump` without its two dozen options, which cost more than the few values.
+        given: dict[str, Any] = self.__pydantic_serializer__.to_python(self, exclude_unset=True)
+        return given
 
 
 class PageProperties(Properties):
@@ -423,10 +437,15 @@ def validate_event(raw: Any, is_clean: bool = False) -> Envelope:
     except ValidationError as error:
         details = islice(error.errors(include_url=False, include_input=False), MAX_PROBLEMS)
         raise InvalidEventError([_problem(detail) for detail in details]) from None
-    if event.user_id is None and event.anonymous_id is None:
+    if not has_visitor(event):
         reason = "is required where there is no anonymous_id"
         raise InvalidEventError([Problem("user_id", reason)])
     return event
+
+
+def has_visitor(event: Envelope) -> bool:
+    """Whether an event says whose it is."""
+    return event.user_id is not None or event.anonymous_id is not None
 
 
 _NESTING = {dict, list}
@@ -506,7 +525,7 @@ def envelope_bytes(event: Envelope, observed: Observed) -> bytes:
     """The canonical JSON of an event: every field of the envelope, null where there is no value.
 
     Args:
-        event: A validated event.
+        event: A validated event, or what has its fields.
         observed: What the server adds.
 
     Returns:
@@ -533,18 +552,9 @@ def envelope_bytes(event: Envelope, observed: Observed) -> bytes:
                 "app_version": context.app_version,
                 "screen": context.screen,
             },
-            "properties": event.properties and _given(event.properties),
+            "properties": event.properties and event.properties.given(),
         }
     )
-
-
-def _given(properties: Properties) -> dict[str, Any]:
-    """The properties that the client sent."""
-    # `model_dump` without its two dozen options, which cost more than the few values.
-    given: dict[str, Any] = properties.__pydantic_serializer__.to_python(
-        properties, exclude_unset=True
-    )
-    return given
 
 
 def partition_key(event: Envelope) -> bytes:

@@ -10,6 +10,7 @@ import orjson
 from cinelake.errors import BadInputError
 from ingestion.api.bodies import parse_json, split_elements
 from ingestion.api.document import MAX_BATCH
+from ingestion.api.fast_path import read_records
 from ingestion.api.services import Publisher
 from ingestion.events import (
     InvalidEventError,
@@ -93,8 +94,10 @@ def take_in(body: bytes, observed: Observed, publisher: Publisher) -> Intake:
         BatchTooLargeError: More than `MAX_BATCH` events; nothing was published.
         ServiceError: The broker did not acknowledge everything; the client sends the body again.
     """
-    intake = Intake(observed)
-    _check(body, intake)
+    records = read_records(body, observed)
+    intake = Intake(observed, accepted=len(records), records=records)
+    if not records:
+        _check(body, intake)
     return intake.published(publisher)
 
 

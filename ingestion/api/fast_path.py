@@ -1,0 +1,82 @@
+"""Bodies of events that surely keep to the contract, read in one step.
+
+The models of `ingestion.events` alone say what an event is, and what is wrong with one. But to check an event by them
+costs several times as much as to parse it, and nearly all events are good. What this takes, the models take too, and
+the canonical form is the same; what it does not take, further properties for example, the models judge.
+"""
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any
+
+import msgspec
+from msgspec.json import Decoder
+
+from ingestion.api.document import MAX_BATCH
+from ingestion.events import (
+    MAX_PROPERTIES_BYTES,
+    SCHEMA_VERSION,
+    Observed,
+    envelope_bytes,
+    has_visitor,
+    json_schema,
+    partition_key,
+    utc_time,
+)
+from ingestion.json_limits import holds_nul
+from ingestion.producer import Record
+from ingestion.struct_types import EventTypes
+from ingestion.topics import USER_LOGS
+
+_TYPES = tuple(EventTypes(json_schema()["versions"][str(SCHEMA_VERSION)]))
+EVENT_TYPES = tuple(struct.event_type for struct in _TYPES)
+"""The event types that can be read this way."""
+_START = 32
+"""Bytes of a body that show which kind it is; a stranger one is left to the models."""
+_Event: Any = reduce(or_, _TYPES)
+_Events: Any = Annotated[list[_Event], msgspec.Meta(min_length=1, max_length=MAX_BATCH)]
+_Batch: Any = msgspec.defstruct("_Batch", [("events", _Events)], forbid_unknown_fields=True)
+_DECODE_EVENT, _DECODE_EVENTS, _DECODE_BATCH = (
+    Decoder(kind).decode for kind in (_Event, _Events, _Batch)
+)
+
+
+def read_records(body: bytes, observed: Observed) -> list[Record]:
+    """The messages of a body, when all of its events surely keep to the contract.
+
+    Args:
+        body: One event, an array of events, or an object with the array as `events`.
+        observed: Who sent it, and when.
+
+    Returns:
+        A message for each event; none at all when the models have to judge the body.
+    """
+    # The one thing that a JSON text of the contract can hold and no store could.
+    if holds_nul(body):
+        return []
+    try:
+        return [_record(event, observed) for event in _events(body)]
+    # Also UnicodeDecodeError, and what is raised here for a time that is none.
+    except (ValueError, RecursionError):
+        return []
+
+
+def _events(body: bytes) -> Sequence[Any]:
+    start = body[:_START].lstrip()
+    if start.startswith(b"["):
+        return tuple(_DECODE_EVENTS(body))
+    if b'"events"' in start:
+        return tuple(_DECODE_BATCH(body).events)
+    return (_DECODE_EVENT(body),)
+
+
+def _record(event: Any, observed: Observed) -> Record:
+    event.occurred_at = utc_time(event.occurred_at)
+    if not has_visitor(event):
+        raise ValueError("no visitor")
+    value = envelope_bytes(event, observed)
+    # Then the properties may be too long.
+    if len(value) > MAX_PROPERTIES_BYTES:
+        raise ValueError("perhaps too long")
+    return Record(USER_LOGS, partition_key(event), value)

@@ -1,0 +1,145 @@
+"""Types for msgspec, which checks JSON while it parses it, made of the event contract's JSON Schema."""
+
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+Schema: TypeAlias = dict[str, Any]
+
+_LARGEST_EXACT = 2**53
+"""Beyond it a double cannot tell an integer from the next, and the models refuse integers that fill no 64 bits."""
+_PLAIN = {"string": str, "integer": int, "number": float}
+_LIMITS = {
+    "minLength": "min_length",
+    "maxLength": "max_length",
+    "minimum": "ge",
+    "exclusiveMinimum": "gt",
+    "maximum": "le",
+    "exclusiveMaximum": "lt",
+    "multipleOf": "multiple_of",
+}
+"""JSON Schema's limits by msgspec's names for them."""
+_EXPLAINS = {"title", "description", "default"}
+"""What limits nothing."""
+_OF_OBJECTS = {"type", "properties", "required", "additionalProperties"}
+_VISITOR = "anyOf"
+"""Of an event: it needs one of the two fields that say whose it is."""
+
+
+class StructEvent(msgspec.Struct, forbid_unknown_fields=True, tag_field="event_type", gc=False):
+    """An event, with the fields of `ingestion.events.Envelope`; `occurred_at` is the client's text."""
+
+    event_type: ClassVar[str]
+
+
+class StructPart(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """An object within an event."""
+
+    def given(self) -> dict[str, Any]:
+        """What the client sent of it."""
+        given: dict[str, Any] = msgspec.to_builtins(self)
+        return given
+
+
+class NotTranslatableError(Exception):
+    """A schema says what msgspec would not check, or not in the same way."""
+
+
+class EventTypes:
+    """The types of the events of a contract.
+
+    Each takes a part of what the schema takes: no further properties, and no number beyond what a double tells apart.
+    Of the schema's rules, that an event needs a visitor and that a time has to be one are left to whoever reads.
+
+    Args:
+        schema: The JSON Schema of one version of the contract.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        self._definitions: dict[str, Schema] = schema["$defs"]
+        self._events: dict[str, str] = schema["discriminator"]["mapping"]
+
+    def __iter__(self) -> Iterator[Any]:
+        """A `StructEvent` for each event type; none for one that cannot be translated."""
+        for event_type, reference in self._events.items():
+            schema = self._definition(reference)
+            try:
+                fields = self._fields(schema, left={_VISITOR, "event_type"})
+            except NotTranslatableError:
+                continue
+            yield msgspec.defstruct(
+                schema["title"],
+                fields,
+                bases=(StructEvent,),
+                namespace={"event_type": event_type},
+                tag=event_type,
+                kw_only=True,
+                gc=False,
+            )
+
+    def _definition(self, reference: str) -> Schema:
+        return self._definitions[reference.rpartition("/")[2]]
+
+    def _fields(
+        self, schema: Schema, left: AbstractSet[str] = frozenset()
+    ) -> list[tuple[str, Any] | tuple[str, Any, Any]]:
+        """The fields of an object, as `defstruct` takes them, without the rules and fields that are `left` to others."""
+        further = schema.keys() - _OF_OBJECTS - _EXPLAINS - left
+        if further:
+            raise NotTranslatableError(f"msgspec would not check {further} of {schema}")
+        fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
+        for name, said in schema["properties"].items():
+            if name in left:
+                continue
+            kind = self._type(said)
+            if name in schema.get("required", ()):
+                fields.append((name, kind))
+            elif schema["additionalProperties"]:
+                # Of properties the canonical form has what was sent, and so null where that was sent.
+                fields.append((name, kind | UnsetType, UNSET))
+            else:
+                fields.append((name, kind, said["default"]))
+        return fields
+
+    def _type(self, schema: Schema) -> Any:
+        kind: Any = None
+        more = {word: value for word, value in schema.items() if word not in _EXPLAINS}
+        match more:
+            case {"$ref": reference, **more}:
+                kind = self._part(self._definition(reference))
+            case {"anyOf": options, **more}:
+                kind = reduce(or_, map(self._type, options))
+            case {"type": "string", "enum": words, **more}:
+                kind = Literal[tuple(words)]
+            case {"type": "string", "format": "uuid", **more}:
+                kind = UUID
+            case {"type": "string", "format": "date-time", **more}:
+                kind = str
+            case {"type": "string" | "integer" | "number" as name, **limits} if (
+                limits.keys() <= _LIMITS.keys()
+            ):
+                kind, more = _limited(name, limits), {}
+            case {"type": "null", **more}:
+                pass
+        if more:
+            raise NotTranslatableError(f"msgspec would not check {more} of {schema}")
+        return kind
+
+    def _part(self, schema: Schema) -> type[msgspec.Struct]:
+        return msgspec.defstruct(
+            schema["title"], self._fields(schema), bases=(StructPart,), kw_only=True, gc=False
+        )
+
+
+def _limited(name: str, limits: Schema) -> Any:
+    """A string or a number within limits."""
+    if name == "number":
+        limits = {"minimum": -_LARGEST_EXACT, "maximum": _LARGEST_EXACT} | limits
+    named = {_LIMITS[word]: limit for word, limit in limits.items()}
+    return Annotated[_PLAIN[name], Meta(**named)]
