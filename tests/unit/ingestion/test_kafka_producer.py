@@ -8,6 +8,7 @@ import pytest
 from cinelake.errors import ServiceError
 from cinelake.settings import Settings, load_settings
 from ingestion.producer import EventProducer, Record
+from ingestion.topics import MAX_MESSAGE_BYTES
 
 
 @pytest.fixture
@@ -36,11 +37,38 @@ def test_a_report_that_does_not_come_is_an_error(nobody: Settings) -> None:
     assert producer.close(timeout=0.1) == 1
 
 
-def test_a_full_queue_is_an_error(nobody: Settings) -> None:
+HEADERS = pytest.mark.parametrize("headers", [(), (("name", b"value"),)], ids=["plain", "headers"])
+"""Records with headers go to librdkafka one by one, others together."""
+
+
+@HEADERS
+def test_a_full_queue_is_an_error(nobody: Settings, headers: tuple[tuple[str, bytes], ...]) -> None:
     producer = EventProducer(nobody, queue_size=3, delivery_seconds=5)
     with pytest.raises(ServiceError, match="full"):
-        producer.publish([Record("t", None, b"v")] * 10, timeout=0.3)
+        producer.publish([Record("t", None, b"v", headers)] * 10, timeout=0.3)
     producer.close(timeout=0.1)
+
+
+def test_records_of_which_some_find_no_room_are_an_error(nobody: Settings) -> None:
+    producer = EventProducer(nobody, queue_size=3, delivery_seconds=5)
+    # As if other threads took the room between the look at it and the step that needs it.
+    producer._queue_size = 10
+    with pytest.raises(ServiceError, match="full"):
+        producer.publish([Record("t", None, b"v")] * 10, timeout=60)
+    assert producer.close(timeout=0.1) == 3
+
+
+@HEADERS
+def test_a_record_that_is_too_large_is_refused_by_itself(
+    nobody: Settings, headers: tuple[tuple[str, bytes], ...]
+) -> None:
+    producer = EventProducer(nobody, delivery_seconds=5)
+    large = Record("t", b"k", b"v" * (MAX_MESSAGE_BYTES + 1), headers)
+    outcomes = producer.publish([large, large._replace(topic="u")])
+    assert ["too large" in str(error) for error in outcomes] == [True, True]
+    with pytest.raises(ServiceError, match="did not acknowledge"):
+        producer.publish([large, Record("t", b"k", b"v", headers)], timeout=0.3)
+    assert producer.close(timeout=0.1) == 1
 
 
 def test_nothing_to_publish_needs_no_broker(nobody: Settings) -> None:
