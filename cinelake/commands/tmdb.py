@@ -106,8 +106,9 @@ def sandbox(
     from ingestion.tmdb.sandbox.server import KEY, Mood, Sandbox
 
     def end(*_: object) -> NoReturn:
-        # Not `shutdown()`: called from the thread that serves, it would wait for itself.
-        raise typer.Exit
+        # Not `shutdown()`: called from the thread that serves, it would wait for itself. And not `typer.Exit`, which the
+        # server, when the signal comes as it takes a connection, would keep for an error of that one, and serve on.
+        raise SystemExit
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
