@@ -5,7 +5,6 @@ costs several times as much as to parse it, and nearly all events are good. What
 the canonical form is the same; what it does not take, further properties for example, the models judge.
 """
 
-from collections.abc import Sequence
 from functools import reduce
 from operator import or_
 from typing import Annotated, Any
@@ -14,20 +13,18 @@ import msgspec
 from msgspec.json import Decoder
 
 from ingestion.api.document import MAX_BATCH
+from ingestion.api.messages import event_record
 from ingestion.events import (
     MAX_PROPERTIES_BYTES,
     SCHEMA_VERSION,
     Observed,
-    envelope_bytes,
     has_visitor,
     json_schema,
-    partition_key,
     utc_time,
 )
 from ingestion.json_limits import holds_nul
 from ingestion.producer import Record
 from ingestion.struct_types import EventTypes
-from ingestion.topics import USER_LOGS
 
 _TYPES = tuple(EventTypes(json_schema()["versions"][str(SCHEMA_VERSION)]))
 EVENT_TYPES = tuple(struct.event_type for struct in _TYPES)
@@ -62,21 +59,24 @@ def read_records(body: bytes, observed: Observed) -> list[Record]:
         return []
 
 
-def _events(body: bytes) -> Sequence[Any]:
+def _events(body: bytes) -> list[Any]:
+    events: list[Any]
     start = body[:_START].lstrip()
     if start.startswith(b"["):
-        return tuple(_DECODE_EVENTS(body))
-    if b'"events"' in start:
-        return tuple(_DECODE_BATCH(body).events)
-    return (_DECODE_EVENT(body),)
+        events = _DECODE_EVENTS(body)
+    elif b'"events"' in start:
+        events = _DECODE_BATCH(body).events
+    else:
+        events = [_DECODE_EVENT(body)]
+    return events
 
 
 def _record(event: Any, observed: Observed) -> Record:
     event.occurred_at = utc_time(event.occurred_at)
     if not has_visitor(event):
         raise ValueError("no visitor")
-    value = envelope_bytes(event, observed)
+    record = event_record(event, observed)
     # Then the properties may be too long.
-    if len(value) > MAX_PROPERTIES_BYTES:
+    if len(record.value) > MAX_PROPERTIES_BYTES:
         raise ValueError("perhaps too long")
-    return Record(USER_LOGS, partition_key(event), value)
+    return record
