@@ -7,9 +7,13 @@ from typing import Any, Self
 
 import requests
 
+from cinelake.stack.airflow import PARSE_INTERVAL_SECONDS
+
 PAGE = 100
 """As many as it gives at once."""
 ENDED = frozenset({"success", "failed"})
+OVER_SECONDS = PARSE_INTERVAL_SECONDS + 120
+"""How long after a run's end people may have to wait for the word that a problem is over, on two cores."""
 
 
 @dataclass

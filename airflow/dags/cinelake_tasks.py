@@ -4,6 +4,7 @@ No stage is programmed here: a task is a command, and whatever it decides is dec
 """
 
 import json
+import logging
 import os
 import re
 import shlex
@@ -36,9 +37,13 @@ MOVIE_TOPIC = Asset("cinelake_movie_topic", uri="cinelake://kafka/movie")
 
 LINES_OF_AN_ERROR = 30
 PATIENCE_SECONDS = 30
+CALL_SECONDS = 40
+"""Less than what Airflow gives to a file's callbacks, its parsing included (`dag_file_processor_timeout`, 50 s)."""
 FRAME_OF_AN_ERROR = re.compile(r"\W*─+ error ─+\W*$")
 SIDES_OF_A_FRAME = "│╰╯─ "
 WORDS_OF_A_RUN = re.compile(r"[^A-Za-z0-9_.-]+")
+
+_log = logging.getLogger(__name__)
 
 
 class CinelakeOperator(BaseOperator):
@@ -143,7 +148,19 @@ def tell_deadline(dag_id: str, minutes: int, **_: Any) -> None:
 
 
 def _call(*arguments: str) -> None:
-    subprocess.run([COMMAND, *arguments], check=False, timeout=120)
+    """Run a command whose failure must not become one of the run; the log of whoever runs it says so."""
+    done = subprocess.run(
+        [COMMAND, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=CALL_SECONDS,
+    )
+    level = logging.ERROR if done.returncode else logging.INFO
+    _log.log(
+        level, "cinelake %s ended with %d\n%s", shlex.join(arguments), done.returncode, done.stdout
+    )
 
 
 COMMON: dict[str, Any] = {

@@ -29,6 +29,9 @@ POOLS = PROJECT_ROOT / "airflow" / "pools.json"
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
 DATABASE = "airflow"
 USER = "admin"
+PARSE_INTERVAL_SECONDS = 300
+"""How often a DAG file is parsed. The DAGs change with the project alone, and to parse them takes cores that the commands
+need. It is also how late, at most, Airflow calls back the DAG of a run that ends just while its file is parsed."""
 COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 
 
@@ -154,8 +157,7 @@ def _own_environment(settings: Settings, state: StackState) -> dict[str, str]:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         # More than there are cores: most tasks only wait for dbt to reach their model.
         "AIRFLOW__CORE__PARALLELISM": "8",
-        # The DAGs change with the project alone, and to parse them takes cores that the commands need.
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": str(PARSE_INTERVAL_SECONDS),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),

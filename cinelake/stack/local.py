@@ -292,6 +292,9 @@ def _launch(service: Service, settings: Settings, state: StackState) -> bool:
     """Start a service unless it runs; True when it was started now."""
     if state.running(service.name):
         return False
+    if service.name in state.processes:
+        # It was killed: whatever of it outlived it would hold its ports, or work beside the new one.
+        process.stop(state.processes[service.name])
     launch = service.prepare(settings, state)
     ref = process.spawn(launch)
     # At once, so that the process is found again should this one be killed while it waits.
@@ -348,7 +351,7 @@ def _check_external(service: Service, settings: Settings) -> None:
 
 def _stop(service: Service, settings: Settings, state: StackState) -> None:
     ref = state.processes.pop(service.name, None)
-    if ref is not None and ref.find() is not None:
+    if ref is not None:
         process.stop(ref, first=service.stop_signal)
         _log.info("stopped", service=service.name, pid=ref.pid)
     save_state(settings.home, state)

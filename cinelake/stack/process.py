@@ -5,7 +5,9 @@ import pwd
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +20,7 @@ from cinelake.stack.logs import make_room
 
 # Linux keeps start times in hundredths of a second, the moment of booting in whole seconds.
 START_TOLERANCE = 1.5
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 Check = Callable[[], str | None]
 """A health check: None when the service is well, else what is wrong with it."""
@@ -31,18 +34,19 @@ class ProcessRef(BaseModel):
     pid: int
     started: float
     """Seconds between booting and the start: does not change when someone sets the clock."""
+    boot: str = ""
+    """Which time the machine ran, where the system tells: ids begin anew with each."""
 
     @classmethod
     def of(cls, pid: int) -> Self:
         """The reference to a process that runs now."""
-        return cls(pid=pid, started=psutil.Process(pid).create_time() - psutil.boot_time())
+        return cls(pid=pid, started=_started(psutil.Process(pid)), boot=_boot_id())
 
     def find(self) -> psutil.Process | None:
         """The process, or None when it has ended."""
         try:
             process = psutil.Process(self.pid)
-            started = process.create_time() - psutil.boot_time()
-            if abs(started - self.started) > START_TOLERANCE:
+            if not self._is(process):
                 return None
             if process.status() == psutil.STATUS_ZOMBIE:
                 _reap(self.pid)
@@ -50,6 +54,23 @@ class ProcessRef(BaseModel):
         except psutil.NoSuchProcess:
             return None
         return process
+
+    def session(self) -> list[psutil.Process]:
+        """Who is in the session that `spawn` made for the process: also what outlived it, or whose parent has ended.
+
+        Nobody where the system does not tell one time that it ran from another: they might be somebody else's.
+        """
+        if not self.boot or self.boot != _boot_id():
+            return []
+        # While somebody is in the session of an id, nobody else gets that id: so it is ours unless its first process is
+        # another one.
+        with suppress(psutil.NoSuchProcess):
+            if not self._is(psutil.Process(self.pid)):
+                return []
+        return [each for each in psutil.process_iter() if _session_of(each) == self.pid]
+
+    def _is(self, process: psutil.Process) -> bool:
+        return abs(_started(process) - self.started) <= START_TOLERANCE
 
     def rss_bytes(self) -> int:
         """Resident memory of the process and its children, shared pages counted once where the system says so."""
@@ -63,6 +84,21 @@ class ProcessRef(BaseModel):
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
         return total
+
+
+def _started(process: psutil.Process) -> float:
+    return process.create_time() - psutil.boot_time()
+
+
+def _boot_id() -> str:
+    return BOOT_ID.read_text().strip() if BOOT_ID.exists() else ""
+
+
+def _session_of(process: psutil.Process) -> int | None:
+    try:
+        return os.getsid(process.pid)
+    except ProcessLookupError:
+        return None
 
 
 def _own_bytes(process: psutil.Process) -> int:
@@ -133,22 +169,35 @@ def as_user(user: str | None) -> dict[str, Any]:
 def stop(
     ref: ProcessRef, *, first: signal.Signals = signal.SIGTERM, patience: float = 30.0
 ) -> None:
-    """End a process and its children: by a polite signal, and after `patience` seconds by SIGKILL."""
+    """End a process, its children, and what is left of its session: by a polite signal, after `patience` seconds by SIGKILL.
+
+    The process ends its children in its own way. Those that it left behind, or that outlived it, are told themselves.
+    """
     process = ref.find()
-    if process is None:
-        return
-    try:
-        family = [*process.children(recursive=True), process]
-        process.send_signal(first)
-    except psutil.NoSuchProcess:
-        return
+    children = set(_descendants(process)) if process else set()
+    left_behind = set(ref.session()) - children - {process}
+    family = {*children, *left_behind, *chain.from_iterable(map(_descendants, left_behind))}
+    if process:
+        family.add(process)
+        _signal(process, first)
+    for each in left_behind:
+        _signal(each, signal.SIGTERM)
     _, left = psutil.wait_procs(family, timeout=patience)
     for each in left:
-        try:
-            each.kill()
-        except psutil.NoSuchProcess:
-            continue
+        _signal(each, signal.SIGKILL)
     psutil.wait_procs(left, timeout=10)
+
+
+def _descendants(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _signal(process: psutil.Process, sent: signal.Signals) -> None:
+    with suppress(psutil.NoSuchProcess):
+        process.send_signal(sent)
 
 
 def wait_until_healthy(

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 from cinelake.settings import PROJECT_ROOT, load_settings
 from cinelake.stack import airflow as airflow_service
 from ingestion.generated_catalog import generate_catalog
-from tests.airflow_client import AirflowClient
+from tests.airflow_client import OVER_SECONDS, AirflowClient
 from tests.demo.home import set_rating
 from tests.integration.conftest import CommandLine, not_installed
 from tests.integration.inbox import Inbox, open_inbox
@@ -273,7 +273,7 @@ def test_a_gate_that_fails_ends_the_run_before_gold_and_the_next_run_repairs_it(
     airflow.succeed(MEDALLION, repaired, RUN_SECONDS)
     assert orchestrated.status()["gold"]["refusal"] is None
     over = f"Cinelake: over: Airflow DAG {MEDALLION} failed"
-    eventually(lambda: over in inbox.titles()[0], ALERT_SECONDS)
+    eventually(lambda: over in inbox.titles()[0], OVER_SECONDS)
 
 
 def run_alone(cinelake: CommandLine, dag_id: str, parameters: str = "{}") -> tuple[int, str]:

@@ -56,6 +56,43 @@ def test_children_end_with_their_parent(tmp_path: Path) -> None:
     assert not child.is_running()
 
 
+def test_what_outlived_a_process_that_was_killed_is_ended_in_its_place(tmp_path: Path) -> None:
+    program = (
+        f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {STUBBORN!r}]).wait()"
+    )
+    ref, log = start(tmp_path, program)
+    ready(ref, log)
+    (child,) = psutil.Process(ref.pid).children()
+    os.kill(ref.pid, signal.SIGKILL)
+    psutil.wait_procs([psutil.Process(ref.pid)], timeout=5)
+    assert ref.find() is None
+    assert ref.session() == [child]
+    stop(ref, patience=0.5)
+    assert not child.is_running()
+    assert ref.session() == []
+
+
+def test_nobody_is_ended_for_a_process_of_before_the_machine_was_booted(tmp_path: Path) -> None:
+    ref, log = start(tmp_path, SLEEP)
+    ready(ref, log)
+    assert ref.session() == [psutil.Process(ref.pid)]
+    assert ref.model_copy(update={"boot": "another"}).session() == []
+    stop(ref)
+
+
+def test_what_a_process_left_behind_is_told_to_end_by_itself(tmp_path: Path) -> None:
+    # A grandchild whose parent has ended is nobody's child any more.
+    start_it = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEP!r}])"
+    program = f"import subprocess, sys, time; subprocess.run([sys.executable, '-c', {start_it!r}]); time.sleep(60)"
+    ref, log = start(tmp_path, program)
+    ready(ref, log)
+    assert psutil.Process(ref.pid).children(recursive=True) == []
+    (left,) = set(ref.session()) - {psutil.Process(ref.pid)}
+    stop(ref)
+    assert ref.find() is None
+    assert not left.is_running()
+
+
 def test_another_process_with_a_recycled_id_is_never_stopped(tmp_path: Path) -> None:
     ref, log = start(tmp_path, SLEEP)
     try:
