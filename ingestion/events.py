@@ -40,6 +40,13 @@ MAX_PROBLEMS = 20
 _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
+_RFC3339_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3}|\.\d{6})?Z", re.ASCII)
+_REST_OF_A_TIME = {
+    len("2026-01-01T00:00:00Z"): ".000000Z",
+    len("2026-01-01T00:00:00.000Z"): "000Z",
+    len("2026-01-01T00:00:00.000000Z"): "Z",
+}
+"""What is put in place of the `Z`, by the length of the text."""
 
 
 def utc_time(value: object) -> datetime:
@@ -437,15 +444,10 @@ def validate_event(raw: Any, is_clean: bool = False) -> Envelope:
     except ValidationError as error:
         details = islice(error.errors(include_url=False, include_input=False), MAX_PROBLEMS)
         raise InvalidEventError([_problem(detail) for detail in details]) from None
-    if not has_visitor(event):
+    if event.user_id is None and event.anonymous_id is None:
         reason = "is required where there is no anonymous_id"
         raise InvalidEventError([Problem("user_id", reason)])
     return event
-
-
-def has_visitor(event: Envelope) -> bool:
-    """Whether an event says whose it is."""
-    return event.user_id is not None or event.anonymous_id is not None
 
 
 _NESTING = {dict, list}
@@ -486,6 +488,14 @@ def _problem(detail: ErrorDetails) -> Problem:
 
 # --- The canonical form -------------------------------------------------------------------------------------
 
+ENVELOPE_FIELDS = (
+    *("event_type", "event_id", "schema_version", "occurred_at", "received_at", "key_id"),
+    *("user_id", "anonymous_id", "session_id", "movie_id", "context", "properties"),
+)
+"""The fields of the canonical form, in its order."""
+CONTEXT_FIELDS = ("user_agent", "ip", "locale", "referrer", "app_version", "screen")
+"""Those of its context."""
+
 SPARK_ENVELOPE_DDL = (
     "event_id string, event_type string, schema_version int, occurred_at string, received_at string,"
     " key_id string, user_id string, anonymous_id string, session_id string, movie_id bigint,"
@@ -500,6 +510,25 @@ def iso_utc(moment: datetime) -> str:
     # orjson writes microseconds only where there are any, and does it several times as fast as `isoformat`.
     text = orjson.dumps(moment.astimezone(UTC), option=orjson.OPT_UTC_Z)[1:-2].decode()
     return f"{text}Z" if moment.microsecond else f"{text}.000000Z"
+
+
+def iso_utc_of(text: str) -> str:
+    """The time that a client's text says, as `iso_utc` writes it.
+
+    Args:
+        text: As RFC 3339 writes a time; most are in UTC already, of which only the fraction is filled up.
+
+    Raises:
+        PydanticCustomError: As `utc_time` does.
+    """
+    if _RFC3339_UTC.fullmatch(text) and text >= "1970":
+        try:
+            datetime.fromisoformat(text)
+        except ValueError:
+            pass
+        else:
+            return text[:-1] + _REST_OF_A_TIME[len(text)]
+    return iso_utc(utc_time(text))
 
 
 class Observed(NamedTuple):
@@ -525,17 +554,17 @@ def envelope_bytes(event: Envelope, observed: Observed) -> bytes:
     """The canonical JSON of an event: every field of the envelope, null where there is no value.
 
     Args:
-        event: A validated event, or what has its fields.
+        event: A validated event.
         observed: What the server adds.
 
     Returns:
-        The value of the Kafka message.
+        The value of the Kafka message; its fields stand in the order of `ENVELOPE_FIELDS` and `CONTEXT_FIELDS`.
     """
     context = event.context or _NO_CONTEXT
     return orjson.dumps(
         {
-            "event_id": event.event_id,
             "event_type": event.event_type,
+            "event_id": event.event_id,
             "schema_version": event.schema_version,
             "occurred_at": iso_utc(event.occurred_at),
             "received_at": observed.received_at,

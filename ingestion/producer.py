@@ -5,8 +5,8 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache, partial
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -66,20 +66,41 @@ class Record(NamedTuple):
 class _Delivery:
     """The records of one `publish` call that are still on their way."""
 
-    def __init__(self, count: int) -> None:
-        self.errors: list[KafkaError | None] = [None] * count
+    def __init__(self, records: Sequence[Record]) -> None:
+        self.errors: list[KafkaError | None] = [None] * len(records)
+        self._records = records
         # Two threads report. A step of this iterator is atomic, and cheaper than a lock around a sum.
         self._reports = itertools.count(1)
         self._done = threading.Event()
 
-    def report(self, index: int, error: KafkaError | None, _message: Message | None = None) -> None:
+    def report(self, error: KafkaError | None, message: Message) -> None:
+        """Note what librdkafka says of a record."""
         if error is not None:
-            self.errors[index] = error
-        if next(self._reports) == len(self.errors):
-            self._done.set()
+            # A callback of its own for each record would know which it is, and be made a thousand times for nothing.
+            self.errors[self._index(message)] = error
+        self._count()
+
+    def refuse(self, index: int, error: KafkaError) -> None:
+        """Note that a record was not taken by librdkafka."""
+        self.errors[index] = error
+        self._count()
 
     def wait(self, seconds: float) -> bool:
+        """Whether all records were reported of in time."""
         return self._done.wait(max(seconds, 0))
+
+    def _index(self, message: Message) -> int:
+        """Where a record stands; of those that are the same in all, one that nothing is said of yet."""
+        said = (message.topic(), message.key() or b"", message.value() or b"")
+        return next(
+            index
+            for index, record in enumerate(self._records)
+            if (record.topic, record.key or b"", record.value) == said and not self.errors[index]
+        )
+
+    def _count(self) -> None:
+        if next(self._reports) == len(self.errors):
+            self._done.set()
 
 
 class EventProducer:
@@ -157,7 +178,7 @@ class EventProducer:
 
     def _publish(self, records: Sequence[Record], timeout: float) -> list[KafkaError | None]:
         connection = self._connected()
-        delivery = _Delivery(len(records))
+        delivery = _Delivery(records)
         deadline = time.monotonic() + timeout
         self._enqueue(connection.producer, records, delivery, deadline)
         if not delivery.wait(deadline - time.monotonic()):
@@ -182,23 +203,22 @@ class EventProducer:
     ) -> None:
         while len(producer) + len(records) > self._queue_size:
             _wait_for_room(deadline)
-        messages: dict[str, list[dict[str, Any]]] = collections.defaultdict(list)
+        places: dict[str, list[int]] = collections.defaultdict(list)
         for index, record in enumerate(records):
-            report = partial(delivery.report, index)
-            messages[record.topic].append(
-                {"key": record.key, "value": record.value, "callback": report}
-            )
-        for topic, ours in messages.items():
-            if producer.produce_batch(topic, ours) < len(ours):
-                for message in ours:
+            places[record.topic].append(index)
+        for topic, indexes in places.items():
+            messages: list[dict[str, Any]] = [
+                {"key": records[index].key, "value": records[index].value} for index in indexes
+            ]
+            if producer.produce_batch(topic, messages, on_delivery=delivery.report) < len(messages):
+                for index, message in zip(indexes, messages, strict=True):
                     if "_error" in message:
-                        _refuse(message["_error"], message["callback"])
+                        _refuse(index, message["_error"], delivery)
 
     def _enqueue_each(
         self, producer: Producer, records: Sequence[Record], delivery: _Delivery, deadline: float
     ) -> None:
         for index, record in enumerate(records):
-            report = partial(delivery.report, index)
             while True:
                 try:
                     producer.produce(
@@ -207,13 +227,13 @@ class EventProducer:
                         key=record.key,
                         # An empty list would be made into a header block of its own.
                         headers=list(record.headers) or None,
-                        on_delivery=report,
+                        on_delivery=delivery.report,
                     )
                     break
                 except BufferError:
                     _wait_for_room(deadline)
                 except KafkaException as error:
-                    _refuse(error.args[0], report)
+                    _refuse(index, error.args[0], delivery)
                     break
 
     def is_reachable(self, topics: Sequence[str], timeout: float = 2) -> bool:
@@ -259,13 +279,13 @@ def _wait_for_room(deadline: float) -> None:
     time.sleep(0.01)
 
 
-def _refuse(error: KafkaError, report: Callable[[KafkaError], None]) -> None:
+def _refuse(index: int, error: KafkaError, delivery: _Delivery) -> None:
     """Say of a record that it did not leave; where the reason lies with it, for example its size, the others still do."""
     if error.fatal():
         raise ServiceError(f"Kafka is away: {error.str()}", _HINT)
     if error.code() == KafkaError._QUEUE_FULL:
         raise ServiceError("The queue to Kafka is full.", _HINT)
-    report(error)
+    delivery.refuse(index, error)
 
 
 def _count(outcomes: Iterable[tuple[str, str]]) -> None:

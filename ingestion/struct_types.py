@@ -1,6 +1,6 @@
 """Types for msgspec, which checks JSON while it parses it, made of the event contract's JSON Schema."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from functools import reduce
 from operator import or_
@@ -10,7 +10,11 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from ingestion.events import CONTEXT_FIELDS, ENVELOPE_FIELDS
+
 Schema: TypeAlias = dict[str, Any]
+Field: TypeAlias = tuple[str, Any] | tuple[str, Any, Any]
+"""Name, type, and what it is by default, as `defstruct` takes a field."""
 
 _LARGEST_EXACT = 2**53
 """Beyond it a double cannot tell an integer from the next, and the models refuse integers that fill no 64 bits."""
@@ -28,23 +32,19 @@ _LIMITS = {
 _EXPLAINS = {"title", "description", "default"}
 """What limits nothing."""
 _OF_OBJECTS = {"type", "properties", "required", "additionalProperties"}
+_TAG = "event_type"
+_CONTEXT = "Context"
 _VISITOR = "anyOf"
 """Of an event: it needs one of the two fields that say whose it is."""
 
 
 class StructEvent(msgspec.Struct, forbid_unknown_fields=True, tag_field="event_type", gc=False):
-    """An event, with the fields of `ingestion.events.Envelope`; `occurred_at` is the client's text."""
+    """An event, with the fields of the canonical form; `occurred_at` is the client's text.
+
+    What the server adds is not set, and no client can set it. Once it is, msgspec writes the canonical form.
+    """
 
     event_type: ClassVar[str]
-
-
-class StructPart(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """An object within an event."""
-
-    def given(self) -> dict[str, Any]:
-        """What the client sent of it."""
-        given: dict[str, Any] = msgspec.to_builtins(self)
-        return given
 
 
 class NotTranslatableError(Exception):
@@ -64,18 +64,20 @@ class EventTypes:
     def __init__(self, schema: Schema) -> None:
         self._definitions: dict[str, Schema] = schema["$defs"]
         self._events: dict[str, str] = schema["discriminator"]["mapping"]
+        self.context = self._part(self._definitions[_CONTEXT], CONTEXT_FIELDS)
+        """The type of an event's context."""
 
     def __iter__(self) -> Iterator[Any]:
         """A `StructEvent` for each event type; none for one that cannot be translated."""
         for event_type, reference in self._events.items():
             schema = self._definition(reference)
             try:
-                fields = self._fields(schema, left={_VISITOR, "event_type"})
+                fields = self._fields(schema, left={_VISITOR, _TAG})
             except NotTranslatableError:
                 continue
             yield msgspec.defstruct(
                 schema["title"],
-                fields,
+                _in_order(fields, [name for name in ENVELOPE_FIELDS if name != _TAG]),
                 bases=(StructEvent,),
                 namespace={"event_type": event_type},
                 tag=event_type,
@@ -86,14 +88,12 @@ class EventTypes:
     def _definition(self, reference: str) -> Schema:
         return self._definitions[reference.rpartition("/")[2]]
 
-    def _fields(
-        self, schema: Schema, left: AbstractSet[str] = frozenset()
-    ) -> list[tuple[str, Any] | tuple[str, Any, Any]]:
+    def _fields(self, schema: Schema, left: AbstractSet[str] = frozenset()) -> list[Field]:
         """The fields of an object, as `defstruct` takes them, without the rules and fields that are `left` to others."""
         further = schema.keys() - _OF_OBJECTS - _EXPLAINS - left
         if further:
             raise NotTranslatableError(f"msgspec would not check {further} of {schema}")
-        fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
+        fields: list[Field] = []
         for name, said in schema["properties"].items():
             if name in left:
                 continue
@@ -112,7 +112,8 @@ class EventTypes:
         more = {word: value for word, value in schema.items() if word not in _EXPLAINS}
         match more:
             case {"$ref": reference, **more}:
-                kind = self._part(self._definition(reference))
+                part = self._definition(reference)
+                kind = self.context if part["title"] == _CONTEXT else self._part(part)
             case {"anyOf": options, **more}:
                 kind = reduce(or_, map(self._type, options))
             case {"type": "string", "enum": words, **more}:
@@ -131,10 +132,28 @@ class EventTypes:
             raise NotTranslatableError(f"msgspec would not check {more} of {schema}")
         return kind
 
-    def _part(self, schema: Schema) -> type[msgspec.Struct]:
+    def _part(self, schema: Schema, order: Sequence[str] = ()) -> type[msgspec.Struct]:
+        """An object within an event, its fields in the order of the schema unless another one is given."""
+        fields = self._fields(schema)
         return msgspec.defstruct(
-            schema["title"], self._fields(schema), bases=(StructPart,), kw_only=True, gc=False
+            schema["title"],
+            _in_order(fields, order) if order else fields,
+            kw_only=True,
+            forbid_unknown_fields=True,
+            gc=False,
         )
+
+
+def _in_order(fields: list[Field], order: Sequence[str]) -> list[Field]:
+    """Fields in the order of the canonical form, with those that the server adds.
+
+    Raises:
+        KeyError: The canonical form does not have a field of the schema.
+    """
+    placed: dict[str, Field] = {name: (name, UnsetType, UNSET) for name in order}
+    for field in fields:
+        del placed[field[0]]
+    return sorted([*placed.values(), *fields], key=lambda field: order.index(field[0]))
 
 
 def _limited(name: str, limits: Schema) -> Any:

@@ -3,6 +3,7 @@
 It shares the cores with what it measures, so it does next to nothing: `http.client` would take a tenth of them.
 """
 
+import itertools
 import multiprocessing
 import socket
 import threading
@@ -36,8 +37,8 @@ class Load:
     """What one run of load saw.
 
     Args:
-        requests: Requests answered as expected.
-        seconds: How long it took.
+        requests: Requests that were answered once all connections were there.
+        seconds: How long that took.
         latencies: Seconds from sending each request to its whole answer, sorted.
     """
 
@@ -65,6 +66,8 @@ def run_load(
 ) -> Load:
     """Send each request once, over several connections at a time.
 
+    They come one after another; what is answered before the last of them has come is not counted in the rate.
+
     Args:
         url: The API's root, on loopback.
         requests: What to send.
@@ -73,7 +76,7 @@ def run_load(
         rate: Requests a second over all connections; None for as fast as they are answered.
 
     Raises:
-        RuntimeError: A request was not answered as expected.
+        RuntimeError: A request was not answered as expected, or all were before all connections were there.
     """
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
@@ -92,31 +95,39 @@ def _send_all(
 ) -> None:
     latencies: list[float] = []
     failures: list[str] = []
+    # A step of this iterator is atomic: whichever connection is free takes the next request, so all end together.
+    numbers = itertools.count()
     started = time.perf_counter()
 
-    def send(offset: int) -> None:
-        with _Connection(url, key) as connection:
-            for number in range(offset, len(requests), n):
-                request = requests[number]
-                if rate:
-                    time.sleep(max(started + number / rate - time.perf_counter(), 0))
-                asked = time.perf_counter()
-                status, answer = connection.ask(request)
-                latencies.append(time.perf_counter() - asked)
-                if status != request.expected:
-                    failures.append(f"{status}: {answer[:500]!r}")
-                    return
+    def send() -> None:
+        try:
+            with _Connection(url, key) as connection:
+                while (number := next(numbers)) < len(requests) and not failures:
+                    request = requests[number]
+                    if rate:
+                        time.sleep(max(started + number / rate - time.perf_counter(), 0))
+                    asked = time.perf_counter()
+                    status, answer = connection.ask(request)
+                    latencies.append(time.perf_counter() - asked)
+                    if status != request.expected:
+                        failures.append(f"{status}: {answer[:500]!r}")
+        except OSError as error:
+            failures.append(f"A connection broke: {error}")
 
-    threads = [threading.Thread(target=send, args=(offset,)) for offset in range(n)]
+    threads = [threading.Thread(target=send) for _ in range(n)]
     for thread in threads:
-        thread.start()
         # As clients come, one after another under the load of those before. All at once, whichever worker wakes up
         # first would take nearly all of them, keep them, and leave the other one idle.
         time.sleep(CONNECT_SECONDS)
+        thread.start()
+    all_there, before = time.perf_counter(), len(latencies)
     for thread in threads:
         thread.join()
-    seconds = time.perf_counter() - started
-    result = failures[0] if failures else Load(len(latencies), seconds, sorted(latencies))
+    seconds = time.perf_counter() - all_there
+    counted = len(latencies) - before
+    if not counted:
+        failures.append(f"{len(requests)} requests were answered before {n} connections were there")
+    result = failures[0] if failures else Load(counted, seconds, sorted(latencies))
     pipe.send(result)  # type: ignore[attr-defined]
 
 
@@ -144,7 +155,7 @@ class _Connection:
         while not _is_whole(answer):
             received = self._socket.recv(65536)
             if not received:
-                raise RuntimeError(f"The server hung up after {answer[:500]!r}")
+                raise ConnectionError(f"the server hung up after {answer[:500]!r}")
             answer += received
         return int(answer[9:12]), answer
 

@@ -42,7 +42,7 @@ def measure(settings: Settings) -> int:
     silver.build_gold(settings, "--select", *MODELS)
     key = keys.create_key(settings, "load", requests_per_second=1_000_000)
     url, requests = local.start_api(settings), _requests(_users(settings))
-    run_load(url, requests[:500], key=key, connections=CONNECTIONS)
+    run_load(url, requests[:2_000], key=key, connections=CONNECTIONS)
     fast = run_load(url, requests, key=key, connections=CONNECTIONS)
     calm = run_load(url, requests, key=key, connections=CONNECTIONS, rate=fast.rate / 2)
     figures = {

@@ -10,23 +10,24 @@ from operator import or_
 from typing import Annotated, Any
 
 import msgspec
-from msgspec.json import Decoder
+from msgspec.json import Decoder, Encoder
 
 from ingestion.api.document import MAX_BATCH
-from ingestion.api.messages import event_record
 from ingestion.events import (
     MAX_PROPERTIES_BYTES,
     SCHEMA_VERSION,
     Observed,
-    has_visitor,
+    iso_utc_of,
     json_schema,
-    utc_time,
+    partition_key,
 )
 from ingestion.json_limits import holds_nul
 from ingestion.producer import Record
 from ingestion.struct_types import EventTypes
+from ingestion.topics import USER_LOGS
 
-_TYPES = tuple(EventTypes(json_schema()["versions"][str(SCHEMA_VERSION)]))
+_CONTRACT = EventTypes(json_schema()["versions"][str(SCHEMA_VERSION)])
+_TYPES = tuple(_CONTRACT)
 EVENT_TYPES = tuple(struct.event_type for struct in _TYPES)
 """The event types that can be read this way."""
 _START = 32
@@ -37,6 +38,7 @@ _Batch: Any = msgspec.defstruct("_Batch", [("events", _Events)], forbid_unknown_
 _DECODE_EVENT, _DECODE_EVENTS, _DECODE_BATCH = (
     Decoder(kind).decode for kind in (_Event, _Events, _Batch)
 )
+_ENCODE = Encoder().encode
 
 
 def read_records(body: bytes, observed: Observed) -> list[Record]:
@@ -52,8 +54,9 @@ def read_records(body: bytes, observed: Observed) -> list[Record]:
     # The one thing that a JSON text of the contract can hold and no store could.
     if holds_nul(body):
         return []
+    no_context = _CONTRACT.context(user_agent=observed.user_agent, ip=observed.ip)
     try:
-        return [_record(event, observed) for event in _events(body)]
+        return [_record(event, observed, no_context) for event in _events(body)]
     # Also UnicodeDecodeError, and what is raised here for a time that is none.
     except (ValueError, RecursionError):
         return []
@@ -71,12 +74,21 @@ def _events(body: bytes) -> list[Any]:
     return events
 
 
-def _record(event: Any, observed: Observed) -> Record:
-    event.occurred_at = utc_time(event.occurred_at)
-    if not has_visitor(event):
+def _record(event: Any, observed: Observed, no_context: Any) -> Record:
+    key = partition_key(event)
+    if not key:
         raise ValueError("no visitor")
-    record = event_record(event, observed)
+    event.occurred_at = iso_utc_of(event.occurred_at)
+    event.received_at = observed.received_at
+    event.key_id = observed.key_id
+    context = event.context
+    if context is None:
+        event.context = no_context
+    else:
+        context.user_agent = observed.user_agent
+        context.ip = observed.ip
+    value = _ENCODE(event)
     # Then the properties may be too long.
-    if len(record.value) > MAX_PROPERTIES_BYTES:
+    if len(value) > MAX_PROPERTIES_BYTES:
         raise ValueError("perhaps too long")
-    return record
+    return Record(USER_LOGS, key, value)

@@ -3,15 +3,29 @@
 `cinelake serve` and the local stack add the address and the number of workers.
 """
 
+import gc
 from typing import Any
 
+from gunicorn.glogging import Logger
 from prometheus_client.multiprocess import mark_process_dead
 
 from cinelake.log import configure_logging, get_logger
 from cinelake.settings import get_settings
 from ingestion.api.rate_limit import shared_limiter
 
-worker_class = "gthread"
+
+class ErrorLogger(Logger):  # type: ignore[misc]
+    """Logs what goes wrong. Requests are counted (`/metrics`): gunicorn would format a line of each for nobody."""
+
+    def access(self, *_: Any) -> None:
+        """Nothing."""
+
+
+GARBAGE_THRESHOLD = 50_000
+"""Objects. Those of a request go when it ends; a batch is made of so many that Python would look through it several times."""
+
+logger_class = ErrorLogger
+worker_class = "ingestion.api.worker.LingeringWorker"
 # Enough that dozens of clients with slow lines leave threads for the others; an idle thread costs little.
 threads = 64
 workers = get_settings().api_workers
@@ -19,7 +33,6 @@ timeout = 60
 # Longer than a record may take to be acknowledged, so that a request in flight ends with an honest answer.
 graceful_timeout = 30
 keepalive = 30
-accesslog = None
 errorlog = "-"
 loglevel = "warning"
 # Its lines go the way of all others: to the handler that `configure_logging` gives to libraries.
@@ -40,8 +53,9 @@ def on_starting(server: Any) -> None:
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """Each worker logs as the settings say."""
+    """Each worker logs as the settings say, and looks for garbage after more than one request has made some."""
     configure_logging(get_settings())
+    gc.set_threshold(GARBAGE_THRESHOLD)
 
 
 def child_exit(server: Any, worker: Any) -> None:

@@ -11,16 +11,17 @@ from cinelake.errors import BadInputError
 from ingestion.api.bodies import parse_json, split_elements
 from ingestion.api.document import MAX_BATCH
 from ingestion.api.fast_path import read_records
-from ingestion.api.messages import event_record
 from ingestion.api.services import Publisher
 from ingestion.events import (
     InvalidEventError,
     Observed,
+    envelope_bytes,
+    partition_key,
     validate_event,
 )
 from ingestion.json_limits import Problem
 from ingestion.producer import Record
-from ingestion.topics import USER_LOGS_REJECTED
+from ingestion.topics import USER_LOGS, USER_LOGS_REJECTED
 
 
 class EventError(TypedDict):
@@ -48,7 +49,9 @@ class Intake:
 
     def accept(self, raw: Any, is_clean: bool) -> None:
         """Take one event, or raise `InvalidEventError`."""
-        self.records.append(event_record(validate_event(raw, is_clean), self.observed))
+        event = validate_event(raw, is_clean)
+        value = envelope_bytes(event, self.observed)
+        self.records.append(Record(USER_LOGS, partition_key(event), value))
         self.accepted += 1
 
     def published(self, publisher: Publisher) -> Self:

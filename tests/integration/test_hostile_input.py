@@ -9,6 +9,7 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,7 +23,8 @@ from pyspark.sql import SparkSession
 from cinelake.settings import Settings
 from cinelake.stack.api import endpoint
 from cinelake.stack.state import load_state
-from ingestion.api import keys
+from ingestion.api import gunicorn_conf, keys
+from ingestion.api.worker import LINGER_MS
 from lakehouse import changes
 from pipeline.streams import run_bronze
 from tests.kafka_events import events_in
@@ -301,6 +303,53 @@ def test_what_is_not_http_gets_no_server_error(
             # Closed at once, as what came was no request.
             answer = b""
     assert not answer or b" 4" in answer.partition(b"\r\n")[0]
+
+
+def _answers(connection: socket.socket, count: int) -> int:
+    """How many answers of a connection say that an event was accepted, read until there are so many or it ends."""
+    received = b""
+    while received.count(b"HTTP/1.1 202 ") < count and (part := connection.recv(65536)):
+        received += part
+    return received.count(b"HTTP/1.1 202 ")
+
+
+def _request(key: str) -> bytes:
+    body = orjson.dumps(_event())
+    head = (
+        f"POST /v1/events HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def test_a_connection_is_answered_in_a_row_at_once_and_after_a_pause(
+    stack: Settings, api: requests.Session, key: str
+) -> None:
+    host = urlsplit(endpoint(stack))
+    with socket.create_connection((host.hostname, host.port), timeout=30) as connection:
+        connection.sendall(_request(key) + _request(key))
+        assert _answers(connection, 2) == 2
+        for pause in (0, 0, 10 * LINGER_MS / 1000, 0):
+            time.sleep(pause)
+            connection.sendall(_request(key))
+            assert _answers(connection, 1) == 1
+
+
+def test_more_connections_than_threads_are_all_answered(
+    stack: Settings, api: requests.Session, key: str
+) -> None:
+    host = urlsplit(endpoint(stack))
+    with ExitStack() as closed_at_the_end:
+        connections = [
+            closed_at_the_end.enter_context(
+                socket.create_connection((host.hostname, host.port), timeout=30)
+            )
+            for _ in range(2 * len(_workers(stack)) * gunicorn_conf.threads)
+        ]
+        for _ in range(3):
+            for connection in connections:
+                connection.sendall(_request(key))
+            assert [_answers(connection, 1) for connection in connections] == [1] * len(connections)
 
 
 def test_a_worker_that_is_asked_to_end_answers_what_it_has_begun(stack: Settings, key: str) -> None:

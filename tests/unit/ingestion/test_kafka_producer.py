@@ -4,10 +4,11 @@ import socket
 import time
 
 import pytest
+from confluent_kafka import KafkaError, Message
 
 from cinelake.errors import ServiceError
 from cinelake.settings import Settings, load_settings
-from ingestion.producer import EventProducer, Record
+from ingestion.producer import EventProducer, Record, _Delivery
 from ingestion.topics import MAX_MESSAGE_BYTES
 
 
@@ -69,6 +70,26 @@ def test_a_record_that_is_too_large_is_refused_by_itself(
     with pytest.raises(ServiceError, match="did not acknowledge"):
         producer.publish([large, Record("t", b"k", b"v", headers)], timeout=0.3)
     assert producer.close(timeout=0.1) == 1
+
+
+def test_an_error_is_told_of_the_record_that_it_is_about() -> None:
+    records = [
+        Record("t", b"k", b"v"),
+        Record("t", None, b"v"),
+        Record("u", b"k", b"v"),
+        *[Record("t", b"k", b"w")] * 2,
+        Record("t", b"", b"w"),
+    ]
+    delivery = _Delivery(records)
+    error = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
+    for index in (5, 4, 1, 2, 3):
+        record = records[index]
+        message = Message(topic=record.topic, key=record.key or None, value=record.value)
+        delivery.report(error, message)
+    assert not delivery.wait(0)
+    delivery.report(None, Message(topic="t", key=b"k", value=b"v"))
+    assert delivery.wait(0)
+    assert delivery.errors == [None, *[error] * 5]
 
 
 def test_nothing_to_publish_needs_no_broker(nobody: Settings) -> None:
