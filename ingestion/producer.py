@@ -5,10 +5,11 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from prometheus_client import Counter, Histogram
 
@@ -47,7 +48,7 @@ _BROKER_AWAY = {
 }
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One message to publish.
 
     Args:
@@ -166,14 +167,16 @@ class EventProducer:
         try:
             errors = self._publish(records, timeout)
         except ServiceError:
-            _count((record.topic, "unacknowledged") for record in records)
+            _count("unacknowledged", records)
             raise
         finally:
             SECONDS.observe(time.perf_counter() - started)
-        _count(
-            (record.topic, "refused" if error else "acknowledged")
-            for record, error in zip(records, errors, strict=True)
-        )
+        if not any(errors):
+            _count("acknowledged", records)
+            return [None] * len(records)
+        pairs = list(zip(records, errors, strict=True))
+        _count("acknowledged", [record for record, error in pairs if not error])
+        _count("refused", [record for record, error in pairs if error])
         return [ServiceError(error.str(), _HINT) if error else None for error in errors]
 
     def _publish(self, records: Sequence[Record], timeout: float) -> list[KafkaError | None]:
@@ -288,9 +291,9 @@ def _refuse(index: int, error: KafkaError, delivery: _Delivery) -> None:
     delivery.refuse(index, error)
 
 
-def _count(outcomes: Iterable[tuple[str, str]]) -> None:
-    """Count records, each by its topic and what became of it."""
-    for (topic, outcome), count in collections.Counter(outcomes).items():
+def _count(outcome: str, records: Sequence[Record]) -> None:
+    """Count records of one outcome by their topic."""
+    for topic, count in collections.Counter([record.topic for record in records]).items():
         _series(topic, outcome).inc(count)
 
 

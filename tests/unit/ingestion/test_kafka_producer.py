@@ -5,6 +5,7 @@ import time
 
 import pytest
 from confluent_kafka import KafkaError, Message
+from msgspec.structs import replace
 
 from cinelake.errors import ServiceError
 from cinelake.settings import Settings, load_settings
@@ -65,7 +66,7 @@ def test_a_record_that_is_too_large_is_refused_by_itself(
 ) -> None:
     producer = EventProducer(nobody, delivery_seconds=5)
     large = Record("t", b"k", b"v" * (MAX_MESSAGE_BYTES + 1), headers)
-    outcomes = producer.publish([large, large._replace(topic="u")])
+    outcomes = producer.publish([large, replace(large, topic="u")])
     assert ["too large" in str(error) for error in outcomes] == [True, True]
     with pytest.raises(ServiceError, match="did not acknowledge"):
         producer.publish([large, Record("t", b"k", b"v", headers)], timeout=0.3)
