@@ -21,7 +21,7 @@ class ErrorLogger(Logger):  # type: ignore[misc]
         """Nothing."""
 
 
-GARBAGE_THRESHOLD = 50_000
+GARBAGE_THRESHOLD = 10_000
 """Objects. Those of a request go when it ends; a batch is made of so many that Python would look through it several times."""
 
 logger_class = ErrorLogger

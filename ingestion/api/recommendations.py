@@ -1,10 +1,10 @@
 """What the API reads of gold: recommendations, movies that are alike, and for all others the most popular ones."""
 
 import os
-import threading
+import queue
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, LiteralString
+from typing import Any, LiteralString, NamedTuple
 
 import psycopg
 from psycopg.rows import dict_row
@@ -16,6 +16,8 @@ Row = dict[str, Any]
 
 SECONDS = 2
 """A query takes a millisecond; one that takes longer waits for a swap of gold, or for a server that is gone."""
+CONNECTIONS = 4
+"""A worker's. One for each of its threads would be more than PostgreSQL has for everybody."""
 
 _RECOMMENDED: LiteralString = """
     select movie_id, title, rank, predicted_rating, basis, explanation, model_id
@@ -32,22 +34,33 @@ _POPULAR: LiteralString = """
 """
 
 
+class _Held(NamedTuple):
+    """A connection, and the process that opened it."""
+
+    connection: psycopg.Connection[Row]
+    pid: int
+
+
 class Recommendations:
-    """Reads gold as analysts do. Threads may share it, and it may be made before a fork: each thread has a connection.
+    """Reads gold as analysts do. Threads share its few connections, and it may be made before a fork.
 
     Args:
         settings: `postgres` is used.
+        connections: How many it opens at most.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, connections: int = CONNECTIONS) -> None:
         self._settings = settings
-        self._mine = threading.local()
+        # The one that was used last is used next: where few come at a time, few are opened.
+        self._idle: queue.LifoQueue[_Held | None] = queue.LifoQueue()
+        for _ in range(connections):
+            self._idle.put(None)
 
     def of_user(self, user_id: str, count: int) -> list[Row]:
         """What is recommended to a user, the best first; none for one of whom nothing is known.
 
         Raises:
-            ServiceError: PostgreSQL does not answer.
+            ServiceError: PostgreSQL does not answer, or has much to answer already.
         """
         return self._rows(_RECOMMENDED, user_id, count)
 
@@ -86,22 +99,29 @@ class Recommendations:
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection[Row]]:
         try:
-            yield self._open()
+            held = self._idle.get(timeout=SECONDS)
+        except queue.Empty:
+            raise ServiceError(
+                "Too many recommendations are being read.", "Send the request again."
+            ) from None
+        try:
+            held = self._opened(held)
+            yield held.connection
         except psycopg.Error as error:
-            self._mine.connection = None
+            held = None
             raise ServiceError(
                 f"PostgreSQL cannot be reached: {error}",
                 "Run `cinelake up`, or check POSTGRES_URI.",
             ) from error
+        finally:
+            self._idle.put(held)
 
-    def _open(self) -> psycopg.Connection[Row]:
-        held: psycopg.Connection[Row] | None = getattr(self._mine, "connection", None)
-        if held is not None and not held.closed and self._mine.pid == os.getpid():
+    def _opened(self, held: _Held | None) -> _Held:
+        if held and not held.connection.closed and held.pid == os.getpid():
             return held
         opened = psycopg.connect(
             self._settings.postgres, autocommit=True, connect_timeout=SECONDS, row_factory=dict_row
         )
         opened.execute("set role analyst")
         opened.execute(f"set statement_timeout = '{SECONDS}s'".encode())
-        self._mine.connection, self._mine.pid = opened, os.getpid()
-        return opened
+        return _Held(opened, os.getpid())

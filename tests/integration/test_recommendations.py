@@ -1,14 +1,18 @@
 """Scores that were published reach gold through dbt, and whoever asks the API through PostgreSQL."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psycopg
 import pytest
 from flask.testing import FlaskClient
 
+from cinelake.errors import ServiceError
 from cinelake.settings import Settings
 from ingestion.api import keys
 from ingestion.api.app import close_app, create_app
+from ingestion.api.recommendations import Recommendations
 from pipeline.dbt import run_dbt
 from tests.integration.silver_writer import Silver
 
@@ -81,3 +85,26 @@ def test_the_api_answers_from_gold_what_silver_was_scored(
     built = run_dbt(settings, ["run", "--select", "movie_recommendations"], target="dev")
     assert built.success, built.failed
     assert [each["movie_id"] for each in _get(client, "/v1/recommendations/ada")["movies"]] == [3]
+
+
+def test_many_threads_share_few_connections(settings: Settings) -> None:
+    recommendations = Recommendations(settings, connections=2)
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(recommendations.popular, range(1, 65)))
+    with psycopg.connect(settings.postgres) as connection:
+        counted = connection.execute(
+            "select count(*) from pg_stat_activity"
+            " where pid <> pg_backend_pid() and query like '%gold.movie_popularity%'"
+        ).fetchone()
+    assert counted is not None
+    assert 1 <= counted[0] <= 2
+
+
+def test_who_finds_no_connection_free_is_told_so(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingestion.api.recommendations.SECONDS", 0.1)
+    recommendations = Recommendations(settings, connections=1)
+    with recommendations._connection(), pytest.raises(ServiceError, match="Too many recommend"):
+        recommendations.popular(1)
+    assert recommendations.popular(1) is not None
