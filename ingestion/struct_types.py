@@ -59,6 +59,9 @@ class EventTypes:
 
     Args:
         schema: The JSON Schema of one version of the contract.
+
+    Raises:
+        NotTranslatableError: The context, which all events have, cannot be translated.
     """
 
     def __init__(self, schema: Schema) -> None:

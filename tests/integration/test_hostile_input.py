@@ -51,6 +51,14 @@ def api(stack: Settings, key: str) -> Iterator[requests.Session]:
     assert _workers(stack) == before
 
 
+def _head(key: str, length: int) -> bytes:
+    """A request up to its body, which is to be so long."""
+    return (
+        f"POST /v1/events HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+    ).encode()
+
+
 def _workers(stack: Settings) -> set[int]:
     master = psutil.Process(load_state(stack.home).processes["api"].pid)
     return {child.pid for child in master.children()}
@@ -199,14 +207,10 @@ def test_bodies_of_one_byte_a_second_are_ended_and_hold_nobody_up(
     stack: Settings, api: requests.Session, key: str
 ) -> None:
     host = urlsplit(endpoint(stack))
-    head = (
-        f"POST /v1/events HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\n"
-        "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
-    )
     slow = [socket.create_connection((host.hostname, host.port), timeout=30) for _ in range(20)]
     try:
         for connection in slow:
-            connection.sendall(head.encode())
+            connection.sendall(_head(key, 1000))
         started = time.monotonic()
         open_ones = list(slow)
         slowest = 0.0
@@ -315,11 +319,7 @@ def _answers(connection: socket.socket, count: int) -> int:
 
 def _request(key: str) -> bytes:
     body = orjson.dumps(_event())
-    head = (
-        f"POST /v1/events HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+    return _head(key, len(body)) + body
 
 
 def test_a_connection_is_answered_in_a_row_at_once_and_after_a_pause(
