@@ -20,6 +20,7 @@ import pytest
 
 from cinelake.settings import load_settings
 from lakehouse import changes
+from tests.conftest import MANY_ROWS
 from tests.integration.conftest import CommandLine, own_home
 
 MOVIES = 4_803
@@ -47,9 +48,11 @@ def home(reachable_folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def lakehouse(home: Path, real_files: Path) -> Iterator[CommandLine]:
     """A home of its own in which `cinelake demo --data` ran once."""
-    with own_home(home) as cinelake:
-        cinelake.run("demo", "--data", str(real_files))
-        yield cinelake
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CINELAKE_SPARK_JAVA_OPTIONS", MANY_ROWS)
+        with own_home(home) as cinelake:
+            cinelake.run("demo", "--data", str(real_files))
+            yield cinelake
 
 
 @pytest.fixture(scope="module")
