@@ -1,6 +1,6 @@
 # Two commands: `make demo` shows the whole lakehouse, `make test` proves it.
 .DEFAULT_GOAL := help
-.PHONY: help install install-airflow preflight demo airflow test prove coverage check format up down clean bench-refresh bench-api bench-tmdb bench-devices bench-gold bench-gates bench-site bench-airflow bench-recommend mutate
+.PHONY: help install install-airflow preflight demo airflow test prove coverage check check-python check-sql format up down clean bench-refresh bench-api bench-tmdb bench-devices bench-gold bench-gates bench-site bench-airflow bench-recommend mutate
 SHELL := /bin/bash
 
 # A folder with the real data sets (tmdb/, ml-latest-small/). Empty: the demo generates its data.
@@ -67,9 +67,14 @@ coverage: install ## Branches of silver's transforms that their own tests reach 
 	@$(BIN)/python -m pytest --cov --cov-report=term tests/unit/silver
 
 check: install ## Lint, format, types, SQL, dbt parse and contract changes
+	@$(MAKE) --no-print-directory --jobs=2 check-python check-sql
+
+check-python: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+check-sql: install
 	$(BIN)/sqlfluff lint --disable-progress-bar --config dbt_project/.sqlfluff dbt_project/models dbt_project/tests
 	$(BIN)/dbt --quiet parse --project-dir dbt_project --profiles-dir dbt_project/env_profile --target-path ../.cinelake/parse --log-path .cinelake/parse
 	$(BIN)/cinelake contracts diff
