@@ -1,17 +1,11 @@
-"""Runs Great Expectations: on an increment of the lake, or on `gold_next` inside PostgreSQL.
-
-One Great Expectations project (a file context) under `<home>/gx` keeps suites, results and Data Docs. It holds no
-password: the address of PostgreSQL reaches it as a variable of the running process.
-"""
+"""Runs Great Expectations: on an increment of the lake, or on `gold_next` inside PostgreSQL."""
 
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import unquote
 
 import great_expectations as gx
 import great_expectations.expectations as gxe
@@ -24,35 +18,21 @@ from great_expectations.core.expectation_validation_result import (
 )
 from great_expectations.core.run_identifier import RunIdentifier
 from great_expectations.data_context.data_context.file_data_context import FileDataContext
-from great_expectations.data_context.types.base import ProgressBarsConfig
-from great_expectations.data_context.types.resource_identifiers import (
-    ExpectationSuiteIdentifier,
-    ValidationResultIdentifier,
-)
-from great_expectations.datasource.fluent import PandasDatasource
-from great_expectations.datasource.fluent.interfaces import TestConnectionError
-from psycopg.conninfo import conninfo_to_dict
 from pyspark.sql import DataFrame
-from sqlalchemy.engine import URL
 
-from cinelake.errors import GateFailedError
 from cinelake.log import get_logger
 from cinelake.settings import Settings
-from expectations.engine import ColumnEngine
+from expectations.data_docs import data_docs_page
 from expectations.frames import patterns_in_arrow
-from expectations.gold import GOLD_TABLES, SCHEMA, gold_suites
-from expectations.results import DATA_DOCS, GateResult, RuleResult, data_docs_folder
+from expectations.gold import GOLD_TABLES, gold_suites
+from expectations.project import open_project
+from expectations.results import GateResult, RuleResult
+from expectations.sources import gold_batch, lake_batch
 from expectations.suites import EXPECTED_ROWS, suite_for
 from lakehouse.contract import Table
 
 SAMPLE_ROWS = 20
 """Rows that broke a rule and are kept as examples."""
-DATA_DOCS_SITE = "local_site"
-"""What Great Expectations calls the one site of a file context."""
-RUNS_IN_DATA_DOCS = 10
-"""Older runs leave Data Docs, whose building time grows with them; `ops.gate_results` keeps them all."""
-POSTGRES_VARIABLE = "CINELAKE_GATE_POSTGRES_URI"
-"""What the data source's address says instead of the address, so that no file holds the password."""
 
 log = get_logger("gate")
 
@@ -85,11 +65,11 @@ def run_lake_gate(
         Every rule of every batch. A rule that could not be evaluated counts as failed.
     """
     started = time.monotonic()
-    context = _context(settings)
+    context = open_project(settings)
     rules: list[RuleResult] = []
     for batch in batches:
         result = _validate_batch(context, batch, run_id)
-        page = _data_docs_page(context, result)
+        page = data_docs_page(context, result)
         rules += _rule_results(result, batch.table.full_name, batch.table.key, page)
     return _gate_result(layer, run_id, started, rules)
 
@@ -111,27 +91,11 @@ def run_gold_gate(settings: Settings, run_id: str, expected_rows: Mapping[str, i
         KeyError: `expected_rows` lacks a table that has the rule.
     """
     started = time.monotonic()
-    context = _context(settings)
-    source = context.data_sources.add_or_update_postgres(
-        name=SCHEMA, connection_string=f"${{{POSTGRES_VARIABLE}}}", create_temp_table=False
-    )
+    context = open_project(settings)
     suites = gold_suites(blocking=settings.gate_blocks)
     rules: list[RuleResult] = []
     for gold in GOLD_TABLES:
-        try:
-            asset = source.add_table_asset(
-                name=gold.full_name, table_name=gold.name, schema_name=SCHEMA
-            )
-        except TestConnectionError as error:
-            raise GateFailedError(
-                f"The gold gate found no table {SCHEMA}.{gold.name}.",
-                "Run `cinelake gold`, which builds it first; analysts still see the last good version.",
-            ) from error
-        definition = _definition(
-            context,
-            asset.add_batch_definition_whole_table(gold.full_name),
-            suites[gold.full_name],
-        )
+        definition = _definition(context, gold_batch(context, gold), suites[gold.full_name])
         result = definition.run(
             run_id=_run(run_id),
             expectation_parameters=(
@@ -139,63 +103,16 @@ def run_gold_gate(settings: Settings, run_id: str, expected_rows: Mapping[str, i
             ),
             result_format=_with_keys(gold.key),
         )
-        page = _data_docs_page(context, result)
+        page = data_docs_page(context, result)
         rules += _rule_results(result, gold.full_name, gold.key, page)
     return _gate_result("gold", run_id, started, rules)
-
-
-def build_data_docs(settings: Settings) -> Path:
-    """Write the Data Docs of the latest runs.
-
-    Args:
-        settings: `home` is used.
-
-    Returns:
-        The folder that holds their `index.html`.
-    """
-    context = _context(settings)
-    _forget_old_runs(context)
-    context.clean_data_docs()
-    context.build_data_docs()
-    return data_docs_folder(settings)
-
-
-def _context(settings: Settings) -> FileDataContext:
-    settings.home.mkdir(parents=True, exist_ok=True)
-    variables = {POSTGRES_VARIABLE: _sqlalchemy_uri(settings)} if settings.postgres_uri else {}
-    context = gx.get_context(
-        mode="file", project_root_dir=settings.home, runtime_environment=variables
-    )
-    context.enable_analytics(enable=False)
-    # A gate says what it does by itself; bars of metrics would fall between the lines of the log.
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    return context
-
-
-def _sqlalchemy_uri(settings: Settings) -> str:
-    """POSTGRES_URI for psycopg2, acting as the role that owns `gold_next`."""
-    parts = {name: str(value) for name, value in conninfo_to_dict(settings.postgres).items()}
-    known = {"host", "port", "user", "password", "dbname"}
-    url = URL.create(
-        "postgresql+psycopg2",
-        username=parts.get("user"),
-        password=parts.get("password"),
-        host=parts.get("host"),
-        port=int(parts["port"]) if "port" in parts else None,
-        database=parts.get("dbname"),
-        query={
-            **{name: value for name, value in parts.items() if name not in known},
-            "options": f"{parts.get('options', '')} -c role=transformer".strip(),
-        },
-    )
-    return url.render_as_string(hide_password=False)
 
 
 def _validate_batch(
     context: FileDataContext, batch: Batch, run_id: str
 ) -> ExpectationSuiteValidationResult:
     suite = suite_for(batch.table)
-    definition = _definition(context, _lake_asset(context, batch), suite)
+    definition = _definition(context, lake_batch(context, batch.table, batch.frame), suite)
     run = _run(run_id)
     rows = {"dataframe": batch.frame}
     # The keys of broken rows cost two more passes a rule, on Spark a job, even when none is broken.
@@ -217,20 +134,6 @@ def _validate_batch(
         return definition.run(run_id=run, batch_parameters=rows, result_format=_with_keys(keys))
 
 
-def _lake_asset(context: FileDataContext, batch: Batch) -> BatchDefinition:
-    # One data source for each engine, as a source cannot change its engine, and a table's batches may.
-    sources = context.data_sources
-    if isinstance(batch.frame, pd.DataFrame):
-        name = f"{batch.table.full_name} on pandas"
-        # Not a class of our own, whose name in the project's files nobody else's Great Expectations would know.
-        PandasDatasource.execution_engine_override = ColumnEngine
-        source = sources.add_or_update_pandas(name=name)
-    else:
-        name = f"{batch.table.full_name} on Spark"
-        source = sources.add_or_update_spark(name=name)
-    return source.add_dataframe_asset(name=name).add_batch_definition_whole_dataframe(name)
-
-
 def _with_keys(key: Iterable[str]) -> dict[str, Any]:
     return {
         "result_format": "SUMMARY",
@@ -250,18 +153,6 @@ def _definition(
 
 def _run(run_id: str) -> RunIdentifier:
     return RunIdentifier(run_name=run_id, run_time=datetime.now(UTC))
-
-
-def _data_docs_page(context: FileDataContext, validated: ExpectationSuiteValidationResult) -> str:
-    """Where Great Expectations will write the page of a result, below the folder of Data Docs."""
-    result = ValidationResultIdentifier(
-        ExpectationSuiteIdentifier(validated.suite_name),
-        validated.meta["run_id"],
-        validated.batch_id,
-    )
-    (site,) = context.get_docs_sites_urls(result, DATA_DOCS_SITE, only_if_exists=False)
-    path = Path(str(site["site_url"]).removeprefix("file://"))
-    return unquote(path.relative_to(Path(context.root_directory, DATA_DOCS)).as_posix())
 
 
 def _gate_result(gate: str, run_id: str, started: float, rules: Sequence[RuleResult]) -> GateResult:
@@ -386,16 +277,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else str(value)
     return value
-
-
-def _forget_old_runs(context: FileDataContext) -> None:
-    store = context.validation_results_store
-    keys = store.list_keys()
-    latest: dict[str, datetime] = {}
-    for key in keys:
-        run = key.run_id
-        latest[run.run_name] = max(run.run_time, latest.get(run.run_name, run.run_time))
-    kept = set(sorted(latest, key=lambda name: latest[name])[-RUNS_IN_DATA_DOCS:])
-    for key in keys:
-        if key.run_id.run_name not in kept:
-            store.remove_key(key)

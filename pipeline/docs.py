@@ -12,7 +12,7 @@ from docs_site.explore import ask
 from docs_site.guides import render_guides
 from docs_site.home import render_home
 from docs_site.pages import render
-from expectations.gate import build_data_docs
+from expectations.data_docs import build_data_docs
 from pipeline.dbt import generate_docs
 from pipeline.docs_catalogue import collect_catalogue
 from pipeline.docs_home import collect_home

@@ -16,7 +16,8 @@ from pyspark.sql import SparkSession
 from cinelake.errors import GateFailedError, SettingError
 from cinelake.settings import Settings
 from cinelake.stack.postgres import analyst_uri, bootstrap
-from expectations.gate import build_data_docs, run_gold_gate
+from expectations.data_docs import build_data_docs
+from expectations.gate import run_gold_gate
 from expectations.gold import gold_suites
 from expectations.results import (
     GateResult,

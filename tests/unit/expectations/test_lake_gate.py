@@ -1,6 +1,7 @@
 """The gate of the lake catches every row that breaks its contract, says which, and lets clean batches pass."""
 
 import json
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -9,9 +10,10 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from cinelake.settings import Settings, load_settings
-from expectations import gate
+from expectations import data_docs, sources
+from expectations.data_docs import build_data_docs
 from expectations.frames import TEXT, frame_from_arrow
-from expectations.gate import Batch, build_data_docs, run_lake_gate
+from expectations.gate import Batch, run_lake_gate
 from expectations.results import GateResult
 from expectations.suites import suite_for
 from lakehouse.contract import Table, table, tables
@@ -218,7 +220,7 @@ def test_results_are_counted_by_table_in_the_order_they_ran(home: Settings) -> N
 def test_old_runs_leave_data_docs_and_new_ones_are_in_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate, "RUNS_IN_DATA_DOCS", 2)
+    monkeypatch.setattr(data_docs, "RUNS_IN_DATA_DOCS", 2)
     own = load_settings(CINELAKE_HOME=str(tmp_path))
     genres = table("silver.genres")
     row = {"genre_id": 1, "name": "Drama"}
@@ -231,6 +233,43 @@ def test_old_runs_leave_data_docs_and_new_ones_are_in_them(
     assert pages == {"run-1", "run-2"}
     kept = tmp_path / "gx" / "uncommitted" / "validations"
     assert {path.parts[-3] for path in kept.rglob("*.json")} == {"run-1", "run-2"}
+
+
+def test_data_docs_write_the_page_of_a_result_once(tmp_path: Path) -> None:
+    own = load_settings(CINELAKE_HOME=str(tmp_path))
+    frame = as_frame(RATINGS, good_rows(RATINGS))
+    check(own, RATINGS, frame, run_id="first")
+    folder = build_data_docs(own)
+    (page,) = (folder / "validations").rglob("*.html")
+    written = page.stat().st_mtime_ns
+    check(own, RATINGS, frame, run_id="second")
+    build_data_docs(own)
+    both = set((folder / "validations").rglob("*.html"))
+    assert len(both) == 2
+    assert page.stat().st_mtime_ns == written
+    index = (folder / "index.html").read_text()
+    assert all(each.relative_to(folder).as_posix() in index for each in both)
+    # As where a run found broken rows, and then which they are.
+    for result in (tmp_path / "gx" / "uncommitted" / "validations").rglob("*.json"):
+        os.utime(result)
+    build_data_docs(own)
+    assert page.stat().st_mtime_ns > written
+
+
+def test_the_project_is_written_once_and_again_for_a_table_that_is_new_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = load_settings(CINELAKE_HOME=str(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr(sources, "tables", lambda layer: [RATINGS])
+        check(own, RATINGS, as_frame(RATINGS, good_rows(RATINGS)))
+    project = tmp_path / "gx" / "great_expectations.yml"
+    assert "silver.sessions" not in project.read_text()
+    check(own, SESSIONS, as_frame(SESSIONS, good_rows(SESSIONS)))
+    written = project.stat().st_mtime_ns
+    for contract in (EVENTS, RATINGS):
+        check(own, contract, as_frame(contract, good_rows(contract)))
+    assert project.stat().st_mtime_ns == written
 
 
 def test_each_rule_names_the_page_that_data_docs_have_of_its_table(tmp_path: Path) -> None:

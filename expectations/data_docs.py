@@ -1,0 +1,107 @@
+"""Data Docs: a page for each suite and for each result of the latest runs. Only what is new in them is written."""
+
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import unquote
+
+from great_expectations.core.expectation_validation_result import ExpectationSuiteValidationResult
+from great_expectations.data_context.data_context.file_data_context import FileDataContext
+from great_expectations.data_context.types.resource_identifiers import (
+    ExpectationSuiteIdentifier,
+    ValidationResultIdentifier,
+)
+
+from cinelake.settings import Settings
+from expectations.project import open_project
+from expectations.results import DATA_DOCS, data_docs_folder
+
+SITE = "local_site"
+"""What Great Expectations calls the one site of a file context."""
+RESULTS = Path("uncommitted", "validations")
+"""Where the project keeps the results."""
+RUNS_IN_DATA_DOCS = 10
+"""Older runs leave Data Docs, whose size grows with them; `ops.gate_results` keeps them all."""
+
+Key: TypeAlias = ExpectationSuiteIdentifier | ValidationResultIdentifier
+
+
+def build_data_docs(settings: Settings) -> Path:
+    """Write the pages of what has come since they were last written, and take away those of old runs.
+
+    Args:
+        settings: `home` is used.
+
+    Returns:
+        The folder that holds their `index.html`.
+    """
+    context = open_project(settings)
+    _forget_old_runs(context)
+    suites: list[Key] = context.expectations_store.list_keys()
+    results: list[Key] = context.validation_results_store.list_keys()
+    _remove_all_but(context, [*suites, *results])
+    # A suite may have changed under its name; a result is written once.
+    news = [*suites, *(result for result in results if not _has_its_page(context, result))]
+    context.build_data_docs(resource_identifiers=news)
+    return data_docs_folder(settings)
+
+
+def data_docs_page(context: FileDataContext, validated: ExpectationSuiteValidationResult) -> str:
+    """Where the page of a result will be, below the folder of Data Docs.
+
+    Args:
+        context: The project.
+        validated: The result.
+    """
+    result = ValidationResultIdentifier(
+        ExpectationSuiteIdentifier(validated.suite_name),
+        validated.meta["run_id"],
+        validated.batch_id,
+    )
+    return _page(context, result)
+
+
+def _page(context: FileDataContext, key: Key) -> str:
+    (site,) = context.get_docs_sites_urls(key, SITE, only_if_exists=False)
+    path = Path(str(site["site_url"]).removeprefix("file://"))
+    return unquote(path.relative_to(_folder(context)).as_posix())
+
+
+def _folder(context: FileDataContext) -> Path:
+    return Path(context.root_directory, DATA_DOCS)
+
+
+def _has_its_page(context: FileDataContext, result: Key) -> bool:
+    """Whether the page of a result is there, and is not that of a result that it took the place of."""
+    page = _folder(context) / _page(context, result)
+    kept = Path(context.root_directory, RESULTS, *result.to_tuple())
+    try:
+        return page.stat().st_mtime >= kept.with_name(f"{kept.name}.json").stat().st_mtime
+    except FileNotFoundError:
+        return False
+
+
+def _forget_old_runs(context: FileDataContext) -> None:
+    store = context.validation_results_store
+    keys = store.list_keys()
+    latest: dict[str, datetime] = {}
+    for key in keys:
+        run = key.run_id
+        latest[run.run_name] = max(run.run_time, latest.get(run.run_name, run.run_time))
+    kept = set(sorted(latest, key=lambda name: latest[name])[-RUNS_IN_DATA_DOCS:])
+    for key in keys:
+        if key.run_id.run_name not in kept:
+            store.remove_key(key)
+
+
+def _remove_all_but(context: FileDataContext, keys: list[Key]) -> None:
+    """Remove the pages of what the project no longer has, and the folders that held nothing else."""
+    top = _folder(context)
+    wanted = {top / _page(context, key) for key in keys}
+    for section in ("expectations", "validations"):
+        for page in set((top / section).rglob("*.html")) - wanted:
+            page.unlink()
+            with suppress(OSError):
+                for folder in page.parents:
+                    folder.rmdir()
