@@ -1,5 +1,6 @@
 """Data Docs: a page for each suite and for each result of the latest runs. Only what is new in them is written."""
 
+from collections.abc import Set
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -40,9 +41,11 @@ def build_data_docs(settings: Settings) -> Path:
     _forget_old_runs(context)
     suites: list[Key] = context.expectations_store.list_keys()
     results: list[Key] = context.validation_results_store.list_keys()
-    _remove_all_but(context, [*suites, *results])
+    folder = _folder(context)
+    pages = {key: folder / _page(context, key) for key in (*suites, *results)}
+    _remove_all_but(folder, set(pages.values()))
     # A suite may have changed under its name; a result is written once.
-    news = [*suites, *(result for result in results if not _has_its_page(context, result))]
+    news = [*suites, *(key for key in results if not _is_written(context, key, pages[key]))]
     context.build_data_docs(resource_identifiers=news)
     return data_docs_folder(settings)
 
@@ -72,9 +75,8 @@ def _folder(context: FileDataContext) -> Path:
     return Path(context.root_directory, DATA_DOCS)
 
 
-def _has_its_page(context: FileDataContext, result: Key) -> bool:
+def _is_written(context: FileDataContext, result: Key, page: Path) -> bool:
     """Whether the page of a result is there, and is not that of a result that it took the place of."""
-    page = _folder(context) / _page(context, result)
     kept = Path(context.root_directory, RESULTS, *result.to_tuple())
     try:
         return page.stat().st_mtime >= kept.with_name(f"{kept.name}.json").stat().st_mtime
@@ -95,10 +97,8 @@ def _forget_old_runs(context: FileDataContext) -> None:
             store.remove_key(key)
 
 
-def _remove_all_but(context: FileDataContext, keys: list[Key]) -> None:
+def _remove_all_but(top: Path, wanted: Set[Path]) -> None:
     """Remove the pages of what the project no longer has, and the folders that held nothing else."""
-    top = _folder(context)
-    wanted = {top / _page(context, key) for key in keys}
     for section in ("expectations", "validations"):
         for page in set((top / section).rglob("*.html")) - wanted:
             page.unlink()

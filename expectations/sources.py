@@ -3,6 +3,7 @@
 To add a table to a source writes the whole project anew, which for all tables together takes as long as to check them.
 """
 
+from collections.abc import Callable
 from typing import cast
 
 import pandas as pd
@@ -42,15 +43,15 @@ def lake_batch(
     kind = PandasDatasource if isinstance(frame, pd.DataFrame) else SparkDatasource
     # Not a class of our own, whose name in the project's files nobody else's Great Expectations would know.
     PandasDatasource.execution_engine_override = ColumnEngine
-    name, wanted = kind.__name__, table.full_name
-    known = context.data_sources.all().get(name)
-    if known is None or wanted not in known.get_asset_names():
-        source = kind(name=name)
+
+    def make() -> Datasource:
+        source = kind(name=kind.__name__)
         contracts = (*tables("bronze"), *tables("silver"))
-        for each in sorted({wanted, *(contract.full_name for contract in contracts)}):
-            source.add_dataframe_asset(each).add_batch_definition_whole_dataframe(each)
-        known = context.update_datasource(source)
-    return _all_rows(known, wanted)
+        for name in sorted({table.full_name, *(contract.full_name for contract in contracts)}):
+            source.add_dataframe_asset(name).add_batch_definition_whole_dataframe(name)
+        return source
+
+    return _all_rows(context, kind.__name__, table.full_name, make)
 
 
 def gold_batch(context: FileDataContext, gold: GoldTable) -> BatchDefinition:
@@ -66,17 +67,15 @@ def gold_batch(context: FileDataContext, gold: GoldTable) -> BatchDefinition:
     Raises:
         GateFailedError: The table is not there.
     """
-    known = context.data_sources.all().get(SCHEMA)
-    if known is None or gold.full_name not in known.get_asset_names():
-        known = context.update_datasource(_gold_source())
+    rows = _all_rows(context, SCHEMA, gold.full_name, _gold_source)
     try:
-        known.get_asset(gold.full_name).test_connection()
+        rows.data_asset.test_connection()
     except TestConnectionError as error:
         raise GateFailedError(
             f"The gold gate found no table {SCHEMA}.{gold.name}.",
             "Run `cinelake gold`, which builds it first; analysts still see the last good version.",
         ) from error
-    return _all_rows(known, gold.full_name)
+    return rows
 
 
 def _gold_source() -> PostgresDatasource:
@@ -94,5 +93,12 @@ def _gold_source() -> PostgresDatasource:
     return source
 
 
-def _all_rows(source: Datasource, name: str) -> BatchDefinition:
-    return cast(BatchDefinition, source.get_asset(name).get_batch_definition(name))
+def _all_rows(
+    context: FileDataContext, source: str, table: str, make: Callable[[], Datasource]
+) -> BatchDefinition:
+    """What the project calls the rows of a table; where it does not know them, it is given their source anew."""
+    try:
+        known = context.data_sources.get(source).get_asset(table).get_batch_definition(table)
+    except LookupError:
+        known = context.update_datasource(make()).get_asset(table).get_batch_definition(table)
+    return cast(BatchDefinition, known)
