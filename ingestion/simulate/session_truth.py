@@ -1,18 +1,23 @@
 """The sessions that good events make, by the rule of `silver.sessions`, but computed apart from it, without Spark."""
 
+from array import array
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from itertools import chain, pairwise
+from itertools import pairwise
 from typing import Any, NamedTuple
+
+import ua_parser
 
 from ingestion.events import iso_utc
 
 GAP_MINUTES = 30
-"""The longest pause inside a session whose events carry no session id."""
+"""The longest pause inside a session whose events carry no session id, and how far around a session they may lie."""
 _GAP = timedelta(minutes=GAP_MINUTES)
-_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ROBOT = "Spider"
 
 
 class _Event(NamedTuple):
@@ -22,6 +27,7 @@ class _Event(NamedTuple):
     event_id: str
     user_id: str | None
     anonymous_id: str | None
+    user_agent: str | None
 
 
 class _Summary:
@@ -30,6 +36,7 @@ class _Summary:
     def __init__(self, first: _Event) -> None:
         self.first = self.last = first
         self.last_with_anonymous_id = first if first.anonymous_id else None
+        self.first_with_user_agent = first if first.user_agent else None
         self.count = 0
 
     def add(self, event: _Event) -> None:
@@ -40,12 +47,16 @@ class _Summary:
         if event.anonymous_id:
             known = self.last_with_anonymous_id or event
             self.last_with_anonymous_id = max(known, event, key=_order)
+        if event.user_agent:
+            seen = self.first_with_user_agent or event
+            self.first_with_user_agent = min(seen, event, key=_order)
 
     def row(
         self, session_id: str, visitor_id: str, client_session_id: str | None
     ) -> dict[str, Any]:
         """The row of `silver.sessions`; times are UTC."""
         with_anonymous_id = self.last_with_anonymous_id
+        with_user_agent = self.first_with_user_agent
         return {
             "session_id": session_id,
             "visitor_id": visitor_id,
@@ -57,60 +68,85 @@ class _Summary:
             "started_at": iso_utc(self.first.at),
             "ended_at": iso_utc(self.last.at),
             "event_count": self.count,
+            **_device_of(with_user_agent.user_agent if with_user_agent else None),
         }
 
 
-class SessionTruth:
-    """Takes good events in any order. Those without a session id are held until no earlier one can come."""
+class _Visitor:
+    """The sessions that the client named, with the times of their events, and the events that carry no session id."""
 
     def __init__(self) -> None:
-        self._given: dict[tuple[str, str], _Summary] = {}
-        self._waiting: dict[str, list[_Event]] = defaultdict(list)
-        self._cut: list[dict[str, Any]] = []
+        self.given: dict[str, _Summary] = {}
+        self.times: dict[str, array[int]] = defaultdict(lambda: array("q"))
+        self.without_id: list[_Event] = []
 
-    def add(self, event: dict[str, Any]) -> None:
-        """Take a good event that was not taken before."""
+    def add(self, event: _Event, given: str | None) -> None:
+        if given is None:
+            self.without_id.append(event)
+            return
+        self.given.setdefault(given, _Summary(event)).add(event)
+        self.times[given].append(_microseconds(event.at - _EPOCH))
+
+    def take_in(self) -> list[_Event]:
+        """Give each event without an id to the session it falls into; returns those that fall into none, in order of time."""
+        spans = {given: (min(times), max(times)) for given, times in self.times.items()}
+        left_over = []
+        for event in sorted(self.without_id, key=_order):
+            given = self._session_at(_microseconds(event.at - _EPOCH), spans)
+            if given is None:
+                left_over.append(event)
+            else:
+                self.given[given].add(event)
+        return left_over
+
+    def _session_at(self, at: int, spans: dict[str, tuple[int, int]]) -> str | None:
+        """The session around a time: the one heard of last before it, or else the one heard of first after it."""
+        gap = _microseconds(_GAP)
+        before: tuple[int, str] | None = None
+        after: tuple[int, str] | None = None
+        for given, (start, end) in spans.items():
+            if not start - gap <= at <= end + gap:
+                continue
+            for time in self.times[given]:
+                candidate = (abs(at - time), given)
+                if time <= at:
+                    before = min(before or candidate, candidate)
+                else:
+                    after = min(after or candidate, candidate)
+        nearest = before or after
+        return nearest[1] if nearest else None
+
+
+class SessionTruth:
+    """Takes good events in any order. A session that its client named may grow at any time, so none is settled early."""
+
+    def __init__(self) -> None:
+        self._visitors: dict[str, _Visitor] = defaultdict(_Visitor)
+
+    def add(self, event: dict[str, Any], user_agent: str | None = None) -> None:
+        """Take a good event that was not taken before, and the User-Agent that it is sent with."""
         user, anonymous = event.get("user_id"), event.get("anonymous_id")
         visitor = f"u:{user}" if user is not None else f"a:{anonymous}"
         at = datetime.fromisoformat(event["occurred_at"])
-        known = _Event(at, event["event_id"], user, anonymous)
-        given = event.get("session_id")
-        if given is None:
-            self._waiting[visitor].append(known)
-        else:
-            self._given.setdefault((visitor, given), _Summary(known)).add(known)
-
-    def settle(self, until: datetime) -> None:
-        """Cut what nothing can change any more: every event yet to come occurred at `until` or later."""
-        for visitor, events in list(self._waiting.items()):
-            events.sort(key=_order)
-            parts = list(_cut(events))
-            # A late event may still join a session, or two, as long as it may occur within a pause of them.
-            settled = [part for part in parts if until - part[-1].at > _GAP]
-            for part in settled:
-                self._close(visitor, part)
-            waiting = list(chain.from_iterable(parts[len(settled) :]))
-            if waiting:
-                self._waiting[visitor] = waiting
-            else:
-                del self._waiting[visitor]
+        known = _Event(at, event["event_id"], user, anonymous, user_agent)
+        self._visitors[visitor].add(known, event.get("session_id"))
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """The sessions as rows of `silver.sessions`. No event is taken after it."""
-        self.settle(_END_OF_TIME)
-        yield from self._cut
-        for (visitor, given), summary in self._given.items():
-            yield summary.row(_id("given", visitor, given), visitor, given)
-
-    def _close(self, visitor: str, events: list[_Event]) -> None:
-        summary = _Summary(events[0])
-        for event in events:
-            summary.add(event)
-        self._cut.append(summary.row(_id("cut", visitor, events[0].event_id), visitor, None))
+        """The sessions as rows of `silver.sessions`, asked for once. No event is taken after it."""
+        for visitor_id, visitor in self._visitors.items():
+            for part in _cut(visitor.take_in()):
+                summary = _Summary(part[0])
+                for event in part:
+                    summary.add(event)
+                yield summary.row(_id("cut", visitor_id, part[0].event_id), visitor_id, None)
+            for given, summary in visitor.given.items():
+                yield summary.row(_id("given", visitor_id, given), visitor_id, given)
 
 
 def _cut(events: list[_Event]) -> Iterator[list[_Event]]:
     """Sort events into sessions; they are in the order of time."""
+    if not events:
+        return
     session = events[:1]
     for before, event in pairwise(events):
         if event.at - before.at > _GAP:
@@ -120,9 +156,28 @@ def _cut(events: list[_Event]) -> Iterator[list[_Event]]:
     yield session
 
 
+def _device_of(user_agent: str | None) -> dict[str, Any]:
+    """What a User-Agent tells, as the columns of `silver.sessions`."""
+    if user_agent is None:
+        return dict.fromkeys(("device", "browser", "os", "is_bot"))
+    told = ua_parser.parse(user_agent).with_defaults()
+    return {
+        "device": told.device.family,
+        "browser": told.user_agent.family,
+        "os": told.os.family,
+        "is_bot": told.device.family == _ROBOT,
+    }
+
+
 def _order(event: _Event) -> tuple[datetime, str]:
     return event.at, event.event_id
 
 
-def _id(kind: str, visitor: str, named_by: str) -> str:
-    return sha256(f"{kind}|{visitor}|{named_by}".encode()).hexdigest()
+def _microseconds(length: timedelta) -> int:
+    return length // _MICROSECOND
+
+
+def _id(*parts: str) -> str:
+    """SHA-256 of the parts, joined by `|`; in each a `|` or the escape sign itself is escaped."""
+    escaped = ("".join(f"\\{sign}" if sign in "|\\" else sign for sign in part) for part in parts)
+    return sha256("|".join(escaped).encode()).hexdigest()

@@ -211,4 +211,4 @@ def _count(truth: SimulationTruth, sent: _Sent) -> None:
     elif sent.is_duplicate:
         truth.add_duplicate()
     else:
-        truth.add_good(sent.event.event, is_late=sent.is_late)
+        truth.add_good(sent.event.event, is_late=sent.is_late, user_agent=sent.event.user_agent)

@@ -71,7 +71,9 @@ class SimulationTruth:
         """Events that the API must accept."""
         return self.distinct + self.duplicates + self.quarantined
 
-    def add_good(self, event: dict[str, Any], *, is_late: bool) -> None:
+    def add_good(
+        self, event: dict[str, Any], *, is_late: bool, user_agent: str | None = None
+    ) -> None:
         """Count a good event that was not sent before."""
         self.sent += 1
         self.distinct += 1
@@ -81,7 +83,7 @@ class SimulationTruth:
         self.without_session += "session_id" not in event
         self._count_who(event)
         self._count_order(event)
-        self.sessions.add(event)
+        self.sessions.add(event, user_agent)
         self.outcomes.add(event)
 
     def add_duplicate(self) -> None:
@@ -102,7 +104,6 @@ class SimulationTruth:
 
     def settle(self, until: datetime) -> None:
         """Let go of what nothing can change any more: every event yet to come occurred at `until` or later."""
-        self.sessions.settle(until)
         text = until.isoformat()
         self._last_progress = {k: at for k, at in self._last_progress.items() if at >= text}
 

@@ -109,7 +109,7 @@ class _Batch:
                     for name, module in OF_USERS.items()
                     if self._has(module)
                 ),
-                *([self._write_watch_history] if self._has(watch_history) else []),
+                *([self._write_watch_history] if self._has_plays() else []),
                 *([self._write_comments] if self._has(comments) else []),
                 *([self._write_identities] if self.has_links else []),
             ]
@@ -174,6 +174,12 @@ class _Batch:
     def _has(self, module: ModuleType) -> bool:
         """Whether the batch has events that a table is made of."""
         return any(name in self.counted for name in module.EVENT_TYPES)
+
+    def _has_plays(self) -> bool:
+        """Whether the batch has plays, or changes the session or the user of earlier ones."""
+        is_play = F.col("event_type").isin(*watch_history.EVENT_TYPES)
+        changed = self.complete.where("is_changed").where(is_play)
+        return self._has(watch_history) or not changed.isEmpty()
 
     def _users(self) -> DataFrame:
         """The users among the visitors, as the column `user_id`."""

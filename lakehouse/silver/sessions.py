@@ -1,26 +1,51 @@
 """`silver.sessions`: visits, by the id the client gave or cut by inactivity."""
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from lakehouse.keys import hashed_key
 from lakehouse.silver import watch_history
 from lakehouse.silver.latest import property_text
-
-VISIT = ["visitor_id", "client_session_id"]
-"""Events of one visitor with one given id are one session; those without an id share a null here."""
 
 COUNTED = ["page_view", "movie_view", "search", "play", "play_complete", "rating", "comment"]
 """Event types that a session counts, each in a column of its own."""
 OF_CLIENT = ["session_start", "session_end"]
 """Event types that tell of no interest: the client sends them by itself."""
+OF_DEVICE = ["device", "browser", "os", "is_bot"]
+"""What the User-Agent tells; of a session what that of its first event with one does."""
+
+_LEVELS = 30
+"""Blocks of 2 ** 0 to 2 ** 30 pauses: more than any visitor has."""
+_BLOCKS = f"""
+    filter(
+        flatten(transform(
+            transform(sequence(0, {_LEVELS}), level -> named_struct(
+                'level', level,
+                'first', shiftright(_pauses + shiftleft(1L, level) - 1, level),
+                'end', shiftright(_until, level)
+            )),
+            at -> array(
+                named_struct('level', at.level, 'block', if(at.first < at.end and at.first % 2 = 1, at.first, null)),
+                named_struct('level', at.level, 'block', if(at.first < at.end and at.end % 2 = 1, at.end - 1, null))
+            )
+        )),
+        piece -> piece.block is not null
+    )
+"""
+"""The largest blocks of pauses that together are those from `_pauses` to before `_until`; each begins at a multiple of its size."""
 
 
 def assign(events: DataFrame, gap_minutes: int) -> DataFrame:
     """Give every event its session.
 
-    A session without a given id starts after more than `gap_minutes` without an event of that visitor, as web
-    analytics counts them (https://support.google.com/analytics/answer/12798876). The id depends only on the
-    visitor and the session's first event, so that the order of arrival does not matter.
+    An event without a session id belongs to the client's session of the same visitor whose span, from the first to the
+    last event that carries its id, widened by `gap_minutes` on both sides, holds it. Of several it is that of the nearest
+    event before it, or where none has one, of the nearest event after it; of equally near ones that with the smaller id.
+    What is left over is cut: a session starts after more than `gap_minutes` without such an event of that visitor, as web
+    analytics counts them (https://support.google.com/analytics/answer/12798876).
+
+    An event that is taken in so does not widen the span, and the id depends only on the visitor and the given id, or the
+    first of the events that were left over. So the order of arrival does not matter.
 
     Args:
         events: The complete events of each visitor that occurs, shaped as `silver.events`.
@@ -29,22 +54,99 @@ def assign(events: DataFrame, gap_minutes: int) -> DataFrame:
     Returns:
         The same rows with `session_id` set.
     """
-    in_order = Window.partitionBy(*VISIT).orderBy("occurred_at", "event_id")
     gap = F.expr(f"interval {gap_minutes} minutes")
-    starts = F.col("client_session_id").isNull() & (
+    in_order = Window.partitionBy("visitor_id", "_given").orderBy("occurred_at", "event_id")
+    starts = F.col("_given").isNull() & (
         F.col("occurred_at") - F.lag("occurred_at").over(in_order) > gap
     )
-    numbered = events.withColumn(
+    numbered = _with_given(events, gap).withColumn(
         "_number", F.sum(F.coalesce(starts, F.lit(False)).cast("int")).over(in_order)
     )
     first_event = F.first("event_id").over(
-        Window.partitionBy(*VISIT, "_number").orderBy("occurred_at", "event_id")
+        Window.partitionBy("visitor_id", "_given", "_number").orderBy("occurred_at", "event_id")
     )
-    natural_key = F.when(
-        F.col("client_session_id").isNotNull(),
-        F.concat_ws("|", F.lit("given"), "visitor_id", "client_session_id"),
-    ).otherwise(F.concat_ws("|", F.lit("cut"), "visitor_id", first_event))
-    return numbered.withColumn("session_id", F.sha2(natural_key, 256)).drop("_number")
+    session_id = F.coalesce(
+        hashed_key(F.lit("given"), "visitor_id", "_given"),
+        hashed_key(F.lit("cut"), "visitor_id", first_event),
+    )
+    return numbered.withColumn("session_id", session_id).select(*events.columns)
+
+
+def _with_given(events: DataFrame, gap: Column) -> DataFrame:
+    """Add `_given`: the client's id of the session that the event belongs to, null where there is none.
+
+    Whoever has an event with an id up to one gap earlier belongs there: that session's span holds the event or ends so
+    shortly before it, and no other has a nearer one. One up to one gap later counts where no session goes on across the
+    event, and then it is that session's first.
+    """
+    in_time = Window.partitionBy("visitor_id").orderBy("occurred_at")
+    back_in_time = Window.partitionBy("visitor_id").orderBy(F.desc("occurred_at"))
+    smallest = F.min("client_session_id").over(Window.partitionBy("visitor_id", "occurred_at"))
+    is_given = F.col("client_session_id").isNotNull()
+    given_at = F.when(is_given, F.col("occurred_at"))
+    last_given_at = F.max(given_at).over(
+        in_time.rowsBetween(Window.unboundedPreceding, Window.currentRow - 1)
+    )
+    # A pause is longer than the gap, and has no event with an id in it; it goes by the number of those before it.
+    ends_pause = F.coalesce(given_at - last_given_at > gap, F.lit(False))
+    around = (
+        events.withColumn("_known", F.when(is_given, F.struct("occurred_at", smallest.alias("id"))))
+        .withColumn("_ends_pause", ends_pause)
+        .withColumn("_before", F.last("_known", ignorenulls=True).over(in_time))
+        .withColumn("_after", F.last("_known", ignorenulls=True).over(back_in_time))
+        .withColumn("_pauses", F.sum(F.col("_ends_pause").cast("bigint")).over(in_time))
+    )
+    is_soon_after = F.col("occurred_at") - F.col("_before.occurred_at") <= gap
+    is_soon_before = F.col("_after.occurred_at") - F.col("occurred_at") <= gap
+    in_pause = around.withColumn("_pause", F.when(~is_given & ~is_soon_after, F.col("_pauses")))
+    return in_pause.join(_across(in_pause), ["visitor_id", "_pause"], "left").withColumn(
+        "_given",
+        F.coalesce(
+            "client_session_id",
+            F.when(is_soon_after, F.col("_before.id")),
+            "_across",
+            F.when(is_soon_before, F.col("_after.id")),
+        ),
+    )
+
+
+def _across(events: DataFrame) -> DataFrame:
+    """Which session goes on across each pause in which an event without an id lies.
+
+    A session that is silent from one pause to another is noted at the few blocks that make up this row of pauses, as in
+    a segment tree, and a pause looks at the blocks it lies in. So the work grows with the number of events, where a join
+    by range would compare each pause of a visitor with each session.
+
+    Args:
+        events: Rows with `_pauses`, the number of pauses before the event, and `_pause`, the one that it lies in.
+
+    Returns:
+        `visitor_id`, `_pause` and `_across`, the id of the session; pauses that none goes on across are left out.
+    """
+    heard = (
+        events.where("client_session_id is not null")
+        .groupBy("visitor_id", "client_session_id", "_pauses")
+        .agg(F.max("occurred_at").alias("last_at"))
+    )
+    session = Window.partitionBy("visitor_id", "client_session_id").orderBy("_pauses")
+    silent = heard.withColumn("_until", F.lead("_pauses").over(session)).where("_until is not null")
+    # The latest, and of several the one with the smaller id.
+    rank = F.struct((-F.unix_micros("last_at")).alias("age"), "client_session_id")
+    blocks = (
+        silent.select("visitor_id", rank.alias("rank"), F.inline(F.expr(_BLOCKS)))
+        .groupBy("visitor_id", "level", "block")
+        .agg(F.min("rank").alias("rank"))
+    )
+    return (
+        events.where("_pause is not null")
+        .select("visitor_id", "_pause")
+        .distinct()
+        .select("*", F.explode(F.expr(f"sequence(0, {_LEVELS})")).alias("level"))
+        .withColumn("block", F.expr("shiftright(_pause, level)"))
+        .join(blocks, ["visitor_id", "level", "block"])
+        .groupBy("visitor_id", "_pause")
+        .agg(F.min("rank").getField("client_session_id").alias("_across"))
+    )
 
 
 def transform(events: DataFrame) -> DataFrame:
@@ -63,6 +165,7 @@ def transform(events: DataFrame) -> DataFrame:
         (F.col("event_type") == "page_view") & page.isNotNull(),
         F.struct("occurred_at", "event_id"),
     )
+    when_seen = F.when(F.col("device").isNotNull(), F.struct("occurred_at", "event_id"))
     sessions = events.groupBy("session_id", "visitor_id").agg(
         F.max("user_id").alias("user_id"),
         F.max("resolved_user_id").alias("resolved_user_id"),
@@ -72,6 +175,7 @@ def transform(events: DataFrame) -> DataFrame:
         F.min("occurred_at").alias("started_at"),
         F.max("occurred_at").alias("ended_at"),
         F.count("*").alias("event_count"),
+        *(F.min_by(name, when_seen).alias(name) for name in OF_DEVICE),
         F.min_by(page, when_page).alias("entry_page"),
         F.max_by(page, when_page).alias("exit_page"),
         *(F.count_if(F.col("event_type") == name).alias(f"{name}_count") for name in COUNTED),
@@ -86,11 +190,10 @@ def transform(events: DataFrame) -> DataFrame:
 
 
 def _watched(events: DataFrame) -> DataFrame:
-    """Seconds watched in each session that has a play, by the positions reported in it."""
+    """Seconds watched in each session that has a play: its parts of the plays, which add up to those of the play."""
     plays = events.where(F.col("event_type").isin(*watch_history.EVENT_TYPES))
-    in_session = plays.groupBy("session_id", watch_history.watch_id().alias("watch_id")).agg(
-        *watch_history.positions()
-    )
-    return in_session.groupBy("session_id").agg(
-        F.sum(watch_history.seconds_watched()).alias("seconds_watched")
+    return (
+        watch_history.parts_watched(plays)
+        .groupBy("session_id")
+        .agg(F.round(F.sum("seconds_watched"), 6).alias("seconds_watched"))
     )

@@ -1,9 +1,10 @@
 """`silver.watch_history`: what visitors watched, how far and for how long."""
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from lakehouse.silver.latest import in_time, property_text
+from lakehouse.keys import hashed_key
+from lakehouse.silver.latest import TIME_ORDER, in_time, property_text
 
 EVENT_TYPES = ["play", "play_progress", "play_complete"]
 
@@ -56,20 +57,55 @@ def transform(events: DataFrame) -> DataFrame:
 
 def watch_id() -> Column:
     """Names the play of a `play*` event: by the id the client gave it, or else by its session."""
-    by_play = F.concat_ws("|", F.lit("play"), "visitor_id", "movie_id", property_text("play_id"))
-    by_session = F.concat_ws("|", F.lit("session"), "visitor_id", "movie_id", "session_id")
-    return F.sha2(F.when(property_text("play_id").isNotNull(), by_play).otherwise(by_session), 256)
+    return F.coalesce(
+        hashed_key(F.lit("play"), "visitor_id", "movie_id", property_text("play_id")),
+        hashed_key(F.lit("session"), "visitor_id", "movie_id", "session_id"),
+    )
+
+
+def parts_watched(plays: DataFrame) -> DataFrame:
+    """Share the seconds of each play out among the events that report a position.
+
+    An event has the seconds by which the play came further there than ever before, from the first position reported to the
+    last. So no part is negative, and they add up to the seconds of the play, whoever went back on the way.
+
+    Args:
+        plays: Every `play*` event of each play that occurs, shaped as `silver.events` with their `session_id`.
+
+    Returns:
+        The events that report a position, with `seconds_watched`.
+    """
+    play = Window.partitionBy("_watch_id")
+    so_far = play.orderBy(*TIME_ORDER)
+    return (
+        plays.withColumn("_watch_id", watch_id())
+        .withColumn("_position", _position())
+        .where("_position is not null")
+        .withColumn("_forward", F.col("_position") - F.first("_position").over(so_far))
+        .withColumn("_whole", F.max_by("_forward", in_time()).over(play))
+        .withColumn("_reached", F.greatest(F.least("_forward", "_whole"), F.lit(0.0)))
+        .withColumn("_furthest", F.max("_reached").over(so_far))
+        .withColumn(
+            "seconds_watched",
+            F.col("_furthest") - F.coalesce(F.lag("_furthest").over(so_far), F.lit(0.0)),
+        )
+    )
 
 
 def positions() -> list[Column]:
     """Aggregates: the position reported first and the one reported last, in seconds; null where none was."""
-    seconds = property_text("position_seconds").try_cast("double")
+    seconds = _position()
     # Both pass over rows whose order is null.
     reported = F.when(seconds.isNotNull(), in_time())
     return [
         F.min_by(seconds, reported).alias("first_position_seconds"),
         F.max_by(seconds, reported).alias("last_position_seconds"),
     ]
+
+
+def _position() -> Column:
+    """How far the play was, in seconds; null where the event does not tell."""
+    return property_text("position_seconds").try_cast("double")
 
 
 def seconds_watched() -> Column:

@@ -9,6 +9,11 @@ select
     entry_page,
     exit_page,
 
+    ---------- circumstances
+    device,
+    browser,
+    os,
+
     ---------- numbers
     event_count,
     page_view_count,
@@ -24,6 +29,7 @@ select
     ---------- flags
     is_given,
     is_bounce,
+    is_bot,
 
     ---------- times
     started_at,

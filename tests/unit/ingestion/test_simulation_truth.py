@@ -8,6 +8,7 @@ import pytest
 
 from ingestion.events import InvalidEventError, validate_event
 from ingestion.simulate import SimulationTruth, simulate
+from ingestion.simulate.session_truth import SessionTruth
 
 NOW = "2030"
 
@@ -97,14 +98,33 @@ def test_events_overtaken_by_a_day_are_recounted(
     assert report["counts"]["overtaken"] == overtaken.sum()
 
 
-def test_sessions_are_cut_by_the_thirty_minute_rule(
-    report: dict[str, Any], events: pd.DataFrame
-) -> None:
-    at = pd.to_datetime(events["occurred_at"])
-    frame = events.assign(at=at, given=events["session_id"].fillna(""))
+def test_sessions_are_those_of_the_rule(report: dict[str, Any], events: pd.DataFrame) -> None:
+    gap = pd.Timedelta(minutes=30)
+    frame = events.assign(
+        at=pd.to_datetime(events["occurred_at"]), given=events["session_id"].fillna("")
+    ).reset_index(drop=True)
+    named = frame[frame["given"] != ""]
+    spans = named.groupby(["visitor_id", "given"], as_index=False)["at"].agg(["min", "max"])
+    loose = frame.loc[frame["given"] == "", ["visitor_id", "event_id", "at"]]
+    around = loose.merge(spans, on="visitor_id")
+    around = around[around["at"].between(around["min"] - gap, around["max"] + gap)].merge(
+        named[["visitor_id", "given", "at"]], on=["visitor_id", "given"], suffixes=("", "_of_named")
+    )
+    around["is_after"] = around["at_of_named"] > around["at"]
+    around["distance"] = (around["at_of_named"] - around["at"]).abs()
+    owners = (
+        around.sort_values(["is_after", "distance", "given"])
+        .drop_duplicates("event_id")
+        .set_index("event_id")["given"]
+    )
+    assert len(owners) > 0
+    frame["given"] = frame["given"].where(
+        frame["given"] != "", frame["event_id"].map(owners).fillna("")
+    )
     pause = frame.groupby(["visitor_id", "given"])["at"].diff()
-    starts = pause.isna() | ((pause > pd.Timedelta(minutes=30)) & (frame["given"] == ""))
-    frame["part"] = starts.groupby([frame["visitor_id"], frame["given"]]).cumsum()
+    starts = pause.isna() | ((pause > gap) & (frame["given"] == ""))
+    frame["part"] = starts.where(frame["given"] == "", False)
+    frame["part"] = frame.groupby(["visitor_id", "given"])["part"].cumsum()
     grouped = frame.groupby(["visitor_id", "given", "part"], as_index=False).agg(
         started_at=("occurred_at", "first"),
         ended_at=("occurred_at", "last"),
@@ -125,6 +145,44 @@ def test_sessions_are_cut_by_the_thirty_minute_rule(
     assert rows(grouped, *names) == expected(report["sessions"], *names)
     assert {row["is_given"] for row in report["sessions"]} == {True, False}
     assert len({row["session_id"] for row in report["sessions"]}) == len(report["sessions"])
+
+
+def test_a_session_has_the_device_it_began_with() -> None:
+    iphone = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) Version/17.0 Mobile/15E148 Safari/604.1"
+    robot = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+    truth = SessionTruth()
+    for minute, user_agent, session_id in ((3, robot, "s"), (2, iphone, "s"), (1, None, None)):
+        event = {
+            "event_id": str(minute),
+            "occurred_at": f"2026-01-01T00:0{minute}:00.000000Z",
+            "user_id": "ada",
+            "session_id": session_id,
+        }
+        truth.add(event, user_agent)
+    (row,) = truth.rows()
+    told = {name: row[name] for name in ("event_count", "device", "browser", "os", "is_bot")}
+    assert told == {
+        "event_count": 3,
+        "device": "iPhone",
+        "browser": "Mobile Safari",
+        "os": "iOS",
+        "is_bot": False,
+    }
+
+
+def test_session_ids_tell_their_parts_apart() -> None:
+    truth = SessionTruth()
+    for number, (user, session_id) in enumerate((("auth0|42", "s1"), ("auth0", "42|s1"))):
+        at = "2026-01-01T00:00:00.000000Z"
+        truth.add(
+            {
+                "event_id": str(number),
+                "occurred_at": at,
+                "user_id": user,
+                "session_id": session_id,
+            }
+        )
+    assert len({row["session_id"] for row in truth.rows()}) == 2
 
 
 def test_the_last_rating_or_removal_counts(report: dict[str, Any], events: pd.DataFrame) -> None:
