@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from cinelake.errors import BadInputError
+from cinelake.natural_keys import natural_key
 from ingestion.batch_files.importing import Event, Mapping, Outcome, import_rows
 from ingestion.batch_files.rows import Refusal, Row, columns_of, count_rows, read_rows
 from ingestion.batches import no_progress
@@ -154,14 +155,20 @@ def _rating(line: Any) -> Outcome:
     if pd.isna(line.value):
         return "rating: is no number"
     # Named by MovieLens's own movie id: two of its movies may be one at TMDB, and both ratings count.
-    name = f"movielens:{line.userId}:{line.movieId}:{line.rating}:{line.timestamp}"
+    name = f"movielens:{_whose(line)}:{line.rating}:{line.timestamp}"
     return _event(line, "rating", name, {"rating": line.value})
 
 
 def _comment(line: Any) -> Outcome:
-    name = f"movielens-tag:{line.userId}:{line.movieId}:{line.tag}:{line.timestamp}"
+    # The tag stands between parts that cannot hold the separator, so it may be as it is.
+    name = f"movielens-tag:{_whose(line)}:{line.tag}:{line.timestamp}"
     comment = f"movielens-tag-{uuid.uuid5(NAMESPACE, f'comment:{name}')}"
     return _event(line, "comment", name, {"comment_id": comment, "text": line.tag})
+
+
+def _whose(line: Any) -> str:
+    """The user and the movie of a line, such that no other user and movie give the same text."""
+    return natural_key(line.userId, line.movieId, separator=":")
 
 
 def _event(line: Any, event_type: str, name: str, properties: Event) -> Outcome:

@@ -113,7 +113,7 @@ class Silver:
         seen = {"first_seen_at": NOON, "last_seen_at": NOON, "event_count": 1}
         self.put("users", "user_id", user_id=user_id, **seen)
 
-    def session(self, name: str, user_id: str, events: int = 1) -> None:
+    def session(self, name: str, user_id: str, events: int = 1, **values: Any) -> None:
         self.put(
             "sessions",
             "session_id",
@@ -124,6 +124,7 @@ class Silver:
             started_at=NOON,
             ended_at=NOON,
             event_count=events,
+            **values,
         )
 
     def event(

@@ -69,6 +69,18 @@ def test_event_ids_follow_from_the_content_alone(folder: Path) -> None:
     assert ids[0] == "1c080771-cbb1-5692-abb1-24af6e8e016a"
 
 
+@pytest.mark.parametrize(("file", "value"), [("ratings.csv", "4.0"), ("tags.csv", "a: b")])
+def test_ids_that_hold_the_separator_are_told_apart(tmp_path: Path, file: str, value: str) -> None:
+    column = "rating" if file == "ratings.csv" else "tag"
+    (tmp_path / "links.csv").write_text("movieId,tmdbId\n3,862\n2:3,862\n")
+    lines = "".join(f"{ids},{value},964982703\n" for ids in ("1:2,3", "1,2:3", "1\\,2:3"))
+    (tmp_path / file).write_text(f"userId,movieId,{column},timestamp\n{lines}")
+    mapping = ratings_mapping if column == "rating" else tags_mapping
+    events, refused = sorted_out(mapping(read_links(tmp_path / "links.csv")), tmp_path / file)
+    assert not refused
+    assert len({event["event_id"] for event in events}) == 3
+
+
 def test_two_movielens_movies_that_are_one_at_tmdb_give_two_events(folder: Path) -> None:
     of_user = [event for event in events_of(folder)[0] if event["user_id"] == "1"]
     of_movie = [event for event in of_user if event["movie_id"] == 862]
