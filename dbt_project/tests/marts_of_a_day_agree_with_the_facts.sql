@@ -22,63 +22,31 @@ with facts as (
 
 ),
 
-of_facts as (
+sessions as (
 
     select
-        date_day,
-        count(*) as event_count,
-        count(*) filter (where event_type = 'play') as play_count,
-        count(distinct active_user_id) as user_count
+        session_id,
+        min(date_day) as date_day
     from facts
-    group by date_day
+    group by session_id
 
 ),
 
-of_users as (
-
-    select
-        activity_date as date_day,
-        sum(event_count) as event_count,
-        sum(play_count) as play_count,
-        count(*) as user_count
-    from {{ ref('int_user_days') }}
-    group by activity_date
-
-),
-
-movies_of_facts as (
-
-    select
-        date_day,
-        {% for type, name in types.items() %}
-            count(*) filter (where event_type = '{{ type }}') as {{ name }}_count,
-        {% endfor %}
-        count(*) as event_count
-    from facts
-    where movie_id is not null
-    group by date_day
-
-),
-
-of_plays as (
+watched as (
 
     select
         {{ utc_date('started_at') }} as date_day,
         count(*) as watch_count,
         sum(cast(seconds_watched as numeric)) as seconds_watched
     from {{ ref('watch_history') }}
-    group by date_day
+    group by {{ utc_date('started_at') }}
 
 ),
 
-of_movies as (
+watched_in_mart as (
 
     select
         date_day,
-        {% for name in types.values() %}
-            sum({{ name }}_count) as {{ name }}_count,
-        {% endfor %}
-        sum(event_count) as event_count,
         sum(watch_count) as watch_count,
         sum(cast(seconds_watched as numeric)) as seconds_watched
     from {{ ref('movie_daily') }}
@@ -86,74 +54,101 @@ of_movies as (
 
 ),
 
-sessions_of_facts as (
+expected as (
 
     select
+        'int_user_days' as mart,
         date_day,
-        count(*) as session_count
-    from (
-        select min(date_day) as date_day
-        from facts
-        group by session_id
-    ) as sessions
+        array[
+            count(*), count(*) filter (where event_type = 'play'), count(distinct active_user_id)
+        ] as counts
+    from facts
+    group by date_day
+    union all
+    select
+        'user_activity' as mart,
+        date_day,
+        array[count(distinct active_user_id)] as counts
+    from facts
+    where date_day between date '{{ var("first_date") }}' and date '{{ var("last_date") }}'
+    group by date_day
+    union all
+    select
+        'movie_daily' as mart,
+        date_day,
+        array[
+            {% for type in types %}count(*) filter (where event_type = '{{ type }}'),
+            {% endfor %}
+            count(*)
+        ] as counts
+    from facts
+    where movie_id is not null
+    group by date_day
+    union all
+    select
+        'session_funnel' as mart,
+        date_day,
+        array[count(*)] as counts
+    from sessions
     group by date_day
 
 ),
 
-of_funnel as (
+found as (
 
     select
+        'int_user_days' as mart,
+        activity_date as date_day,
+        cast(array[sum(event_count), sum(play_count), count(*)] as bigint[]) as counts
+    from {{ ref('int_user_days') }}
+    group by activity_date
+    union all
+    select
+        'user_activity' as mart,
         date_day,
-        sum(session_count) as session_count
+        array[dau] as counts
+    from {{ ref('user_activity') }}
+    where dau > 0
+    union all
+    select
+        'movie_daily' as mart,
+        date_day,
+        cast(array[
+            {% for name in types.values() %}sum({{ name }}_count),
+            {% endfor %}
+            sum(event_count)
+        ] as bigint[]) as counts
+    from {{ ref('movie_daily') }}
+    group by date_day
+    having sum(event_count) > 0
+    union all
+    select
+        'session_funnel' as mart,
+        date_day,
+        cast(array[sum(session_count)] as bigint[]) as counts
     from {{ ref('session_funnel') }}
     group by date_day
-
-),
-
-active as (
-
-    select
-        date_day,
-        dau as user_count
-    from {{ ref('user_activity') }}
 
 )
 
 select
-    date_day,
-    'int_user_days' as mart
-from of_facts
-full join of_users using (date_day)
+    coalesce(expected.mart, found.mart) as mart,
+    coalesce(expected.date_day, found.date_day) as date_day,
+    expected.counts as expected_counts,
+    found.counts as found_counts
+from expected
+full join found on expected.mart = found.mart and expected.date_day = found.date_day
+where expected.counts is distinct from found.counts
+union all
+select
+    'movie_daily' as mart,
+    coalesce(watched.date_day, watched_in_mart.date_day) as date_day,
+    array[watched.watch_count] as expected_counts,
+    cast(array[watched_in_mart.watch_count] as bigint[]) as found_counts
+from watched
+full join watched_in_mart on watched.date_day = watched_in_mart.date_day
 where
-    (of_facts.event_count, of_facts.play_count, of_facts.user_count)
-    is distinct from (of_users.event_count, of_users.play_count, of_users.user_count)
-union all
-select
-    date_day,
-    'user_activity' as mart
-from active
-left join of_facts using (date_day)
-where active.user_count <> coalesce(of_facts.user_count, 0)
-union all
-select
-    date_day,
-    'movie_daily' as mart
-from of_movies
-full join movies_of_facts using (date_day)
-full join of_plays using (date_day)
-where
-    {% for name in ['event', *types.values()] %}
-        coalesce(of_movies.{{ name }}_count, 0) <> coalesce(movies_of_facts.{{ name }}_count, 0)
-        or
-    {% endfor %}
-    coalesce(of_movies.watch_count, 0) <> coalesce(of_plays.watch_count, 0)
-    -- Sums of floats: they have some sixteen digits.
-    or abs(coalesce(of_movies.seconds_watched, 0) - coalesce(of_plays.seconds_watched, 0))
-    > 0.000000001 * coalesce(of_plays.seconds_watched, 0)
-union all
-select
-    date_day,
-    'session_funnel' as mart
-from of_funnel
-full join sessions_of_facts using (date_day)
-where of_funnel.session_count is distinct from sessions_of_facts.session_count
+    coalesce(watched.watch_count, 0) <> coalesce(watched_in_mart.watch_count, 0)
+    -- Floats have some sixteen digits.
+    or abs(coalesce(watched.seconds_watched, 0) - coalesce(watched_in_mart.seconds_watched, 0))
+    > 0.000000001 * coalesce(watched.seconds_watched, 0)

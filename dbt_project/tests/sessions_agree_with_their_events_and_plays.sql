@@ -1,14 +1,15 @@
 {% set counted = [
     'page_view', 'movie_view', 'search', 'play', 'play_complete', 'rating', 'comment'
 ] %}
-{% set of_client = ['session_start', 'session_end'] %}
 
--- A session counts the events that point to it, by type, and whether there is more than one of interest; the seconds
--- watched of a visitor's sessions are those of the visitor's plays. What a session does not know (null) it cannot
--- contradict, and an event or a play may know a session that is still to come.
+-- A session counts the events that point to it, by type, and whether there is more than one of
+-- interest; the seconds watched of a visitor's sessions are those of the visitor's plays. What a
+-- session does not know (null) it cannot contradict, and an event or a play may know a session that
+-- is still to come.
 --
--- Silver writes a batch table by table, so a publication beside it may hold a batch in part. Then the sums differ, and
--- the visitors whom the newest version of the events touched are left to the next build, unless there is no other version.
+-- Silver writes a batch table by table, so a publication beside it may hold a batch in part. Then
+-- the sums differ, and the visitors whom the newest version of the events touched are left to the
+-- next build, unless there is no other version.
 with facts as (
 
     select
@@ -33,7 +34,7 @@ newest as (
     from facts
     having
         min(lake_version) < max(lake_version)
-        and count(*) <> (select sum(event_count) from sessions)
+        and count(*) <> (select sum(sessions.event_count) from sessions)
 
 ),
 
@@ -63,7 +64,7 @@ of_events as (
         {% endfor %}
         count(*) as event_count,
         count(*) filter (
-            where event_type not in ('{{ of_client | join("', '") }}')
+            where event_type not in ('session_start', 'session_end')
         ) <= 1 as is_bounce
     from facts
     group by session_id

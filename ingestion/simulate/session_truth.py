@@ -30,6 +30,15 @@ class _Event(NamedTuple):
     user_agent: str | None
 
 
+class _Report(NamedTuple):
+    """How far a play was; in the order of time."""
+
+    at: datetime
+    event_id: str
+    seconds: float
+    given: str | None
+
+
 class _Summary:
     """What is known of a session so far."""
 
@@ -38,6 +47,7 @@ class _Summary:
         self.last_with_anonymous_id = first if first.anonymous_id else None
         self.first_with_user_agent = first if first.user_agent else None
         self.count = 0
+        self.seconds_watched = 0.0
 
     def add(self, event: _Event) -> None:
         """Count an event of the session, in any order."""
@@ -68,17 +78,19 @@ class _Summary:
             "started_at": iso_utc(self.first.at),
             "ended_at": iso_utc(self.last.at),
             "event_count": self.count,
+            "seconds_watched": round(self.seconds_watched, 6),
             **_device_of(with_user_agent.user_agent if with_user_agent else None),
         }
 
 
 class _Visitor:
-    """The sessions that the client named, with the times of their events, and the events that carry no session id."""
+    """What one visitor did: the sessions that the client named, the events that carry no session id, the plays."""
 
     def __init__(self) -> None:
         self.given: dict[str, _Summary] = {}
         self.times: dict[str, array[int]] = defaultdict(lambda: array("q"))
         self.without_id: list[_Event] = []
+        self.plays: dict[tuple[int, str], list[_Report]] = defaultdict(list)
 
     def add(self, event: _Event, given: str | None) -> None:
         if given is None:
@@ -87,17 +99,41 @@ class _Visitor:
         self.given.setdefault(given, _Summary(event)).add(event)
         self.times[given].append(_microseconds(event.at - _EPOCH))
 
-    def take_in(self) -> list[_Event]:
-        """Give each event without an id to the session it falls into; returns those that fall into none, in order of time."""
+    def sessions(self) -> tuple[dict[str, _Summary], dict[str, _Summary]]:
+        """The sessions by the id that the client gave, and those that were cut, by the id of their first event."""
         spans = {given: (min(times), max(times)) for given, times in self.times.items()}
         left_over = []
+        session_of: dict[str, _Summary] = {}
         for event in sorted(self.without_id, key=_order):
             given = self._session_at(_microseconds(event.at - _EPOCH), spans)
             if given is None:
                 left_over.append(event)
             else:
+                session_of[event.event_id] = self.given[given]
                 self.given[given].add(event)
-        return left_over
+        cut = {}
+        for part in _cut(left_over):
+            summary = cut[part[0].event_id] = _Summary(part[0])
+            for event in part:
+                session_of[event.event_id] = summary
+                summary.add(event)
+        for reports in self.plays.values():
+            self._share_out(sorted(reports), session_of)
+        return self.given, cut
+
+    def _share_out(self, reports: list[_Report], session_of: dict[str, _Summary]) -> None:
+        """Give each session the seconds by which the play came further in it than ever before."""
+        start = furthest = reports[0].seconds
+        for report in reports:
+            reached = min(report.seconds, max(reports[-1].seconds, start))
+            if reached > furthest:
+                session = (
+                    session_of[report.event_id]
+                    if report.given is None
+                    else self.given[report.given]
+                )
+                session.seconds_watched += reached - furthest
+                furthest = reached
 
     def _session_at(self, at: int, spans: dict[str, tuple[int, int]]) -> str | None:
         """The session around a time: the one heard of last before it, or else the one heard of first after it."""
@@ -128,19 +164,23 @@ class SessionTruth:
         user, anonymous = event.get("user_id"), event.get("anonymous_id")
         visitor = f"u:{user}" if user is not None else f"a:{anonymous}"
         at = datetime.fromisoformat(event["occurred_at"])
+        given = event.get("session_id")
         known = _Event(at, event["event_id"], user, anonymous, user_agent)
-        self._visitors[visitor].add(known, event.get("session_id"))
+        self._visitors[visitor].add(known, given)
+        told = event.get("properties") or {}
+        if told.get("play_id") is not None and told.get("position_seconds") is not None:
+            play = event["movie_id"], told["play_id"]
+            report = _Report(at, event["event_id"], told["position_seconds"], given)
+            self._visitors[visitor].plays[play].append(report)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The sessions as rows of `silver.sessions`, asked for once. No event is taken after it."""
         for visitor_id, visitor in self._visitors.items():
-            for part in _cut(visitor.take_in()):
-                summary = _Summary(part[0])
-                for event in part:
-                    summary.add(event)
-                yield summary.row(_id("cut", visitor_id, part[0].event_id), visitor_id, None)
-            for given, summary in visitor.given.items():
-                yield summary.row(_id("given", visitor_id, given), visitor_id, given)
+            given, cut = visitor.sessions()
+            for first_event, summary in cut.items():
+                yield summary.row(_id("cut", visitor_id, first_event), visitor_id, None)
+            for name, summary in given.items():
+                yield summary.row(_id("given", visitor_id, name), visitor_id, name)
 
 
 def _cut(events: list[_Event]) -> Iterator[list[_Event]]:

@@ -89,9 +89,10 @@ def _with_given(events: DataFrame, gap: Column) -> DataFrame:
     )
     # A pause is longer than the gap, and has no event with an id in it; it goes by the number of those before it.
     ends_pause = F.coalesce(given_at - last_given_at > gap, F.lit(False))
+    # By visitor first: what is sorted so need not be moved for any of the others.
     around = (
-        events.withColumn("_known", F.when(is_given, F.struct("occurred_at", smallest.alias("id"))))
-        .withColumn("_ends_pause", ends_pause)
+        events.withColumn("_ends_pause", ends_pause)
+        .withColumn("_known", F.when(is_given, F.struct("occurred_at", smallest.alias("id"))))
         .withColumn("_before", F.last("_known", ignorenulls=True).over(in_time))
         .withColumn("_after", F.last("_known", ignorenulls=True).over(back_in_time))
         .withColumn("_pauses", F.sum(F.col("_ends_pause").cast("bigint")).over(in_time))
@@ -99,7 +100,8 @@ def _with_given(events: DataFrame, gap: Column) -> DataFrame:
     is_soon_after = F.col("occurred_at") - F.col("_before.occurred_at") <= gap
     is_soon_before = F.col("_after.occurred_at") - F.col("occurred_at") <= gap
     in_pause = around.withColumn("_pause", F.when(~is_given & ~is_soon_after, F.col("_pauses")))
-    return in_pause.join(_across(in_pause), ["visitor_id", "_pause"], "left").withColumn(
+    across = F.broadcast(_across(in_pause))
+    return in_pause.join(across, ["visitor_id", "_pause"], "left").withColumn(
         "_given",
         F.coalesce(
             "client_session_id",

@@ -170,6 +170,13 @@ def test_a_session_has_the_device_it_began_with() -> None:
     }
 
 
+def test_seconds_of_sessions_and_of_plays_add_up_to_the_same(report: dict[str, Any]) -> None:
+    of_sessions = sum(row["seconds_watched"] for row in report["sessions"])
+    of_plays = sum(row["seconds_watched"] for row in report["plays"])
+    assert of_sessions == pytest.approx(of_plays, rel=1e-9)
+    assert of_plays > 0
+
+
 def test_session_ids_tell_their_parts_apart() -> None:
     truth = SessionTruth()
     for number, (user, session_id) in enumerate((("auth0|42", "s1"), ("auth0", "42|s1"))):

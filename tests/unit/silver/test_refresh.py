@@ -198,6 +198,34 @@ def test_batches_their_order_delays_and_repetition_do_not_matter(
     the_same_tables_come_out()
 
 
+def test_a_play_follows_its_session_and_its_user_whatever_came_last(
+    spark: SparkSession, lake: Settings, with_tables: Callable[[Settings], Settings]
+) -> None:
+    own = with_tables(lake)
+    tablet = {"user_id": None, "anonymous_id": "tablet"}
+    play = told("watched", 20, "play_progress", position_seconds=600, **tablet)
+    batches = (
+        [play],
+        [
+            sent("before", 10, session_id="a|b", **tablet),
+            sent("after", 70, session_id="a|b", **tablet),
+            sent("sign in", 80, event_type="user_upsert", user_id="gus", anonymous_id="tablet"),
+        ],
+    )
+    for number, batch in enumerate(batches):
+        messages = [(number, offset, value) for offset, value in enumerate(batch)]
+        refresh_events(spark, own, bronze(spark, "user_logs", messages))
+    found = contents(own, ("events", "sessions", "watch_history"))
+    (watched,) = found["watch_history"]
+    (visit,) = [row for row in found["sessions"] if row["is_given"]]
+    assert (visit["client_session_id"], visit["event_count"]) == ("a|b", 3)
+    assert watched["session_id"] == visit["session_id"]
+    assert watched["resolved_user_id"] == "gus"
+    assert {row["session_id"] for row in found["events"]} == {
+        row["session_id"] for row in found["sessions"]
+    }
+
+
 def test_each_table_holds_what_the_messages_say(at_once: Contents) -> None:
     sizes = {name: len(rows) for name, rows in at_once.items()}
     assert sizes["events"] + sizes["duplicates"] + sizes["quarantine"] == len(MESSAGES)
