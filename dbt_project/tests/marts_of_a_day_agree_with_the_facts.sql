@@ -1,3 +1,5 @@
+{{ config(group='product') }}
+
 {% set types = {
     'movie_view': 'view',
     'play': 'play',
@@ -19,6 +21,18 @@ with facts as (
         event_type
     from {{ ref('fact_user_event') }}
     where is_bot is not true
+
+),
+
+user_days as (
+
+    select
+        date_day,
+        active_user_id,
+        count(*) as event_count,
+        count(*) filter (where event_type = 'play') as play_count
+    from facts
+    group by date_day, active_user_id
 
 ),
 
@@ -59,17 +73,15 @@ expected as (
     select
         'int_user_days' as mart,
         date_day,
-        array[
-            count(*), count(*) filter (where event_type = 'play'), count(distinct active_user_id)
-        ] as counts
-    from facts
+        cast(array[sum(event_count), sum(play_count), count(*)] as bigint[]) as counts
+    from user_days
     group by date_day
     union all
     select
         'user_activity' as mart,
         date_day,
-        array[count(distinct active_user_id)] as counts
-    from facts
+        array[count(*)] as counts
+    from user_days
     where date_day between date '{{ var("first_date") }}' and date '{{ var("last_date") }}'
     group by date_day
     union all
