@@ -29,27 +29,32 @@ def current_version(settings: Settings, full_name: str) -> int:
     return delta.version() if delta else -1
 
 
-def query(settings: Settings, full_name: str, sql: str) -> pa.Table:
+def query(settings: Settings, full_name: str, sql: str, version: int | None = None) -> pa.Table:
     """Run a query on one table.
 
     Args:
         settings: Tells where the lake is.
         full_name: For example `silver.events`.
         sql: A DataFusion query that names the table `t`.
+        version: Which version of it; by default the newest. -1 is that in which there is no table.
 
     Returns:
         The result; without rows and columns when the table does not exist.
     """
     delta = open_table(settings, full_name)
-    if delta is None:
+    if delta is None or version == -1:
         return pa.table({})
+    if version is not None and version != delta.version():
+        delta.load_as_version(version)
     result = QueryBuilder().register("t", delta).execute(sql)
     return pa.table(result.read_all())
 
 
-def count_rows(settings: Settings, full_name: str, where: str = "true") -> int:
-    """How many rows the table holds that meet a DataFusion condition; 0 when it does not exist."""
-    counted = query(settings, full_name, f"select count(*) as n from t where {where}")
+def count_rows(
+    settings: Settings, full_name: str, where: str = "true", version: int | None = None
+) -> int:
+    """How many rows the table holds, in a version, that meet a DataFusion condition; 0 when it does not exist."""
+    counted = query(settings, full_name, f"select count(*) as n from t where {where}", version)
     return int(counted["n"][0].as_py()) if counted.num_rows else 0
 
 

@@ -158,7 +158,7 @@ def ledger(settings: Settings) -> Iterator[Family]:
         ).fetchall()
     yield gauge(
         "cinelake_ledger_rows",
-        "Events at a hop, as the last run or `cinelake reconcile` counted them.",
+        "Events at a hop, as the last run counted them.",
         ("hop",),
         (((hop,), count) for hop, count, _ in rows),
     )

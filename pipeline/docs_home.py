@@ -42,16 +42,16 @@ def _layers(
     settings: Settings, counts: ledger.Ledger, gold: gold_versions.GoldVersion | None
 ) -> list[Layer]:
     gates = {kept.result.gate: _gate(kept) for kept in load_results(settings)}
-    judged = counts.silver + counts.duplicates + counts.quarantined
+    waiting = counts.waiting
     return [
         Layer("bronze", _last_commit(settings, "bronze.user_logs"), counts.bronze,
-              counts.accepted - counts.bronze, gates.get("bronze")),
+              waiting.bronze, gates.get("bronze")),
         Layer("silver", _last_commit(settings, "silver.events"), counts.silver,
-              counts.bronze - judged, gates.get("silver")),
+              waiting.silver, gates.get("silver")),
         Layer("PostgreSQL", _last_load(settings), counts.published,
-              counts.silver - counts.published, gates.get("silver")),
+              waiting.published, gates.get("silver")),
         Layer("gold", gold.swapped_at if gold else None, counts.facts,
-              counts.published - counts.facts, gates.get("gold")),
+              waiting.facts, gates.get("gold")),
     ]  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from lakehouse.changes import CHANGE_TYPE, COMMIT_VERSION
 from lakehouse.contract import Table
 from lakehouse.contract import tables as contracts
 from lakehouse.publish import EVERYTHING_NEW, Scope
+from lakehouse.silver import turns
 
 SparkSource = Callable[[], SparkSession]
 """Makes the session only when an increment is too large for pandas."""
@@ -69,13 +70,14 @@ def gate_silver(
         scope: Which rows that publication takes.
     """
     published = watermarks.read_all(settings)
-    increments = {
-        table.full_name: Increment(
-            after=scope.after(published.get(table.full_name, -1)),
-            upto=changes.current_version(settings, table.full_name),
-        )
-        for table in filter(scope.covers, contracts("silver"))
-    }
+    with turns.between_batches(settings):
+        increments = {
+            table.full_name: Increment(
+                after=scope.after(published.get(table.full_name, -1)),
+                upto=changes.current_version(settings, table.full_name),
+            )
+            for table in filter(scope.covers, contracts("silver"))
+        }
     return _gate_lake(spark_session, settings, "silver", run_id, increments)
 
 

@@ -1,7 +1,7 @@
 """How far each consumer of messages has come, and how many it has still to take, by topic and partition."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -32,14 +32,31 @@ class Standing:
     waiting: int
 
 
-def of_bronze(settings: Settings) -> list[Standing]:
-    """What bronze has landed of each topic, by the checkpoints of its queries.
+Ends = Mapping[str, Mapping[int, int]]
+"""By topic and partition the offset of the next message."""
+
+
+def ends_of_topics(settings: Settings) -> Ends:
+    """Where the topics end now that bronze lands.
 
     Raises:
         ServiceError: Kafka is away.
     """
     with connected_consumer(settings) as consumer:
-        ends = {topic: end_offsets(consumer, topic) for topic in TOPIC_OF_TABLE.values()}
+        return {topic: end_offsets(consumer, topic) for topic in TOPIC_OF_TABLE.values()}
+
+
+def of_bronze(settings: Settings, ends: Ends | None = None) -> list[Standing]:
+    """What bronze has landed of each topic, by the checkpoints of its queries.
+
+    Args:
+        settings: Tells where Kafka and the lake are.
+        ends: Up to where its messages count; by default up to where the topics end now.
+
+    Raises:
+        ServiceError: Kafka is away.
+    """
+    ends = ends_of_topics(settings) if ends is None else ends
     return [
         _standing(topic, partition, landed.get(partition, 0), end)
         for name, topic in TOPIC_OF_TABLE.items()
@@ -48,12 +65,23 @@ def of_bronze(settings: Settings) -> list[Standing]:
     ]
 
 
-def of_silver(settings: Settings) -> list[Standing]:
-    """What silver has taken of the messages that bronze holds."""
+def versions_of_bronze(settings: Settings) -> dict[str, int]:
+    """The version that each table of bronze has now of which silver is made."""
+    return {source: changes.current_version(settings, source) for source in REFRESH_OF_SOURCE}
+
+
+def of_silver(settings: Settings, versions: Mapping[str, int] | None = None) -> list[Standing]:
+    """What silver has taken of the messages that bronze holds.
+
+    Args:
+        settings: Tells where the lake is.
+        versions: Up to which version of each table of bronze its messages count; by default up to the newest.
+    """
+    versions = versions_of_bronze(settings) if versions is None else versions
     return [
         Standing(TOPIC_OF_TABLE[source], partition, landed - waiting[partition], waiting[partition])
-        for source in REFRESH_OF_SOURCE
-        for waiting in [Counter(_waiting_in_bronze(settings, source))]
+        for source, upto in versions.items()
+        for waiting in [Counter(_waiting_in_bronze(settings, source, upto))]
         for partition, landed in _landed(settings, source).items()
     ]
 
@@ -120,9 +148,9 @@ def _landed(settings: Settings, name: str) -> dict[int, int]:
     return {int(partition): offset for partition, offset in found.items()}
 
 
-def _waiting_in_bronze(settings: Settings, source: str) -> Iterator[int]:
-    """The partition of each message of a bronze table that silver has still to take."""
-    after, upto = streamed_version(settings, source), changes.current_version(settings, source)
+def _waiting_in_bronze(settings: Settings, source: str, upto: int) -> Iterator[int]:
+    """The partition of each message in a version of a bronze table that silver has still to take."""
+    after = streamed_version(settings, source)
     if upto <= after:
         return
     batches = changes.read_changes(settings, source, after, upto, ["partition"])

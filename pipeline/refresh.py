@@ -12,12 +12,13 @@ from pyspark.sql import SparkSession
 from cinelake.errors import CinelakeError, LedgerMismatchError, message_of
 from cinelake.log import current_run_id, get_logger
 from cinelake.settings import Settings
+from cinelake.stack import local
 from expectations.results import GateResult
 from lakehouse import ledger, publish
 from lakehouse.ledger import Ledger
 from pipeline import alerts, gates, gold, runs
 from pipeline.locks import only_one
-from pipeline.streams import run_bronze, run_silver
+from pipeline.streams import STAGES, run_bronze, run_silver
 from pipeline.swap import SwapResult, swap_gold
 
 log = get_logger("refresh")
@@ -81,7 +82,8 @@ def refresh(
     """Bring everything up to date: bronze, gate, silver, gate, publish, gold_next, gate, swap, ledger.
 
     Args:
-        spark_session: Makes the session when the first stage needs it; its start-up counts as a stage.
+        spark_session: Makes the session, or returns the one that there is. Its start-up counts as a stage; where daemons
+            do both streaming stages none is started.
         settings: All of them.
         on_stage: Called with a stage's name when it starts.
         full_refresh: Build gold from scratch instead of by increments.
@@ -180,16 +182,17 @@ def _run_stages(
         report.gates.append(result)
         gates.require(result)
 
-    with stage("start Spark"):
-        spark = spark_session()
+    if not all(local.is_streaming(settings, each) for each in STAGES):
+        with stage("start Spark"):
+            spark_session()
     with stage("bronze"):
-        run_bronze(spark, settings)
+        run_bronze(spark_session, settings)
     with stage("bronze gate"):
-        gate(gates.gate_bronze(lambda: spark, settings, report.run_id))
+        gate(gates.gate_bronze(spark_session, settings, report.run_id))
     with stage("silver"):
-        run_silver(spark, settings)
+        run_silver(spark_session, settings)
     with stage("silver gate"):
-        gate(gates.gate_silver(lambda: spark, settings, report.run_id))
+        gate(gates.gate_silver(spark_session, settings, report.run_id))
     with stage("publish"):
         publish.publish(settings, upto=gates.passed_versions(settings, "silver"))
     _publish_gold(report, settings, on_stage, full_refresh)

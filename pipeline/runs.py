@@ -93,6 +93,14 @@ def add_stage(settings: Settings, run_id: str, name: str, seconds: float, outcom
         )
 
 
+def is_known(settings: Settings, run_id: str) -> bool:
+    """Whether a refresh of that id has begun to leave something in the history of runs."""
+    with connect(settings, "loader") as connection:
+        _ensure(connection)
+        row = connection.execute("select from ops.runs where run_id = %s", [run_id]).fetchone()
+    return row is not None
+
+
 def latest(settings: Settings) -> Run | None:
     """The refresh that ended last, or None."""
     return next(iter(history(settings, 1)), None)

@@ -1,6 +1,6 @@
 """The two streaming stages: Kafka to bronze and bronze to silver, once or as daemons."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Literal, get_args
 
@@ -18,17 +18,23 @@ from pipeline.locks import only_one
 from spark_streaming import bronze
 from spark_streaming.bronze import Trigger
 
+SparkSource = Callable[[], SparkSession]
+"""Makes the session, unless a daemon does the work."""
 ONCE = Trigger()
 Stage = Literal["bronze", "silver"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 DAEMON_SECONDS = 600
 """How long to wait for a daemon: some of its intervals, and a large batch."""
+WAIT_SECONDS = 1
+"""Between two looks at it."""
 
 
-def run_bronze(spark: SparkSession, settings: Settings, trigger: Trigger = ONCE) -> dict[str, int]:
+def run_bronze(
+    spark_session: SparkSource, settings: Settings, trigger: Trigger = ONCE
+) -> dict[str, int]:
     """Kafka to bronze; returns the rows each query read. With a daemon's trigger it ends only when it is stopped.
 
-    Where a daemon of this home streams already, one run is to wait until that has taken what there is.
+    Where a daemon of this home streams already, one run is to wait until that has taken what there was at its start.
 
     Raises:
         CheckpointMismatchError: A table or its checkpoint was lost; nothing was read.
@@ -40,6 +46,7 @@ def run_bronze(spark: SparkSession, settings: Settings, trigger: Trigger = ONCE)
     with only_one(settings, "bronze"):
         for name in bronze.TOPIC_OF_TABLE:
             checkpoints.require_fits(settings, name)
+        spark = spark_session()
         tables.ensure_layer(spark, settings, "bronze")
         queries = [
             bronze.start(
@@ -56,12 +63,15 @@ def run_bronze(spark: SparkSession, settings: Settings, trigger: Trigger = ONCE)
 
 
 def run_silver(
-    spark: SparkSession, settings: Settings, trigger: Trigger = ONCE, sources: Collection[str] = ()
+    spark_session: SparkSource,
+    settings: Settings,
+    trigger: Trigger = ONCE,
+    sources: Collection[str] = (),
 ) -> dict[str, int]:
     """Bronze to silver; returns the rows each query read. Where a daemon streams already: as for `run_bronze`.
 
     Args:
-        spark: The session.
+        spark_session: Makes the session, unless a daemon does the work.
         settings: All of them.
         trigger: When to run.
         sources: Only what these tables of bronze feed; empty for all of silver.
@@ -80,6 +90,7 @@ def run_silver(
         return _by_daemon(settings, "silver")
     with only_one(settings, "silver"):
         checkpoints.require_silver(settings)
+        spark = spark_session()
         tables.ensure_layer(spark, settings, "bronze")
         tables.ensure_layer(spark, settings, "silver")
         chosen = [source for source in known if not sources or source in sources]
@@ -100,12 +111,20 @@ def pending(settings: Settings, stage: Stage) -> int:
     Raises:
         ServiceError: Kafka is away.
     """
-    standings = lag.of_bronze(settings) if stage == "bronze" else lag.of_silver(settings)
-    return sum(each.waiting for each in standings)
+    return _still_to_take(settings, stage)()
+
+
+def _still_to_take(settings: Settings, stage: Stage) -> Callable[[], int]:
+    """Counts, whenever it is called, what a stage has still to take of the messages that there are now."""
+    if stage == "bronze":
+        ends = lag.ends_of_topics(settings)
+        return lambda: sum(each.waiting for each in lag.of_bronze(settings, ends))
+    versions = lag.versions_of_bronze(settings)
+    return lambda: sum(each.waiting for each in lag.of_silver(settings, versions))
 
 
 def await_daemon(settings: Settings, stage: Stage, patience: float = DAEMON_SECONDS) -> int:
-    """Wait until the daemon of a stage has taken what there is to take.
+    """Wait until the daemon of a stage has taken what there is to take now; what comes meanwhile is not waited for.
 
     Args:
         settings: All of them.
@@ -118,12 +137,13 @@ def await_daemon(settings: Settings, stage: Stage, patience: float = DAEMON_SECO
     Raises:
         ServiceError: It did not come to an end in time, or Kafka is away.
     """
-    first = pending(settings, stage)
+    still_to_take = _still_to_take(settings, stage)
+    first = still_to_take()
     retrying = Retrying(
-        stop=stop_after_delay(patience), wait=wait_fixed(1), retry=retry_if_result(bool)
+        stop=stop_after_delay(patience), wait=wait_fixed(WAIT_SECONDS), retry=retry_if_result(bool)
     )
     try:
-        retrying(pending, settings, stage)
+        retrying(still_to_take)
     except RetryError as error:
         left = error.last_attempt.result()
         raise ServiceError(

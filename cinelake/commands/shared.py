@@ -52,9 +52,10 @@ def ledger_facts(settings: "Settings") -> dict[str, Any] | None:
 
 
 def facts_of(ledger: "Ledger") -> dict[str, Any]:
-    """The counts of every hop by name, and whether they add up."""
+    """The counts of every hop by name, what waits before each, and whether they add up."""
     return {
         **dict(ledger.hops()),
+        "waiting": ledger.waiting.by_hop(),
         "balanced": ledger.balanced,
         "differences": ledger.differences(),
     }
@@ -62,10 +63,14 @@ def facts_of(ledger: "Ledger") -> dict[str, Any]:
 
 def show_ledger(counts: dict[str, Any]) -> None:
     """Show the counts of every hop and whether they add up."""
-    rows = [(hop, f"{n:,}") for hop, n in counts.items() if hop not in ("balanced", "differences")]
+    rows = [
+        (hop, f"{n:,}") for hop, n in counts.items() if isinstance(n, int) and hop != "balanced"
+    ]
     out.print(counts_table("Ledger", rows, "rows"))
     if counts["balanced"]:
         out.print("[green]The ledger adds up.[/]")
+    for hop, n in counts["waiting"].items():
+        out.print(f"waiting to be in {hop} with the next refresh: {n:,}", highlight=False)
     for difference in counts["differences"]:
         out.print(f"[yellow]{difference}[/]")
 

@@ -13,9 +13,8 @@ from cinelake.settings import get_settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyspark.sql import SparkSession
-
     from cinelake.settings import Settings
+    from pipeline.streams import SparkSource
     from spark_streaming.bronze import Trigger
 
 Every = Annotated[
@@ -47,7 +46,7 @@ def silver(
     """Bring silver up to date with bronze."""
     from pipeline.streams import run_silver
 
-    def run(spark: "SparkSession", settings: "Settings", trigger: "Trigger") -> dict[str, int]:
+    def run(spark: "SparkSource", settings: "Settings", trigger: "Trigger") -> dict[str, int]:
         return run_silver(spark, settings, trigger, source or ())
 
     name = " ".join(["silver", *(each.removeprefix("bronze.") for each in source or ())])
@@ -143,7 +142,7 @@ def refresh(full_refresh: Full = False) -> None:
 
 def _run_streaming(
     name: str,
-    run: "Callable[[SparkSession, Settings, Trigger], dict[str, int]]",
+    run: "Callable[[SparkSource, Settings, Trigger], dict[str, int]]",
     every: str | None,
     as_json: bool,
 ) -> None:
@@ -154,7 +153,7 @@ def _run_streaming(
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     settings = get_settings()
     with step(settings, name):
-        read = run(spark_session(settings), settings, Trigger(every))
+        read = run(lambda: spark_session(settings), settings, Trigger(every))
     if as_json:
         write_json(read)
         return

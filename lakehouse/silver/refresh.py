@@ -9,6 +9,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from cinelake.settings import Settings
 from lakehouse import tables
 from lakehouse.recoveries import as_recovered
+from lakehouse.silver import turns
 from lakehouse.silver.refresh_events import refresh_events
 from lakehouse.silver.refresh_movies import refresh_movies
 from spark_streaming.bronze import Trigger
@@ -41,7 +42,7 @@ def start(spark: SparkSession, settings: Settings, source: str, trigger: Trigger
     refresh = REFRESH_OF_SOURCE[source]
 
     def handle(batch: DataFrame, _batch_id: int) -> None:
-        with _writing:
+        with _writing, turns.batch(settings):
             messages = as_recovered(batch.sparkSession, settings, batch)
             refresh(batch.sparkSession, settings, messages)
 

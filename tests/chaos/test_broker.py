@@ -94,8 +94,8 @@ def test_what_was_accepted_while_the_broker_died_is_in_silver_once(
     assert len(accepted) > 1_000
 
     messages = sum(topic_end_offsets(stack, USER_LOGS).values())
-    run_bronze(spark, stack)
-    run_silver(spark, stack)
+    run_bronze(lambda: spark, stack)
+    run_silver(lambda: spark, stack)
     assert changes.count_rows(stack, "bronze.user_logs") == messages >= len(accepted)
     ids = changes.query(stack, "silver.events", "select event_id from t")["event_id"].to_pylist()
     assert len(ids) == len(set(ids))

@@ -87,7 +87,7 @@ class Landing:
         """Land what is there as `cinelake bronze` does; the number of messages read."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(bronze, "TOPIC_OF_TABLE", {"bronze.user_logs": self.topic})
-            return run_bronze(self.spark, self.settings)[f"bronze.{self.topic}"]
+            return run_bronze(lambda: self.spark, self.settings)[f"bronze.{self.topic}"]
 
     def offsets(self) -> dict[int, list[int]]:
         """The offsets in bronze by partition, sorted; one that is there twice is listed twice."""

@@ -136,7 +136,7 @@ def test_every_string_that_breaks_software_is_refused_or_comes_back_as_it_was(
     assert len(sent) + len(refused) == len(strings) * len(STRING_FIELDS)
 
     lake = stack.model_copy(update={"lake": str(tmp_path / "lake")})
-    run_bronze(spark, lake)
+    run_bronze(lambda: spark, lake)
     landed = changes.query(lake, "bronze.user_logs", "select value from t").column("value")
     found = {event["event_id"]: event for event in events_in(landed.to_pylist())}
     for event_id, event in sent.items():

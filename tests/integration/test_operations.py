@@ -81,7 +81,7 @@ def test_a_renamed_field_is_quarantined_mended_published_and_traced(
     with open_raw_store(lakehouse) as store:
         store.upsert_movies([{"id": movie_id, "title": "Forrest Gump"}])
     land(rows_of_messages(spark, [answer(id=movie_id)], "movie"), lakehouse, "bronze.movie")
-    run_silver(spark, lakehouse)
+    run_silver(lambda: spark, lakehouse)
     publish(lakehouse)
 
     counted = {(row["rule"], row["messages"]) for row in told(cinelake, "quarantine", "stats")}
@@ -166,7 +166,7 @@ def test_upkeep_beside_new_data_keeps_publication_and_silver_going(
 
     send(0)
     send(1)
-    run_silver(spark, lakehouse)
+    run_silver(lambda: spark, lakehouse)
     assert published() == 2
     # Landed, and not read by silver when the files below it are replaced.
     send(2)
@@ -181,7 +181,7 @@ def test_upkeep_beside_new_data_keeps_publication_and_silver_going(
 
     silver = run_maintain(lambda: spark, lakehouse, None, False, lambda _: lambda _: None)
     assert {each.skipped for each in silver} == {""}
-    run_silver(spark, lakehouse)
+    run_silver(lambda: spark, lakehouse)
     assert published() == 4
     assert {each.changes for each in publish(lakehouse)} == {0}
     assert gate_silver(lambda: spark, lakehouse, "after upkeep").passed

@@ -7,16 +7,15 @@ from typing import Any, cast
 import pyarrow as pa
 import pytest
 from deltalake import CommitProperties, Transaction, write_deltalake
-from pyspark.sql import SparkSession
 
 from cinelake.errors import CheckpointMismatchError
 from cinelake.settings import Settings
 from lakehouse import checkpoints, tables
 from lakehouse.checkpoints import Checkpoint
-from pipeline.streams import run_silver
+from pipeline.streams import SparkSource, run_silver
 
 NAME = "bronze.user_logs"
-NO_SPARK = cast(SparkSession, None)
+NO_SPARK = cast(SparkSource, None)
 
 
 def note(lake: Settings, name: str, planned: int, committed: int, query_id: str = "ours") -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakehouse.ledger import Ledger
+from lakehouse.ledger import Ledger, Waiting
 
 BALANCED = Ledger(
     accepted=1_010,
@@ -84,6 +84,8 @@ def test_events_that_come_during_a_refresh_may_but_need_not_be_in_it(
     ledger = replace(BALANCED, bronze=bronze, silver=silver, published=silver, facts=silver)
     if not bronze:
         ledger = replace(ledger, duplicates=0, quarantined=0)
+    waiting = Waiting(bronze=max(BALANCED.accepted - max(bronze, at_start), 0))
+    ledger = replace(ledger, waiting=waiting)
     assert (ledger.unaccounted(at_start) == []) is accounted
 
 
@@ -101,14 +103,49 @@ def test_no_change_of_one_count_goes_unnoticed(
     assert wrong.balanced is (error == 0)
 
 
-def test_what_came_since_the_last_refresh_is_no_difference_but_a_loss_in_bronze_is() -> None:
-    waiting = replace(BALANCED, accepted=2_000)
-    assert waiting.differences()
-    assert waiting.unreconciled(landed=1_010) == []
-    assert waiting.unreconciled(landed=1_011) == [
-        "1 of 1,011 in landed have not reached bronze",
+def test_what_came_since_the_last_refresh_waits_and_is_no_difference_but_a_loss_beside_it_is() -> (
+    None
+):
+    waiting = replace(BALANCED, accepted=2_000, waiting=Waiting(bronze=990))
+    assert waiting.balanced
+    assert waiting.waiting.by_hop() == {"bronze": 990}
+    assert replace(waiting, waiting=Waiting(bronze=989)).differences() == [
+        "1 of 1,011 in accepted have not reached bronze",
     ]
-    assert waiting.unreconciled(landed=1_000) == ["bronze counts 10 more than the 1,000 in landed"]
-    assert replace(waiting, facts=999).unreconciled(landed=1_010) == [
+    assert replace(waiting, waiting=Waiting(bronze=1_000)).differences() == [
+        "bronze counts 10 more than the 1,000 in accepted"
+    ]
+    assert replace(waiting, facts=999).differences() == [
         "1 of 1,000 in published have not reached facts"
+    ]
+
+
+@given(st.builds(Waiting, *[st.integers(0, 50)] * 4), st.integers(-5, 5), st.integers(0, 3))
+def test_events_wait_before_any_hop_without_hiding_what_is_lost_there(
+    waiting: Waiting, error: int, hop: int
+) -> None:
+    facts = 1_000
+    published = facts + waiting.facts
+    silver = published + waiting.published
+    bronze = silver + 10 + waiting.silver
+    ledger = Ledger(bronze + waiting.bronze, 7, bronze, 6, 4, silver, published, facts, waiting)
+    assert ledger.balanced
+    name = ("bronze", "silver", "published", "facts")[hop]
+    wrong = replace(ledger, **{name: getattr(ledger, name) + error})
+    assert wrong.balanced is (error == 0)
+
+
+def test_a_refresh_under_traffic_accounts_for_all_that_was_accepted_when_it_began() -> None:
+    meanwhile = replace(
+        BALANCED,
+        accepted=1_600,
+        bronze=1_500,
+        silver=1_290,
+        published=1_100,
+        facts=1_100,
+        waiting=Waiting(bronze=100, silver=200, published=190),
+    )
+    assert meanwhile.unaccounted(1_110) == []
+    assert meanwhile.unaccounted(1_111) == [
+        "1 of 1,111 in accepted have not reached published, duplicates and quarantine"
     ]
