@@ -4,15 +4,22 @@ import json
 import os
 import re
 import signal
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 import pytest
 
 from cinelake.settings import PROJECT_ROOT
+from cinelake.stack.state import load_env
 from cinelake.stack.streams import STREAMS
+from ingestion.sender import EventSender
 from tests.demo.metrics import require_alerts, scrape, wait_for
 from tests.integration.conftest import CommandLine
 from tests.scraping import Scrape
@@ -105,8 +112,38 @@ def test_spark_tells_of_itself_on_loopback_alone(streaming: CommandLine, home: P
     assert {address.ip.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
 
 
-def test_a_daemon_that_was_killed_is_started_again_and_counts_nothing_twice(
-    streaming: CommandLine,
+@contextmanager
+def steady_traffic(lakehouse: CommandLine, home: Path) -> Iterator[None]:
+    """About 100 events a second while the block runs, so that there is never nothing to take."""
+    sender = EventSender(lakehouse.status()["api_url"], api_key=load_env(home)["CINELAKE_API_KEY"])
+    is_over = threading.Event()
+
+    def send() -> None:
+        while not is_over.wait(0.2):
+            events = [
+                {
+                    "event_id": str(uuid4()),
+                    "event_type": "page_view",
+                    "occurred_at": datetime.now(UTC).isoformat(),
+                    "anonymous_id": f"steady-{number}",
+                    "session_id": f"steady-{number}",
+                    "properties": {"path": "/"},
+                }
+                for number in range(20)
+            ]
+            assert sender.send(events).accepted
+
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(send)
+        try:
+            yield
+        finally:
+            is_over.set()
+        sending.result()
+
+
+def test_a_daemon_that_was_killed_is_started_again_and_a_refresh_publishes_under_steady_traffic(
+    streaming: CommandLine, home: Path
 ) -> None:
     pid = streaming.status()["services"]["bronze-stream"]["pid"]
     os.kill(pid, signal.SIGKILL)
@@ -120,12 +157,20 @@ def test_a_daemon_that_was_killed_is_started_again_and_counts_nothing_twice(
     # Either it was quick, or it is told of.
     assert late.returncode in (0, 5)
     assert late.returncode == 0 or "messages are still to be taken" in late.stderr
-    # It waits for the daemons in place of the stages that they run.
-    streaming.run("refresh")
+    before = streaming.status()["ledger"]
+    with steady_traffic(streaming, home):
+        # It waits for the daemons in place of the stages that they run, and starts no Spark of its own.
+        shown = streaming.run("refresh").stdout
+        ledger = streaming.status()["ledger"]
+        streaming.run("reconcile")
+    assert "start Spark" not in shown
+    assert ledger["accepted"] > before["accepted"]
+    assert ledger["balanced"] is True, ledger
+    assert ledger["facts"] + ledger["duplicates"] + ledger["quarantined"] >= before["accepted"]
+    streaming.run("bronze")
     ledger = streaming.status()["ledger"]
     assert ledger["balanced"] is True
     assert ledger["accepted"] == ledger["bronze"]
-    streaming.run("reconcile")
 
 
 def test_a_daemon_that_was_stopped_is_left_alone(streaming: CommandLine) -> None:
