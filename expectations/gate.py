@@ -26,6 +26,7 @@ from expectations.data_docs import data_docs_page
 from expectations.frames import patterns_in_arrow
 from expectations.gold import GOLD_TABLES, gold_suites
 from expectations.project import open_project
+from expectations.query_rule import count_broken, found_rows, in_words
 from expectations.results import GateResult, RuleResult
 from expectations.sources import gold_batch, lake_batch
 from expectations.suites import EXPECTED_ROWS, suite_for
@@ -202,7 +203,7 @@ def _rule_result(
         expected=config.meta["expected"],
         rows_checked=rows,
         unexpected_count=_unexpected_count(result),
-        sample=_sample(result.result, column, key),
+        sample=_sample(result, column, key),
         severity=config.meta["severity"],
         data_docs=page,
     )
@@ -219,11 +220,10 @@ def _observed(result: ExpectationValidationResult) -> str:
     missing = found.get("details", {}).get("mismatched", {}).get("missing")
     if missing:
         return f"{', '.join(missing)} missing"
-    observed = found.get("observed_value")
-    rows = _rows_of_query(result)
+    rows = found_rows(result)
     if rows is not None:
-        in_words = result.expectation_config.meta.get("broken") if rows else None
-        return in_words or f"{rows:,} rows break it"
+        return in_words(result, rows)
+    observed = found.get("observed_value")
     return f"{len(observed)} columns" if isinstance(observed, list) else str(observed)
 
 
@@ -237,20 +237,24 @@ def _exception(info: Mapping[str, Any]) -> str:
 
 
 def _unexpected_count(result: ExpectationValidationResult) -> int:
-    return int(result.result.get("unexpected_count") or _rows_of_query(result) or 0)
-
-
-def _rows_of_query(result: ExpectationValidationResult) -> int | None:
-    """How many rows a rule that is a query of its own has found; None for any other rule."""
-    config = result.expectation_config
-    if config is None or config.type != "unexpected_rows_expectation":
-        return None
-    return int(result.result.get("observed_value") or 0)
+    rows = found_rows(result)
+    if rows is not None:
+        return count_broken(result, rows)
+    return int(result.result.get("unexpected_count") or 0)
 
 
 def _sample(
-    found: Mapping[str, Any], column: str, key: Sequence[str]
+    result: ExpectationValidationResult, column: str, key: Sequence[str]
 ) -> tuple[dict[str, Any], ...]:
+    found = result.result
+    of_query = found_rows(result)
+    if of_query is not None:
+        # What sums up tells of no single row.
+        return tuple(
+            {name: _plain(value) for name, value in row.items()}
+            for row in of_query[:SAMPLE_ROWS]
+            if set(key) <= row.keys()
+        )
     rows = found.get("partial_unexpected_index_list")
     if rows:
         return tuple(

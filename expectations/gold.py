@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import great_expectations as gx
-import great_expectations.expectations as gxe
 from great_expectations.expectations.expectation import Expectation
 
+from expectations.query_rule import QueryRule
 from expectations.suites import (
     UNKNOWN_KEY,
     columns_expectation,
@@ -203,7 +203,7 @@ def _reference_expectation(
     gold: GoldTable, column: str, dimension: str, schema: str
 ) -> Expectation:
     shown = ", ".join(f"child.{name}" for name in dict.fromkeys([*gold.key, column]))
-    return gxe.UnexpectedRowsExpectation(
+    return QueryRule(
         unexpected_rows_query=f"""
             select {shown}
             from {{batch}} as child
@@ -218,7 +218,7 @@ def _reference_expectation(
 def _unknown_expectation(gold: GoldTable) -> Expectation:
     column = gold.key[0]
     # Great Expectations gives the batch an alias of its own where a query joins nothing.
-    return gxe.UnexpectedRowsExpectation(
+    return QueryRule(
         unexpected_rows_query=f"""
             select count(*) as unknown_members
             from {{batch}}

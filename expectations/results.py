@@ -36,8 +36,7 @@ class RuleResult:
         rows_checked: Rows of the batch.
         unexpected_count: Rows that broke it; 0 for a rule that does not look at rows.
         sample: Up to 20 rows that broke it: key columns, the event they come from where the table has it, and the
-            column in question. Empty for a rule that is a query of its own, of which Great Expectations hands over
-            the number of rows alone.
+            column in question. Empty for a rule that is a query of its own and sums up, as a trend does.
         severity: What happens when the data broke it.
         data_docs: The page in Data Docs of the validation of this table, below their folder; empty of a result
             that was kept before pages were. It is there once they were built, for as long as they hold the run.

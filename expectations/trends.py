@@ -6,10 +6,10 @@ quarantined rows stops a run by itself: what made it is more likely a producer t
 
 from collections.abc import Collection, Iterator
 
-import great_expectations.expectations as gxe
 from great_expectations.expectations.expectation import Expectation
 
 from cinelake.errors import SettingError
+from expectations.query_rule import BROKEN_ROWS, QueryRule
 from expectations.results import Severity
 from expectations.suites import UNKNOWN_KEY, rule_meta
 from lakehouse.contract import table
@@ -68,11 +68,12 @@ def trend_expectations(name: str, blocking: Collection[str] = frozenset()) -> It
 
 def _rules(name: str) -> Iterator[Expectation]:
     # Great Expectations puts the fact in the place of `{batch}`, and gives it an alias where the query joins nothing.
+    # Each says in `BROKEN_ROWS` how many events break it, and beside that what is unusual about them.
     hours = table("silver.events").freshness_hours
     yield _rule(
         name, "freshness", "received_at", f"the newest event is at most {hours} hours old",
         f"""
-            select max(received_at) as newest
+            select max(received_at) as newest, count(*) as {BROKEN_ROWS}
             from {{batch}}
             having max(received_at) < now() - interval '{hours} hours'
         """,
@@ -90,7 +91,7 @@ def _rules(name: str) -> Iterator[Expectation]:
                 from (select rows from runs where rows > 0 order by recorded_at desc limit {RUNS}) as last_runs
             ),
             arrived as ({ARRIVED})
-            select arrived.rows, usual.rows as usually
+            select arrived.rows as {BROKEN_ROWS}, round(usual.rows) as usually
             from arrived
             inner join usual on usual.runs = {RUNS}
             where arrived.rows > 0 and arrived.rows < {LEAST_SHARE} * usual.rows
@@ -100,7 +101,7 @@ def _rules(name: str) -> Iterator[Expectation]:
         name, "event_type_vanished", "event_type",
         f"each type that came {LEAST_EVENTS_A_DAY} times a day in the week before came in the last day",
         f"""
-            select events.event_type
+            select events.event_type, count(*) as {BROKEN_ROWS}
             from {RECENT}
             group by events.event_type, newest.received_at
             having count(*) filter (where events.received_at <= newest.received_at - interval '1 day')
@@ -112,7 +113,7 @@ def _rules(name: str) -> Iterator[Expectation]:
         name, "unknown_movies", "movie_key",
         f"at most {UNKNOWN_SHARE:.0%} of the events with a movie point to the unknown one",
         f"""
-            select count(*) filter (where movie_key = {UNKNOWN_KEY}) as unknown, count(*) as everything
+            select count(*) filter (where movie_key = {UNKNOWN_KEY}) as {BROKEN_ROWS}, count(*) as "with a movie"
             from {{batch}}
             where movie_id is not null
             having count(*) filter (where movie_key = {UNKNOWN_KEY}) > {UNKNOWN_SHARE} * count(*)
@@ -122,7 +123,10 @@ def _rules(name: str) -> Iterator[Expectation]:
         name, "mean_rating", "rating",
         f"each day's mean is from {LOWEST_MEAN:g} to {HIGHEST_MEAN:g}",
         f"""
-            select cast(events.received_at at time zone 'UTC' as date) as day, avg(events.rating) as mean
+            select
+                cast(events.received_at at time zone 'UTC' as date) as day,
+                round(cast(avg(events.rating) as numeric), 2) as mean,
+                count(*) as {BROKEN_ROWS}
             from {RECENT}
             where events.rating is not null
             group by day
@@ -141,7 +145,7 @@ def _rules(name: str) -> Iterator[Expectation]:
                 where not _deleted
                 and first_seen_at > coalesce((select max(recorded_at) from ops.ledger), '-infinity')
             )
-            select quarantined.rows, arrived.rows as taken
+            select quarantined.rows as {BROKEN_ROWS}, arrived.rows as taken
             from quarantined
             inner join arrived
             on quarantined.rows > {QUARANTINED_SHARE} * (quarantined.rows + arrived.rows)
@@ -154,7 +158,7 @@ def _rules(name: str) -> Iterator[Expectation]:
 def _rule(
     name: str, rule: str, column: str, expected: str, query: str, severity: Severity = "warn"
 ) -> Expectation:
-    return gxe.UnexpectedRowsExpectation(
+    return QueryRule(
         unexpected_rows_query=query,
         meta=rule_meta(name, rule, expected, severity) | {"column": column},
     )

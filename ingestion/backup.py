@@ -5,6 +5,7 @@ Collection `user_logs_raw`: `_id` (`topic/partition/offset`), `topic`, `partitio
 repeats a batch, and its ids make that add nothing.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -33,7 +34,14 @@ RESTORED_FROM = "restored_from"
 
 Document = dict[str, Any]
 
+AGAIN_SECONDS = 5.0
+"""How long `follow` waits before it tries again."""
+
 log = get_logger("backup")
+
+
+class OtherContentError(ServiceError):
+    """An offset stands in the backup with another content than the topic has."""
 
 
 def back_up(
@@ -54,8 +62,8 @@ def back_up(
         Messages that were not in the backup before.
 
     Raises:
-        ServiceError: Kafka or MongoDB is away, or an offset stands in the backup with another content, because
-            the topic was made anew. What was handled before stays.
+        OtherContentError: An offset stands in the backup with another content, because the topic was made anew.
+        ServiceError: Kafka or MongoDB is away. What was handled before stays.
     """
     added = 0
     with _consumer(settings) as consumer, open_database(settings) as database:
@@ -72,6 +80,31 @@ def back_up(
                 progress(len(batch))
     log.info("backed up", added=added)
     return added
+
+
+def follow(settings: Settings, stopping: threading.Event, progress: Callable[[int], None]) -> int:
+    """Copy what `user_logs` holds and what comes, until `stopping`; while a service is away, wait for it.
+
+    Args:
+        settings: Kafka and MongoDB.
+        stopping: Set when it is to end.
+        progress: Called with the number of messages just handled.
+
+    Returns:
+        Messages that were added since a service was away last.
+
+    Raises:
+        OtherContentError: As for `back_up`: people have to decide.
+    """
+    while True:
+        try:
+            return back_up(settings, True, progress, stopping.is_set)
+        except OtherContentError:
+            raise
+        except ServiceError as error:
+            log.warning("waiting for a service", reason=error.message)
+        if stopping.wait(AGAIN_SECONDS):
+            return 0
 
 
 def count_pending(settings: Settings) -> int:
@@ -121,6 +154,8 @@ def restore(
     """
     published = 0
     with open_database(settings) as database, closing(EventProducer(settings)) as producer:
+        # What is published now is backed up while this goes on, and must not be published for ever.
+        until = min(until, datetime.now(UTC))
         found = database[COLLECTION].find(_range(since, until)).sort("_id", 1)
         for batch in in_batches(found, BATCH):
             outcomes = producer.publish([_record(document) for document in batch])
@@ -217,7 +252,7 @@ def _refuse_other_content(known: Iterator[Document], documents: Sequence[Documen
     new = {document["_id"]: document for document in documents}
     for document in known:
         if document["value"] != new[document["_id"]]["value"]:
-            raise ServiceError(
+            raise OtherContentError(
                 f"{document['_id']} stands in the backup with another content: the topic was made anew.",
                 f"Rename the collection {COLLECTION}, which keeps what was backed up, and run the backup again.",
             )

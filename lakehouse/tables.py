@@ -13,6 +13,9 @@ from lakehouse import shape
 from lakehouse.contract import SPARK_TYPES, Layer, Table, tables
 from lakehouse.evolve import evolve_delta
 
+FEW_ROWS = 200_000
+"""Up to so many keys, some 20 MB, each task gets all of them; else the table that they are looked up in is sorted."""
+
 
 def table_path(settings: Settings, full_name: str) -> str:
     """The folder or URI of a table, for example `silver.ratings` under `<lake>/silver/ratings`."""
@@ -100,7 +103,25 @@ def insert_new(spark: SparkSession, settings: Settings, table: Table, rows: Data
         kept.unpersist()
 
 
-def upsert(spark: SparkSession, settings: Settings, table: Table, rows: DataFrame) -> None:
+def of_few(keys: DataFrame, count: int) -> DataFrame:
+    """Keys to join a table with, with the hint to send them to each task when there are few.
+
+    What Spark takes for the size of a checkpointed frame is that of the tables it was computed from.
+
+    Args:
+        keys: Keys, computed already.
+        count: How many at most.
+    """
+    return F.broadcast(keys) if count <= FEW_ROWS else keys
+
+
+def upsert(
+    spark: SparkSession,
+    settings: Settings,
+    table: Table,
+    rows: DataFrame,
+    count: int | None = None,
+) -> None:
     """Insert rows with new keys and update those that differ; an equal row is not written again.
 
     Args:
@@ -108,10 +129,13 @@ def upsert(spark: SparkSession, settings: Settings, table: Table, rows: DataFram
         settings: Tells where the lake is.
         table: The table's contract.
         rows: Rows with the contract's columns, one row a key.
+        count: How many at most, when they are computed already: of few, only the rows with their keys are compared.
     """
     if is_unwritten(settings, table):
         return _append(settings, table, rows)
     current = read(spark, settings, table.full_name)
+    if count is not None:
+        current = current.join(of_few(rows.select(*table.key), count), table.key, "left_semi")
     return _apply(spark, settings, table, _changes(table, rows, current, "left"))
 
 

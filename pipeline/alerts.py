@@ -1,4 +1,4 @@
-"""Alerts: a problem is told once, over every channel that is configured, and once more when it is over.
+"""Alerts: a problem is noted, told once over every channel that is configured, and once more when it is over.
 
 What ended a run is over when one goes through; what a gate warned of is over when the gate looked again and the rule held.
 What was told is kept in a file of the home, as PostgreSQL may be what the problem is about. A channel that cannot be
@@ -74,7 +74,7 @@ class Problem(BaseModel):
 
 
 class _Told(BaseModel):
-    """The file: problems that some channel has to be told of, or has to be told that they are over."""
+    """The file: problems that are not over, and those of which some channel has to be told that they are."""
 
     problems: list[Problem] = Field(default_factory=list)
 
@@ -233,11 +233,8 @@ def send_text(settings: Settings, title: str, text: str) -> dict[str, str]:
 def _known_problems(settings: Settings) -> Iterator[list[Problem]]:
     """The problems of the file, to change; at the end people are told of what is new and what is over."""
     path = settings.home / "alerts.json"
+    # Kept also while there is no channel: `alerts list`, the metrics and the first channel to come tell of them.
     configured = channels(settings)
-    if not configured and not path.exists():
-        # Nobody is to be told, now or ever.
-        yield []
-        return
     with file_lock(path.with_suffix(".lock")):
         problems = _read(path)
         yield problems

@@ -87,15 +87,15 @@ def of_silver(settings: Settings, versions: Mapping[str, int] | None = None) -> 
 
 
 def of_backup(settings: Settings) -> list[Standing]:
-    """What the raw backup holds of the accepted events; nothing where no backup was ever made.
+    """What the raw backup holds of the accepted events.
 
     Raises:
         ServiceError: Kafka is away.
     """
-    positions = backup.positions(settings)
-    if not any(taken for taken, _ in positions.values()):
-        return []
-    return [_standing(USER_LOGS, partition, *pair) for partition, pair in positions.items()]
+    return [
+        _standing(USER_LOGS, partition, *pair)
+        for partition, pair in backup.positions(settings).items()
+    ]
 
 
 CONSUMERS: dict[str, Callable[[Settings], list[Standing]]] = {

@@ -67,6 +67,8 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
         .config(
             "spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog"
         )
+        # Noting the line of Python that made a column costs ten times what the column costs.
+        .config("spark.python.sql.dataFrameDebugging.enabled", "false")
         # Delta replays each table's log with this many tasks; its default of 50 costs seconds on small tables.
         .config("spark.databricks.delta.snapshotPartitions", 1)
         .config("spark.databricks.delta.merge.repartitionBeforeWrite.enabled", "true")

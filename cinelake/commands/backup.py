@@ -1,5 +1,6 @@
 """Commands of the raw backup of events."""
 
+import os
 import signal
 import threading
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from cinelake.console import out, progress_bar
 from cinelake.errors import BadInputError
 from cinelake.settings import get_settings
 
+NICENESS = 10
 FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 backup_app = typer.Typer(
@@ -22,7 +24,8 @@ backup_app = typer.Typer(
 def back_up(
     context: typer.Context,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Stay, and copy what comes; ends with Ctrl-C.")
+        bool,
+        typer.Option("--follow", help="Stay, and copy what comes, as the stack's service does."),
     ] = False,
 ) -> None:
     """Copy what the topic user_logs holds beyond the last backup; a second run adds nothing."""
@@ -32,14 +35,19 @@ def back_up(
     from ingestion.topics import ensure_topics
 
     settings = get_settings()
-    ensure_topics(settings)
-    stopping = threading.Event()
     if follow:
+        stopping = threading.Event()
         # Between two batches, so that what was read is also stored.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopping.set())
-    with progress_bar("messages", None if follow else backup.count_pending(settings)) as done:
-        added = backup.back_up(settings, follow, done, stopping.is_set)
+        # It is never in a hurry: what serves people goes first.
+        os.nice(NICENESS)
+        with progress_bar("messages", None) as done:
+            added = backup.follow(settings, stopping, done)
+    else:
+        ensure_topics(settings)
+        with progress_bar("messages", backup.count_pending(settings)) as done:
+            added = backup.back_up(settings, progress=done)
     out.print(f"{added:,} messages added to the backup")
 
 

@@ -152,9 +152,12 @@ def _look(settings: "Settings") -> Look:
 
 
 def _stand(settings: "Settings") -> "Iterator[Consumer]":
+    from cinelake.stack.raw_backup import RAW_BACKUP
     from cinelake.stack.state import load_state
     from cinelake.stack.streams import STREAMS
     from pipeline import lag
+
+    daemons = {**STREAMS, "backup": RAW_BACKUP}
 
     state = load_state(settings.home)
     for name, of in lag.CONSUMERS.items():
@@ -167,7 +170,7 @@ def _stand(settings: "Settings") -> "Iterator[Consumer]":
             sum(each.taken for each in standings),
             sum(each.waiting for each in standings),
             datetime.fromtimestamp(since, UTC) if since else None,
-            name in STREAMS and state.running(STREAMS[name].name) is not None,
+            state.running(daemons[name].name) is not None,
         )
 
 

@@ -16,6 +16,7 @@ from cinelake.stack.lock import file_lock
 from cinelake.stack.metrics import METRICS, write_targets
 from cinelake.stack.mongo import MONGO
 from cinelake.stack.postgres import POSTGRES, bootstrap
+from cinelake.stack.raw_backup import RAW_BACKUP
 from cinelake.stack.service import Service
 from cinelake.stack.site import SITE
 from cinelake.stack.state import (
@@ -31,7 +32,7 @@ from cinelake.stack.state import (
 from cinelake.stack.streams import STREAMS
 
 STORES = (KAFKA, POSTGRES, MONGO)
-FRONTS = (API, SITE, METRICS)
+FRONTS = (API, SITE, METRICS, RAW_BACKUP)
 SERVICES = (*STORES, *FRONTS)
 """In the order they are started; `progress` of `up` counts them."""
 ON_DEMAND = (*STREAMS.values(), AIRFLOW)
@@ -105,8 +106,9 @@ def up(
                 write_dbt_profile(filled)
             progress(1)
         if moved:
-            # It knows the old addresses.
+            # They know the old addresses.
             _stop(API, filled, state)
+            _stop(RAW_BACKUP, filled, state)
         launched = []
         # Side by side, as each needs seconds to start.
         for each in FRONTS if with_api else ():

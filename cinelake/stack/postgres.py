@@ -98,10 +98,9 @@ def account(data: Path) -> str | None:
 
 
 def endpoint(settings: Settings) -> str:
-    """The owner's address without the password."""
+    """The address without the password, as the role with which people read: `analyst`, never the owner."""
     uri = urlsplit(settings.postgres)
-    user = f"{quote(uri.username)}@" if uri.username else ""
-    return uri._replace(netloc=user + uri.netloc.rpartition("@")[2]).geturl()
+    return uri._replace(netloc=f"analyst@{uri.netloc.rpartition('@')[2]}").geturl()
 
 
 def analyst_uri(settings: Settings) -> str:

@@ -19,7 +19,7 @@ class Service:
     Args:
         name: Its name in the state, in the logs and in `cinelake status`.
         variable: The setting that points to it; None when it is never external.
-        ports: The names of its ports; the first is the one clients use.
+        ports: The names of its ports, none of who serves nobody; the first is the one clients use.
         prepare: Makes its folders and files and says how to start it. Safe to call again.
         endpoint: Where clients find it, without any password.
         problem: The health check: None when it is well, else what is wrong.

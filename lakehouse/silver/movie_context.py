@@ -61,5 +61,6 @@ def refresh(spark: SparkSession, settings: Settings, movie_ids: DataFrame) -> No
     )
     before = events.withColumn("_before", F.struct(*COLUMNS))
     after = transform(before, versions, movies)
-    changed = after.where(~F.struct(*COLUMNS).eqNullSafe(F.col("_before")))
-    tables.upsert(spark, settings, contract, changed)
+    changed = after.where(~F.struct(*COLUMNS).eqNullSafe(F.col("_before"))).localCheckpoint()
+    if count := changed.count():
+        tables.upsert(spark, settings, contract, changed, count)

@@ -89,15 +89,13 @@ class _Batch:
         Everything that comes from `events` is read before `events` is written.
         """
         self._read_events()
-        self.counted = {
-            row["event_type"]: row["count"]
-            for row in self._touched().groupBy("event_type").count().collect()
-        }
-        log.info("batch", events=self.complete.count(), **self.counted)
+        count = self.complete.count()
+        log.info("batch", events=count, **self.counted)
         # First, as a message that loses its place in `silver.events` is in no later batch: killed between the two
         # writes, or asked again once the place is taken, nobody would know that it was there.
         self._write_duplicates()
-        self._upsert("events", self.complete.where("is_changed"))
+        changed = self.complete.where("is_changed")
+        tables.upsert(self.spark, self.settings, table("silver.events"), changed, count)
         side_by_side.run(
             [
                 partial(
@@ -119,13 +117,18 @@ class _Batch:
         held_events = self._table("events")
         first = events.first_received(self.good)
         self.held = self._keep(held_events.join(first.select("event_id"), "event_id", "left_semi"))
+        self.counted = {
+            row["event_type"]: row["count"]
+            for row in self._touched().groupBy("event_type").count().collect()
+        }
         self.winners = self._keep(events.first_received(self.held.unionByName(first)))
         # New, or received before the message that silver holds.
         new = self.winners.join(self.held, ["event_id", *COORDINATES], "left_anti")
         fresh = self._keep(
             events.with_lookups(new, self._table("movie_versions"), self._table("movies"))
         )
-        self.others = held_events.join(fresh.select("event_id"), "event_id", "left_anti")
+        ids = tables.of_few(fresh.select("event_id"), sum(self.counted.values()))
+        self.others = held_events.join(ids, "event_id", "left_anti")
         self._read_links(fresh)
         self.visitors = self._keep(
             self._touched().select("visitor_id").union(self._linked_visitors()).distinct()
@@ -239,9 +242,6 @@ class _Batch:
 
     def _table(self, name: str) -> DataFrame:
         return tables.read(self.spark, self.settings, f"silver.{name}")
-
-    def _upsert(self, name: str, rows: DataFrame) -> None:
-        tables.upsert(self.spark, self.settings, table(f"silver.{name}"), rows)
 
     def _replace(self, name: str, rows: DataFrame, owners: DataFrame) -> None:
         tables.replace_for(self.spark, self.settings, table(f"silver.{name}"), rows, owners)

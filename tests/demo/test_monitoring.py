@@ -66,7 +66,7 @@ def still(before: Scrape, after: Scrape, metrics: list[tuple[str, dict[str, str]
 def test_each_stage_moves_its_metrics(watched_run: WatchedRun) -> None:
     refreshed = watched_run.refreshed
     assert still(watched_run.before, watched_run.sent, MOVED_BY_EVENTS) == []
-    assert still(watched_run.sent, watched_run.backed_up, MOVED_BY_THE_BACKUP) == []
+    assert still(watched_run.before, watched_run.backed_up, MOVED_BY_THE_BACKUP) == []
     assert still(watched_run.backed_up, refreshed, MOVED_BY_A_REFRESH) == []
 
     for consumer in ("bronze", "silver", "backup"):

@@ -56,7 +56,7 @@ def waiting(found: Scrape, consumer: str) -> float:
 
 
 def nothing_waits(found: Scrape) -> bool:
-    """Whether the daemons have taken all there is; not the raw backup, which is made by hand here."""
+    """Whether the daemons have taken all there is."""
     return not any(waiting(found, name) for name in STREAMS)
 
 

@@ -6,11 +6,12 @@ from typing import Any
 
 from cinelake.stack.state import load_env
 from ingestion.sender import EventSender
-from tests.demo.metrics import scrape
+from tests.demo.metrics import scrape, wait_for
 from tests.integration.conftest import CommandLine
 from tests.scraping import Scrape
 
 RUN = "watched-run-1"
+LAG = "cinelake_consumer_lag_messages"
 JVM = "WARNING: Using incubator modules"
 """What the JVM says of itself before any log is set up."""
 
@@ -22,7 +23,7 @@ class WatchedRun:
     Args:
         before: The metrics at first.
         sent: After events were sent.
-        backed_up: After they were copied to the raw backup.
+        backed_up: After the stack had copied them to the raw backup.
         refreshed: After a refresh.
         ledger: As `cinelake status` gave it then.
         commands: Lines that the commands wrote on standard error, as JSON.
@@ -49,9 +50,14 @@ def watch(lakehouse: CommandLine, home: Path) -> WatchedRun:
     files = [home / "stack" / "logs" / "api.log", home / "dbt" / "next" / "logs" / "dbt.log"]
     lengths = [len(file.read_text().splitlines()) for file in files]
     scrapes, written = [scrape(lakehouse)], ""
-    for command in ("simulate --users 5 --days 1 --seed 71", "backup", "refresh"):
-        written += production.run(*command.split()).stderr
-        scrapes.append(scrape(lakehouse))
+    written += production.run(*["simulate", "--users", "5", "--days", "1", "--seed", "71"]).stderr
+    scrapes.append(scrape(lakehouse))
+    # The service does it by itself.
+    scrapes.append(
+        wait_for(lakehouse, lambda found: not found.sum(LAG, consumer="backup", topic="user_logs"))
+    )
+    written += production.run("refresh").stderr
+    scrapes.append(scrape(lakehouse))
     api, dbt = (
         file.read_text().splitlines()[length:] for file, length in zip(files, lengths, strict=True)
     )

@@ -11,6 +11,7 @@ from cinelake.errors import GateFailedError, ServiceError, SettingError
 from cinelake.settings import Settings, load_settings
 from expectations.advice import ADVICE
 from expectations.results import GateResult, RuleResult
+from monitoring import services
 from pipeline import alerts
 from pipeline.refresh import RefreshReport, recorded
 from tests.integration.inbox import Inbox, open_inbox
@@ -204,10 +205,21 @@ def test_a_trial_says_which_channel_is_away(inbox: Inbox, told: Settings) -> Non
     }
 
 
-def test_without_a_channel_nothing_is_written(tmp_path: Path) -> None:
+def test_without_a_channel_what_is_open_is_listed_and_told_to_the_first_channel_to_come(
+    inbox: Inbox, tmp_path: Path
+) -> None:
     settings = load_settings(CINELAKE_HOME=str(tmp_path))
-    alerts.after_run(settings, "one", DBT)
-    assert list(tmp_path.iterdir()) == []
+    for run in ("one", "two", "three"):
+        alerts.after_run(settings, run, None, [gold_gate("volume")])
+    (problem,) = alerts.open_problems(settings)
+    assert (problem.run_id, problem.table) == ("one", "gold.fact_user_event")
+    found = {each.name: each for each in services.services(settings)}
+    assert found["cinelake_open_problems"].samples[0].value == 1
+    later = load_settings(CINELAKE_HOME=str(tmp_path), CINELAKE_ALERT_WEBHOOK=inbox.webhook)
+    alerts.after_run(later, "four", None, [gold_gate("volume")])
+    assert inbox.titles()[0] == [f"Cinelake: warning: {problem.name}"]
+    alerts.after_run(settings, "five", None, [gold_gate()])
+    assert alerts.open_problems(settings) == []
     with pytest.raises(SettingError, match="No channel is configured"):
         alerts.send_text(settings, "Cinelake: trial", "A trial.")
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,10 +19,14 @@ from kafka import KafkaConsumer, TopicPartition
 
 from cinelake.errors import ServiceError
 from cinelake.settings import Settings
+from cinelake.stack import local
 from cinelake.stack.service import settings_environment
 from ingestion import backup
 from ingestion.producer import EventProducer, Record
 from ingestion.topics import USER_LOGS, topic_end_offsets
+from pipeline import lag
+from pipeline.stack import bring_up
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -166,3 +171,65 @@ def test_old_messages_go_but_none_that_bronze_does_not_have(own: Settings, colle
     assert kept == set(landed.items())
     # What was pruned is not brought back by the next backup.
     assert backup.back_up(own) == 0
+
+
+def test_the_stack_backs_up_what_comes_and_up_brings_a_killed_backup_back(stack: Settings) -> None:
+    def everything_is_there() -> bool:
+        return backup.count_pending(stack) == 0
+
+    def state() -> local.ServiceStatus:
+        return local.status(stack)["backup"]
+
+    publish(stack, 3)
+    eventually(everything_is_there, 60)
+    assert state().healthy and state().pid
+    os.kill(state().pid or 0, signal.SIGKILL)
+    eventually(lambda: not state().healthy, 10)
+    publish(stack, 3)
+    assert not everything_is_there()
+    bring_up(stack)
+    eventually(everything_is_there, 60)
+    assert state().healthy
+
+
+def test_a_backup_that_was_never_made_lags_behind_all_messages(own: Settings) -> None:
+    publish(own, 3)
+    assert sum(each.waiting for each in lag.of_backup(own)) == in_topic(own) > 0
+
+
+def test_a_backup_that_follows_waits_for_a_service_that_is_away(
+    own: Settings, collection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopping, tries = threading.Event(), []
+
+    def away_once(*arguments: Any) -> int:
+        tries.append(arguments)
+        if len(tries) == 1:
+            raise ServiceError("Kafka is away.")
+        return 7
+
+    monkeypatch.setattr(backup, "AGAIN_SECONDS", 0)
+    monkeypatch.setattr(backup, "back_up", away_once)
+    assert backup.follow(own, stopping, print) == 7
+    assert len(tries) == 2
+
+    def refused(*_: Any) -> int:
+        raise backup.OtherContentError("The topic was made anew.")
+
+    monkeypatch.setattr(backup, "back_up", refused)
+    with pytest.raises(backup.OtherContentError):
+        backup.follow(own, stopping, print)
+
+
+def test_a_restore_publishes_nothing_that_is_backed_up_while_it_goes_on(
+    own: Settings, collection: Any
+) -> None:
+    since = datetime.now(UTC)
+    publish(own, 20)
+    backup.back_up(own)
+
+    def back_up_meanwhile(_: int) -> None:
+        backup.back_up(own)
+
+    future = datetime.now(UTC) + timedelta(days=1)
+    assert backup.restore(own, since, future, back_up_meanwhile) == 20

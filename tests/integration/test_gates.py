@@ -189,6 +189,7 @@ def test_every_broken_rule_of_gold_is_caught_and_nothing_else(
     )
     orphan = by_rule["gold.bridge_movie_genre", "reference", "genre_key"]
     assert (orphan.unexpected_count, orphan.observed) == (1, "1 rows break it")
+    assert [row.keys() for row in orphan.sample] == [{"movie_key", "genre_key"}]
     unknown = by_rule["gold.dim_movie", "one_unknown_member", "movie_key"]
     assert unknown.observed == "none, or more than one"
     assert by_rule["gold.dim_date", "one_unknown_member", "date_key"].observed.startswith(
@@ -261,6 +262,12 @@ def test_what_is_unusual_is_told_by_the_rule_for_it_and_by_no_other(
     result = check(settings, rows=1920)
     assert failed(result) == [("gold.fact_user_event", "quarantined", "")]
     assert [rule.label for rule in result.warnings] == ["freshness(received_at)"]
+    # All events are older than is promised, and the rule tells so of all of them.
+    (warning,) = result.warnings
+    assert (warning.unexpected_count, warning.rows_checked) == (1920, 1920)
+    assert warning.observed.startswith("1,920 rows break it: newest 20")
+    (flood,) = result.failures
+    assert (flood.unexpected_count, flood.observed) == (200, "200 rows break it: taken 100")
     save_results(settings, result)
     (kept,) = load_results(settings)
     assert kept.result.warnings == result.warnings

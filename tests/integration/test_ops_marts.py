@@ -22,6 +22,8 @@ def test_runs_show_without_another_build(settings: Settings, silver: Silver) -> 
     with psycopg.connect(settings.postgres) as connection:
         watermarks.write(connection, "silver.events", 3)
         watermarks.write(connection, "silver.genres", 2)
+        watermarks.write(connection, "silver.ratings", 3)
+        watermarks.write(connection, "silver.duplicates", 2)
         watermarks.write(connection, "gate of silver.events", 3)
 
     def rows(query: str) -> list[tuple[object, ...]]:
@@ -35,5 +37,10 @@ def test_runs_show_without_another_build(settings: Settings, silver: Silver) -> 
     ) == [("gold.ratings", "not_null(user_id)", False, 9, "page")]
     assert rows(
         "select table_name, lake_version, newest_row_at = '2024-03-01 12:00+00', allowed_age_hours,"
-        " is_fresh from gold_next.freshness order by 1"
-    ) == [("silver.events", 3, True, 24, False), ("silver.genres", 2, None, None, None)]
+        " is_fresh, measured_by from gold_next.freshness order by 1"
+    ) == [
+        ("silver.duplicates", 2, None, None, None, None),
+        ("silver.events", 3, True, 24, False, "silver.events"),
+        ("silver.genres", 2, None, 720, None, "silver.movies"),
+        ("silver.ratings", 3, True, 24, False, "silver.events"),
+    ]

@@ -2,13 +2,17 @@
 
 import io
 
+import pytest
 import yaml
+from great_expectations.core.expectation_validation_result import ExpectationValidationResult
 from rich.console import Console
 
 from expectations.advice import ADVICE, PRODUCT_MARTS, owner_of
 from expectations.gold import gold_suites
+from expectations.query_rule import BROKEN_ROWS, QueryRule, count_broken, found_rows, in_words
 from expectations.results import GateResult, RuleResult, render, trace_command
-from expectations.suites import suite_for
+from expectations.suites import rule_meta, suite_for
+from expectations.trends import trend_expectations
 from lakehouse.contract import tables
 from pipeline.dbt import DBT_PROJECT
 
@@ -96,3 +100,41 @@ def test_a_row_is_traced_by_its_event_and_only_else_by_its_movie() -> None:
     assert trace_command([movie, event]) == "cinelake trace e1"
     assert trace_command([rule(), movie]) == "cinelake trace movie 13"
     assert trace_command([rule()]) is None
+
+
+def a_query_found(*rows: dict[str, object], **meta: str) -> ExpectationValidationResult:
+    rule = QueryRule(
+        unexpected_rows_query="select 1 from {batch}",
+        meta=rule_meta("gold.x", "freshness", "") | meta,
+    )
+    found = {"observed_value": len(rows), "details": {"unexpected_rows": list(rows)}}
+    return ExpectationValidationResult(
+        success=not rows, expectation_config=rule.configuration, result=found
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "meta", "count", "told"),
+    [
+        ([], {}, 0, "0 rows break it"),
+        ([{"movie_id": 1}, {"movie_id": 2}], {}, 2, "2 rows break it"),
+        ([{"newest": "today", BROKEN_ROWS: 151_944}], {}, 151_944,
+         "151,944 rows break it: newest today"),
+        ([{"day": n, BROKEN_ROWS: 50 + n} for n in range(5)], {}, 260,
+         "260 rows break it: day 0; day 1; day 2; and 2 more"),
+        ([{"unknown_members": 0}], {"broken": "none, or more than one"}, 1,
+         "none, or more than one"),
+    ],
+)  # fmt: skip
+def test_a_rule_that_is_a_query_counts_every_row_that_breaks_it(
+    rows: list[dict[str, object]], meta: dict[str, str], count: int, told: str
+) -> None:
+    result = a_query_found(*rows, **meta)
+    found = found_rows(result)
+    assert found is not None
+    assert (count_broken(result, found), in_words(result, found)) == (count, told)
+
+
+def test_every_trend_counts_the_rows_that_break_it() -> None:
+    for rule in trend_expectations("gold.fact_user_event"):
+        assert f"as {BROKEN_ROWS}" in rule.unexpected_rows_query, rule.meta["rule"]

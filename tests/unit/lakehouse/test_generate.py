@@ -8,6 +8,7 @@ import yaml
 from cinelake.settings import PROJECT_ROOT
 from lakehouse.contract import table, tables
 from lakehouse.generate import COMMAND, data_dictionary, dbt_sources, stale_files, write_generated
+from lakehouse.lineage import feeds
 
 
 def test_the_checked_in_files_follow_from_the_contracts() -> None:
@@ -69,3 +70,17 @@ def test_the_freshness_mart_keeps_the_promises_of_the_contracts() -> None:
         for contract in tables("silver")
         if contract.freshness_column
     ]
+
+
+def test_the_freshness_mart_measures_what_is_made_of_events_and_movies_by_them() -> None:
+    text = (PROJECT_ROOT / "dbt_project/models/marts/ops/freshness.sql").read_text("utf-8")
+    measured = {
+        f"silver.{name}": source
+        for source, names in re.findall(r"'(\w+)': \[([^]]+)\]", text)
+        for name in re.findall(r"'(\w+)'", names)
+    }
+    made_of = {("silver.events",): "events", ("bronze.movie",): "movies"}
+    expected = {
+        name: made_of[sources] for name, sources in feeds().items() if sources in made_of
+    } | {"silver.events": "events"}
+    assert measured == expected

@@ -28,3 +28,7 @@ def test_executors_of_a_cluster_are_sent_the_jars(master: str, setting: str, bet
     name, jars = _libraries(master)
     assert name == setting
     assert any("delta-spark" in jar for jar in jars.split(between))
+
+
+def test_columns_are_made_without_a_note_of_their_line(spark: SparkSession) -> None:
+    assert spark.conf.get("spark.python.sql.dataFrameDebugging.enabled") == "false"

@@ -34,22 +34,6 @@ last_weeks as (
 
 ),
 
--- Weeks without anybody are told too, up to the last one in which anybody was active.
-weeks as (
-
-    select
-        sizes.cohort_week,
-        sizes.cohort_size,
-        series.week_number
-    from sizes
-    cross join last_weeks
-    cross join
-        generate_series(
-            0, (last_weeks.last_week - sizes.cohort_week) / 7
-        ) as series (week_number)
-
-),
-
 active as (
 
     select
@@ -61,14 +45,37 @@ active as (
 
 ),
 
+-- The first weeks are told without anybody too, as far as there is data; of the later ones, of which there may be
+-- hundreds, those in which somebody was there.
+weeks as (
+
+    select
+        sizes.cohort_week,
+        series.week_number
+    from sizes
+    cross join last_weeks
+    cross join
+        generate_series(
+            0,
+            least((last_weeks.last_week - sizes.cohort_week) / 7, {{ var('retention_weeks') }})
+        ) as series (week_number)
+    union
+    select
+        cohort_week,
+        week_number
+    from active
+
+),
+
 filled as (
 
     select
         weeks.cohort_week,
         weeks.week_number,
-        weeks.cohort_size,
+        sizes.cohort_size,
         coalesce(active.active_user_count, 0) as active_user_count
     from weeks
+    inner join sizes on weeks.cohort_week = sizes.cohort_week
     left join active
         on weeks.cohort_week = active.cohort_week and weeks.week_number = active.week_number
 
