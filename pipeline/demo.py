@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cinelake.errors import BadInputError
+from pyspark.sql import SparkSession
+
+from cinelake.errors import BadInputError, GateFailedError
+from cinelake.log import get_logger
 from cinelake.settings import Settings
 from ingestion import movielens
 from ingestion.generated_catalog import generate_catalog
@@ -15,11 +18,19 @@ from ingestion.sender import local_sender
 from ingestion.simulate import movie_from, send_simulation, simulate
 from ingestion.tmdb.catalog import count_movies, load_catalog, read_movies
 from ingestion.topics import ensure_topics
+from lakehouse.recommend import als, ratings_model, registry, training
+from pipeline import recommend as recommendations
 
 USERS = 150
 DAYS = 14
 FIRST_DAY = datetime(2026, 1, 5, tzinfo=UTC)
 """A Monday; a fixed one, so that the same run sends the same events."""
+OF_GENERATED = training.Parameters(
+    ratings_model.Parameters(5.0, 4.0, als.Parameters(5, 0.2)), als.Parameters(5, 0.1)
+)
+"""Of the model for generated visitors, who are few and have two favourite genres each: few factors serve them."""
+
+log = get_logger("demo")
 
 Bar = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
 
@@ -55,6 +66,26 @@ def send(settings: Settings, data: Path | None, bar: Bar) -> Sent:
     """
     ensure_topics(settings)
     return _send_real(settings, data, bar) if data else _send_generated(settings, bar)
+
+
+def recommend(spark: SparkSession, settings: Settings, data: Path | None) -> None:
+    """Train a small model where none is published, without tuning, and score everybody with it.
+
+    A model that its gate refuses is told of; there are no recommendations then, as after any training.
+
+    Args:
+        spark: The session.
+        settings: Tells where the lake is.
+        data: As for `send`.
+    """
+    if registry.published(settings) is None:
+        parameters = training.DEFAULTS if data else OF_GENERATED
+        try:
+            recommendations.train(spark, settings, seconds=0, parameters=parameters)
+        except (GateFailedError, BadInputError) as error:
+            log.warning("no recommendations", reason=error.message)
+            return
+    recommendations.score(spark, settings)
 
 
 def _send_real(settings: Settings, data: Path, bar: Bar) -> Sent:

@@ -1,10 +1,11 @@
 """The stages of a refresh, each a function that can run by itself and again."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 
 import psycopg
 from pyspark.sql import SparkSession
@@ -78,6 +79,7 @@ def refresh(
     settings: Settings,
     on_stage: Callable[[str], None] = lambda stage: None,
     full_refresh: bool = False,
+    beside_silver: Mapping[str, Callable[[], None]] = MappingProxyType({}),
 ) -> RefreshReport:
     """Bring everything up to date: bronze, gate, silver, gate, publish, gold_next, gate, swap, ledger.
 
@@ -87,6 +89,8 @@ def refresh(
         settings: All of them.
         on_stage: Called with a stage's name when it starts.
         full_refresh: Build gold from scratch instead of by increments.
+        beside_silver: What else writes to silver, by the name of the stage: it runs when silver is up to date and before
+            its gate, so that what it wrote reaches gold too.
 
     Returns:
         The report of a refresh that went through.
@@ -102,7 +106,7 @@ def refresh(
         only_one(settings, "refresh"),
         only_one(settings, "gold"),
     ):
-        _run_stages(report, spark_session, settings, on_stage, full_refresh)
+        _run_stages(report, spark_session, settings, on_stage, full_refresh, beside_silver)
     return report
 
 
@@ -173,6 +177,7 @@ def _run_stages(
     settings: Settings,
     on_stage: Callable[[str], None],
     full_refresh: bool,
+    beside_silver: Mapping[str, Callable[[], None]],
 ) -> None:
     accepted = ledger.count_accepted(settings)
 
@@ -191,6 +196,9 @@ def _run_stages(
         gate(gates.gate_bronze(spark_session, settings, report.run_id))
     with stage("silver"):
         run_silver(spark_session, settings)
+    for name, run in beside_silver.items():
+        with stage(name):
+            run()
     with stage("silver gate"):
         gate(gates.gate_silver(spark_session, settings, report.run_id))
     with stage("publish"):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cinelake.commands.shared import refresh_all, show_report, start_stack
+from cinelake.commands.shared import refresh_all, show_report, spark_session, start_stack
 from cinelake.console import counts_table, out, progress_bar, say_stage
 
 if TYPE_CHECKING:
@@ -31,7 +31,11 @@ def demo(
     settings = start_stack()
     say_stage("sending")
     sent = demo_stage.send(settings, data, progress_bar)
-    report = refresh_all(settings, full_refresh=False)
+
+    def recommend() -> None:
+        demo_stage.recommend(spark_session(settings), settings, data)
+
+    report = refresh_all(settings, beside_silver={"recommendations": recommend})
     say_stage("docs site")
     before = time.monotonic()
     docs_stage.build(settings)

@@ -7,6 +7,8 @@ from cinelake.errors import ServiceError, SettingError
 from cinelake.settings import get_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from pyspark.sql import SparkSession
 
     from cinelake.settings import Settings
@@ -33,11 +35,17 @@ def spark_session(settings: "Settings") -> "SparkSession":
     return build_session(settings)
 
 
-def refresh_all(settings: "Settings", full_refresh: bool) -> "RefreshReport":
-    """Run every stage in order."""
+def refresh_all(
+    settings: "Settings",
+    full_refresh: bool = False,
+    beside_silver: "Mapping[str, Callable[[], None]] | None" = None,
+) -> "RefreshReport":
+    """Run every stage in order, and beside silver what else is to write there."""
     from pipeline.refresh import refresh
 
-    return refresh(lambda: spark_session(settings), settings, say_stage, full_refresh)
+    return refresh(
+        lambda: spark_session(settings), settings, say_stage, full_refresh, beside_silver or {}
+    )
 
 
 def ledger_facts(settings: "Settings") -> dict[str, Any] | None:

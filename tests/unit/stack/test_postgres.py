@@ -32,7 +32,9 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def test_the_endpoint_shows_no_password(settings: Settings) -> None:
-    assert postgres.endpoint(settings) == "postgresql://analyst@db.example:6543/films?sslmode=require"
+    assert (
+        postgres.endpoint(settings) == "postgresql://analyst@db.example:6543/films?sslmode=require"
+    )
 
 
 def test_the_analyst_has_a_connection_of_its_own(settings: Settings) -> None:

@@ -45,8 +45,8 @@ active as (
 
 ),
 
--- The first weeks are told without anybody too, as far as there is data; of the later ones, of which there may be
--- hundreds, those in which somebody was there.
+-- The first weeks are told without anybody too, as far as there is data; of the later ones, of
+-- which there may be hundreds, those in which somebody was there.
 weeks as (
 
     select
