@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import reduce
+from pathlib import Path
 
 import deltalake
 from delta.tables import DeltaTable
@@ -9,7 +10,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cinelake.settings import Settings
-from lakehouse import shape
+from lakehouse import first_commit, shape
 from lakehouse.contract import SPARK_TYPES, Layer, Table, tables
 from lakehouse.evolve import evolve_delta
 
@@ -40,21 +41,19 @@ def ensure_table(spark: SparkSession, settings: Settings, table: Table) -> None:
     """
     path = table_path(settings, table.full_name)
     found = shape.found_in_lake(path)
-    if found is None:
+    if found is None and "://" not in path:
+        first_commit.make(Path(path), table)
+    elif found is None:
         _make(spark, path, table)
     else:
         evolve_delta(spark, path, table, found)
 
 
 def _make(spark: SparkSession, path: str, table: Table) -> None:
-    """Make the table, with change data feed and deletion vectors."""
-    builder = (
-        DeltaTable.createIfNotExists(spark)
-        .location(path)
-        .comment(table.purpose)
-        .property("delta.enableChangeDataFeed", "true")
-        .property("delta.enableDeletionVectors", "true")
-    )
+    """Make the table in a store of objects, where Spark knows how to write a commit that is not there yet."""
+    builder = DeltaTable.createIfNotExists(spark).location(path).comment(table.purpose)
+    for name, value in first_commit.PROPERTIES.items():
+        builder = builder.property(name, value)
     for column in table.columns:
         builder = builder.addColumn(
             column.name,

@@ -52,6 +52,15 @@ def test_the_summary_has_rows_seconds_gates_and_what_to_try_next(
     assert f"{ledger['facts']:,}" in summary
 
 
+def test_the_demonstration_recommends_movies(lakehouse: CommandLine, home: Path) -> None:
+    assert re.search(r"recommendations +\d", (home / "first-demo.txt").read_text())
+    (model,) = json.loads(lakehouse.run("recommend", "status", "--json").stdout)
+    assert model["verdict"] == "published"
+    for name in ("movie_recommendations", "similar_movies"):
+        ((count,),) = lakehouse.sql(f"select count(*) from {name}")
+        assert int(count) > 100, name
+
+
 def test_every_address_in_the_status_answers(lakehouse: CommandLine) -> None:
     status = lakehouse.status()
     assert requests.get(f"{status['api_url']}/readyz", timeout=10).status_code == 200

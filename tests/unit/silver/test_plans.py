@@ -29,21 +29,9 @@ def plan(frame: DataFrame) -> str:
 
 
 @pytest.mark.usefixtures("by_hints_alone")
-@pytest.mark.parametrize(
-    ("most", "join"), [(tables.FEW_ROWS, "BroadcastHashJoin"), (0, "SortMergeJoin")]
-)
 def test_only_a_large_batch_sorts_the_history_of_events(
-    spark: SparkSession,
-    empty_lake: Settings,
-    monkeypatch: pytest.MonkeyPatch,
-    most: int,
-    join: str,
+    spark: SparkSession, empty_lake: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def take(name: str) -> None:
-        sent = message(event_id=uuid_of(name), user_id=name, anonymous_id=None)
-        refresh_events(spark, empty_lake, bronze(spark, "user_logs", [(0, 0, sent)]))
-
-    take("before")
     plans: list[str] = []
     keep, apply = module._Batch._keep, tables._apply
 
@@ -58,18 +46,22 @@ def test_only_a_large_batch_sorts_the_history_of_events(
             plans.append(plan(rows))
         apply(spark, lake, table, rows)
 
+    def joins_of(name: str) -> dict[str, str]:
+        """How the history was joined with a batch: to leave out the batch's own events, and to compare rows."""
+        plans.clear()
+        sent = message(event_id=uuid_of(name), user_id=name, anonymous_id=None)
+        refresh_events(spark, empty_lake, bronze(spark, "user_logs", [(0, 0, sent)]))
+        lines = [line.strip(" +-:*()0123456789") for found in plans for line in found.splitlines()]
+        return {
+            kind: line.split()[0]
+            for kind in ("LeftAnti", "LeftSemi")
+            for line in lines
+            if "Join" in line and "[event_id" in line and kind in line
+        }
+
     monkeypatch.setattr(module._Batch, "_keep", noting_keep)
     monkeypatch.setattr(tables, "_apply", noting_apply)
-    monkeypatch.setattr(tables, "FEW_ROWS", most)
-    take("after")
-    joins = [
-        line.strip(" +-:*()0123456789")
-        for found in plans
-        for line in found.splitlines()
-        if "Join" in line
-    ]
-    # Of the history all but the batch's own events; of what silver holds the rows to compare with.
-    for kind in ("LeftAnti", "LeftSemi"):
-        of_events = [line for line in joins if "[event_id" in line and kind in line]
-        assert of_events, joins
-        assert of_events[-1].startswith(join), joins
+    joins_of("before")
+    assert joins_of("small") == dict.fromkeys(("LeftAnti", "LeftSemi"), "BroadcastHashJoin")
+    monkeypatch.setattr(tables, "FEW_ROWS", 0)
+    assert joins_of("large") == dict.fromkeys(("LeftAnti", "LeftSemi"), "SortMergeJoin")
