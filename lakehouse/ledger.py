@@ -174,7 +174,7 @@ def count(settings: Settings) -> Ledger:
                 max(end - max(taken.get(str(place), 0), landed.get(place, (0, 0))[0]), 0)
                 for place, end in ends.items()
             ),
-            # Of a batch that is being written, some messages are judged already.
+            # Of a batch that is being written, some messages are judged already; of a checkpoint that was lost, all may be.
             silver=unjudged if is_at_rest else min(max(not_judged, 0), unjudged),
             published=unpublished,
             facts=min(max(warehouse.published - warehouse.facts, 0), warehouse.newer),
@@ -192,8 +192,8 @@ class _Progress:
 
     @property
     def is_at_rest(self) -> bool:
-        """No batch is being written."""
-        return self.planned == self.committed
+        """No batch is being written, and it is known how far the last one was."""
+        return self.planned == self.committed >= 0
 
 
 def _progress(settings: Settings) -> _Progress:

@@ -118,6 +118,12 @@ def test_what_is_new_waits_before_the_next_hop_until_that_has_run(hops: Hops) ->
     ]
 
 
+def test_a_lost_checkpoint_of_silver_makes_no_difference(hops: Hops) -> None:
+    hops.land(0, 1, 2)
+    hops.judge("a", "b", "c")
+    assert hops.waiting() == {"bronze": 2, "published": 3}
+
+
 def test_what_is_lost_or_stands_twice_is_told_while_others_wait(hops: Hops) -> None:
     def differences() -> list[str]:
         return ledger.count(hops.settings).differences()
