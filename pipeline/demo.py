@@ -25,10 +25,15 @@ USERS = 150
 DAYS = 14
 FIRST_DAY = datetime(2026, 1, 5, tzinfo=UTC)
 """A Monday; a fixed one, so that the same run sends the same events."""
-OF_GENERATED = training.Parameters(
-    ratings_model.Parameters(5.0, 4.0, als.Parameters(5, 0.2)), als.Parameters(5, 0.1)
+OF_RATINGS = ratings_model.Parameters(5.0, 4.0, als.Parameters(3, 0.2))
+OF_GENERATED = tuple(
+    training.Parameters(OF_RATINGS, als.Parameters(rank, 0.3, alpha))
+    for rank, alpha in ((3, 0.5), (1, 1.0), (2, 1.0))
 )
-"""Of the model for generated visitors, who are few and have two favourite genres each: few factors serve them."""
+"""Of models for generated visitors, of whom the first that the gate takes is published.
+
+They are few, and what is popular serves them nearly as well as what they like: more factors than these would be noise.
+"""
 
 log = get_logger("demo")
 
@@ -71,7 +76,7 @@ def send(settings: Settings, data: Path | None, bar: Bar) -> Sent:
 def recommend(spark: SparkSession, settings: Settings, data: Path | None) -> None:
     """Train a small model where none is published, without tuning, and score everybody with it.
 
-    A model that its gate refuses is told of; there are no recommendations then, as after any training.
+    Where the gate takes none, that is told of; there are no recommendations then, as after any training.
 
     Args:
         spark: The session.
@@ -79,11 +84,13 @@ def recommend(spark: SparkSession, settings: Settings, data: Path | None) -> Non
         data: As for `send`.
     """
     if registry.published(settings) is None:
-        parameters = training.DEFAULTS if data else OF_GENERATED
-        try:
-            recommendations.train(spark, settings, seconds=0, parameters=parameters)
-        except (GateFailedError, BadInputError) as error:
-            log.warning("no recommendations", reason=error.message)
+        for parameters in (training.DEFAULTS,) if data else OF_GENERATED:
+            try:
+                recommendations.train(spark, settings, seconds=0, parameters=parameters)
+                break
+            except (GateFailedError, BadInputError) as error:
+                log.warning("no model of recommendations", reason=error.message)
+        else:
             return
     recommendations.score(spark, settings)
 
