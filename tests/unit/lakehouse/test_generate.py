@@ -79,7 +79,10 @@ def test_the_freshness_mart_measures_what_is_made_of_events_and_movies_by_them()
         for source, names in re.findall(r"'(\w+)': \[([^]]+)\]", text)
         for name in re.findall(r"'(\w+)'", names)
     }
-    made_of = {("silver.events",): "events", ("bronze.movie",): "movies"}
+    made_of: dict[tuple[str, ...], str] = {
+        ("silver.events",): "events",
+        ("bronze.movie",): "movies",
+    }
     expected = {
         name: made_of[sources] for name, sources in feeds().items() if sources in made_of
     } | {"silver.events": "events"}

@@ -6,6 +6,7 @@ import pytest
 
 from cinelake.errors import ServiceError
 from cinelake.settings import Settings
+from cinelake.stack import local
 from pipeline import lag, streams
 from pipeline.streams import Stage, await_daemon
 
@@ -74,7 +75,7 @@ def test_no_spark_starts_where_a_daemon_does_the_work(
     lake: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(streams.local, "is_streaming", lambda *_: True)
+    monkeypatch.setattr(local, "is_streaming", lambda *_: True)
     monkeypatch.setattr(streams, "ensure_topics", lambda *_: None)
     monkeypatch.setattr(streams, "await_daemon", lambda *_: 7)
     assert list(run(lambda: pytest.fail("Spark was started"), lake).values()) == [7]

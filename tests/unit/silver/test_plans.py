@@ -7,8 +7,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from cinelake.settings import Settings
 from lakehouse import tables
+from lakehouse.contract import Table
 from lakehouse.silver import refresh_events as module
-from lakehouse.silver.refresh import refresh_events
 from tests.unit.silver.conftest import message, uuid_of
 from tests.unit.silver.test_refresh import bronze
 
@@ -39,9 +39,7 @@ def test_only_a_large_batch_sorts_the_history_of_events(
         plans.append(plan(frame))
         return keep(batch, frame)
 
-    def noting_apply(
-        spark: SparkSession, lake: Settings, table: tables.Table, rows: DataFrame
-    ) -> None:
+    def noting_apply(spark: SparkSession, lake: Settings, table: Table, rows: DataFrame) -> None:
         if table.full_name == "silver.events":
             plans.append(plan(rows))
         apply(spark, lake, table, rows)
@@ -50,7 +48,7 @@ def test_only_a_large_batch_sorts_the_history_of_events(
         """How the history was joined with a batch: to leave out the batch's own events, and to compare rows."""
         plans.clear()
         sent = message(event_id=uuid_of(name), user_id=name, anonymous_id=None)
-        refresh_events(spark, empty_lake, bronze(spark, "user_logs", [(0, 0, sent)]))
+        module.refresh_events(spark, empty_lake, bronze(spark, "user_logs", [(0, 0, sent)]))
         lines = [line.strip(" +-:*()0123456789") for found in plans for line in found.splitlines()]
         return {
             kind: line.split()[0]
