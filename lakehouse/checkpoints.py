@@ -76,6 +76,18 @@ def offsets(settings: Settings, full_name: str) -> dict[str, Any]:
     return found
 
 
+def kafka_offsets(settings: Settings, full_name: str, topic: str) -> dict[int, int]:
+    """By partition of a topic the offset after the last message that a query has written to its end.
+
+    Args:
+        settings: Tells where the lake is.
+        full_name: The table of bronze, for example `bronze.movie`.
+        topic: Its topic.
+    """
+    found: dict[str, int] = offsets(settings, full_name).get(topic, {})
+    return {int(partition): offset for partition, offset in found.items()}
+
+
 def _query_id(storage: FileSystem, path: str) -> str:
     if storage.get_file_info(path).type == FileType.NotFound:
         return ""

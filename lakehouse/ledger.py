@@ -152,16 +152,16 @@ def count(settings: Settings) -> Ledger:
     silver = changes.count_rows(settings, "silver.events", version=version)
     unpublished = _rows_since(settings, "silver.events", warehouse.watermark, version)
     is_at_rest = progress.is_at_rest and progress == _progress(settings)
-    taken = checkpoints.offsets(settings, EVENTS).get(USER_LOGS, {})
+    taken = checkpoints.kafka_offsets(settings, EVENTS, USER_LOGS)
     version = changes.current_version(settings, EVENTS)
     landed = _landed(settings, version)
     bronze = sum(rows for _, rows in landed.values())
+    not_judged = max(bronze - silver - duplicates - quarantined, 0)
     unjudged = _rows_since(settings, EVENTS, progress.version, version)
     ends = topic_end_offsets(settings, USER_LOGS)
-    accepted = sum(ends.values())
-    not_judged = bronze - silver - duplicates - quarantined
+    reached = {place: max(taken.get(place, 0), landed.get(place, (0, 0))[0]) for place in ends}
     return Ledger(
-        accepted=accepted,
+        accepted=sum(ends.values()),
         rejected=sum(topic_end_offsets(settings, USER_LOGS_REJECTED).values()),
         bronze=bronze,
         duplicates=duplicates,
@@ -170,12 +170,9 @@ def count(settings: Settings) -> Ledger:
         published=warehouse.published,
         facts=warehouse.facts,
         waiting=Waiting(
-            bronze=sum(
-                max(end - max(taken.get(str(place), 0), landed.get(place, (0, 0))[0]), 0)
-                for place, end in ends.items()
-            ),
+            bronze=sum(max(end - reached[place], 0) for place, end in ends.items()),
             # Of a batch that is being written, some messages are judged already; of a checkpoint that was lost, all may be.
-            silver=unjudged if is_at_rest else min(max(not_judged, 0), unjudged),
+            silver=unjudged if is_at_rest else min(not_judged, unjudged),
             published=unpublished,
             facts=min(max(warehouse.published - warehouse.facts, 0), warehouse.newer),
         ),

@@ -60,7 +60,7 @@ def of_bronze(settings: Settings, ends: Ends | None = None) -> list[Standing]:
     return [
         _standing(topic, partition, landed.get(partition, 0), end)
         for name, topic in TOPIC_OF_TABLE.items()
-        for landed in [_landed(settings, name)]
+        for landed in [checkpoints.kafka_offsets(settings, name, topic)]
         for partition, end in ends[topic].items()
     ]
 
@@ -82,7 +82,9 @@ def of_silver(settings: Settings, versions: Mapping[str, int] | None = None) -> 
         Standing(TOPIC_OF_TABLE[source], partition, landed - waiting[partition], waiting[partition])
         for source, upto in versions.items()
         for waiting in [Counter(_waiting_in_bronze(settings, source, upto))]
-        for partition, landed in _landed(settings, source).items()
+        for partition, landed in checkpoints.kafka_offsets(
+            settings, source, TOPIC_OF_TABLE[source]
+        ).items()
     ]
 
 
@@ -140,12 +142,6 @@ def waiting_since(settings: Settings, standings: Iterable[Standing]) -> dict[Sta
 
 def _standing(topic: str, partition: int, taken: int, end: int) -> Standing:
     return Standing(topic, partition, taken, max(end - taken, 0))
-
-
-def _landed(settings: Settings, name: str) -> dict[int, int]:
-    """By partition the offset after the last message that a table of bronze has taken."""
-    found: dict[str, int] = checkpoints.offsets(settings, name).get(TOPIC_OF_TABLE[name], {})
-    return {int(partition): offset for partition, offset in found.items()}
 
 
 def _waiting_in_bronze(settings: Settings, source: str, upto: int) -> Iterator[int]:
