@@ -23,7 +23,7 @@ from cinelake.settings import Settings
 from ingestion.batches import in_batches, no_progress
 from ingestion.producer import EventProducer, Record
 from ingestion.raw_store import ON_DISK, duplicate_ids, open_database
-from ingestion.topics import USER_LOGS, end_offsets, topic_end_offsets
+from ingestion.topics import USER_LOGS, end_offsets, ensure_topics, topic_end_offsets
 
 COLLECTION = "user_logs_raw"
 GROUP = "cinelake-backup"
@@ -98,6 +98,7 @@ def follow(settings: Settings, stopping: threading.Event, progress: Callable[[in
     """
     while True:
         try:
+            ensure_topics(settings)
             return back_up(settings, True, progress, stopping.is_set)
         except OtherContentError:
             raise
