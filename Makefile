@@ -7,35 +7,31 @@ SHELL := /bin/bash
 DATA ?=
 # Where the tests look for the same; they use generated data when it is not there.
 TEST_DATA ?= $(wildcard ../shared/data)
-PYTHON := $(shell for python in python3.11 python3 python; do \
-	command -v $$python >/dev/null 2>&1 && $$python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null \
-	&& { echo $$python; break; }; done)
-JAVA := $(if $(JAVA_HOME),$(JAVA_HOME)/bin/java,java)
+# The Python of the virtual environments. Empty: the first one that can make them.
+PYTHON ?=
 BIN := .venv/bin
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 preflight:
-	@test -n "$(PYTHON)" || { echo "Python 3.11 is missing. Debian/Ubuntu: 'apt-get install python3.11 python3.11-venv'; elsewhere: 'pyenv install 3.11' or 'brew install python@3.11'." >&2; exit 1; }
-	@$(JAVA) -version 2>&1 | grep -qE 'version "17[."]' || { echo "Java 17 is missing ($(JAVA) is $$($(JAVA) -version 2>&1 | head -n 1)). Debian/Ubuntu: 'apt-get install openjdk-17-jre-headless'; macOS: 'brew install openjdk@17'; or point JAVA_HOME at one." >&2; exit 1; }
+	@PYTHON="$(PYTHON)" cinelake/stack/preflight.sh >/dev/null
 
 install: preflight .venv/installed ## Make the virtual environment and fetch the jars
 
 .venv/installed: pyproject.toml constraints.txt jars.xml
 	@$(MAKE) --no-print-directory preflight
 	@echo "Installing into .venv (about three minutes the first time) ..."
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/python || "$$(PYTHON="$(PYTHON)" cinelake/stack/preflight.sh)" -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@$(BIN)/python -m cinelake.stack.jars
 	@# Without it commands start more slowly, which is no reason to have none.
 	-@$(BIN)/python -m spark_streaming.class_archive
 	@touch $@
 
-.venv-airflow/installed: airflow/requirements.txt airflow/constraints.txt
-	@$(MAKE) --no-print-directory preflight
+.venv-airflow/installed: airflow/requirements.txt airflow/constraints.txt | .venv/installed
 	@echo "Installing Airflow into .venv-airflow (about two minutes the first time) ..."
-	@test -x .venv-airflow/bin/python || $(PYTHON) -m venv .venv-airflow
+	@test -x .venv-airflow/bin/python || $(BIN)/python -m venv --clear .venv-airflow
 	@.venv-airflow/bin/python -m pip install --quiet --disable-pip-version-check --constraint airflow/constraints.txt --requirement airflow/requirements.txt
 	@touch $@
 
@@ -56,7 +52,7 @@ down: ## Stop the local stack; its data stays
 clean: down ## Stop the stack and remove all its data
 	rm -rf "$${CINELAKE_HOME:-.cinelake}" dbt_project/target dbt_project/logs dbt_project/profiles.yml
 
-test: install-airflow ## Run the checks and all tests
+test: install-airflow ## Run the checks and all tests (an hour on 2 cores; installs Airflow as well, about two minutes, once)
 	@$(MAKE) --no-print-directory check
 	@CINELAKE_DATA="$(TEST_DATA)" $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 

@@ -20,7 +20,8 @@ from cinelake.settings import PROJECT_ROOT
 from cinelake.stack.lock import file_lock
 
 JARS_XML = PROJECT_ROOT / "jars.xml"
-JAVA_VERSION = 17
+JAVA_VERSIONS = (17, 21)
+"""Those that Spark and Kafka run on alike; `preflight.sh` asks for the same before there is a Python."""
 FETCH_SECONDS = 900
 CONFS = ("kafka", "spark", "web")
 FETCH_HINT = "Run `python -m cinelake.stack.jars`."
@@ -55,7 +56,7 @@ def fetch_jars() -> bool:
         True when jars were fetched, False when those there are current.
 
     Raises:
-        SettingError: There is no Java 17.
+        SettingError: There is no Java 17 or 21.
         ServiceError: The jars cannot be had, or the environment cannot be written to.
     """
     try:
@@ -85,7 +86,7 @@ def check_java() -> Path:
         The `java` program.
 
     Raises:
-        SettingError: There is none, or it is not version 17.
+        SettingError: There is none, or one of another version than 17 and 21.
     """
     java = _find_java()
     try:
@@ -95,9 +96,9 @@ def check_java() -> Path:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SettingError(f"{java} does not run: {error}.", _java_hint()) from error
     found = re.search(r'version "(?:1\.)?(\d+)', said.stderr + said.stdout)
-    if not found or int(found[1]) != JAVA_VERSION:
+    if not found or int(found[1]) not in JAVA_VERSIONS:
         version = f"Java {found[1]}" if found else "of an unknown version"
-        raise SettingError(f"{java} is {version}; Cinelake needs {JAVA_VERSION}.", _java_hint())
+        raise SettingError(f"{java} is {version}; Cinelake needs 17 or 21.", _java_hint())
     return java
 
 
@@ -107,15 +108,15 @@ def _find_java() -> Path:
     found = str(Path(home) / "bin" / "java") if home else shutil.which("java")
     if not found or not os.access(found, os.X_OK):
         where = f"in JAVA_HOME ({home})" if home else "on the PATH"
-        raise SettingError(f"Java {JAVA_VERSION} is missing: no java {where}.", _java_hint())
+        raise SettingError(f"Java 17 or 21 is missing: no java {where}.", _java_hint())
     return Path(found)
 
 
 def _java_hint() -> str:
     return (
-        f"Install it (Debian, Ubuntu: apt-get install openjdk-{JAVA_VERSION}-jre-headless; "
-        f"macOS: brew install openjdk@{JAVA_VERSION}) and, if there are several, "
-        "set JAVA_HOME to its folder."
+        "Install one (Debian, Ubuntu: apt-get install openjdk-17-jre-headless or "
+        "openjdk-21-jre-headless, as there is; macOS: brew install openjdk@21) and, if there are "
+        "several, set JAVA_HOME to its folder."
     )
 
 

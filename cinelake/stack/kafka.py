@@ -73,7 +73,7 @@ def prepare(settings: Settings, state: StackState) -> Launch:
     """Write the broker's properties and, the first time, format its data folder.
 
     Raises:
-        SettingError: There is no Java 17.
+        SettingError: There is no Java 17 or 21.
         ServiceError: The jars were not fetched, or the folder cannot be formatted.
     """
     stack = stack_folder(settings.home)

@@ -1,5 +1,6 @@
 """A real Chromium, and one origin that serves the tracker's pages and passes its events on to the real API."""
 
+import os
 import shutil
 import time
 from collections import deque
@@ -127,16 +128,28 @@ PAGE = f"""<!doctype html>
 """
 
 
+BROWSERS = (
+    *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"),
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+)
+
+
+def browser_path() -> str | None:
+    """The browser of `CHROME_BIN`, else the first that is installed."""
+    named = os.environ.get("CHROME_BIN")
+    return next(filter(None, map(shutil.which, [named] if named else BROWSERS)), None)
+
+
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """The system's Chromium, without a window."""
-    path = (
-        shutil.which("chromium")
-        or shutil.which("chromium-browser")
-        or shutil.which("google-chrome")
-    )
+    path = browser_path()
     if path is None:
-        not_installed("There is no Chromium. Debian/Ubuntu: 'apt-get install chromium'.")
+        not_installed(
+            "There is no Chromium or Chrome on the PATH or in CHROME_BIN."
+            " Debian: 'apt-get install chromium'."
+        )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=path, args=["--autoplay-policy=no-user-gesture-required"]

@@ -326,9 +326,9 @@ def test_the_next_steps_of_errors_and_rules_name_commands_that_exist(
         RaisedError(
             "SettingError",
             2,
-            "Java 17 is missing: no java {where}.",
-            "Install it (Debian, Ubuntu: apt-get install openjdk-17-jre-headless; macOS: brew install openjdk@17)"
-            " and, if there are several, set JAVA_HOME to its folder.",
+            "Java 17 or 21 is missing: no java {where}.",
+            "Install one (Debian, Ubuntu: apt-get install openjdk-17-jre-headless or openjdk-21-jre-headless,"
+            " as there is; macOS: brew install openjdk@21) and, if there are several, set JAVA_HOME to its folder.",
             "cinelake.stack.jars",
         ),
         # Both from the caller of a helper.

@@ -99,7 +99,7 @@ def test_a_fetch_that_claims_to_have_worked_is_checked(environment: Path, java: 
     [
         ('openjdk version "11.0.2" 2019-01-15', "Java 11"),
         ('java version "1.8.0_391"', "Java 8"),
-        ('openjdk version "21" 2023-09-19', "Java 21"),
+        ('openjdk version "25.0.1" 2025-10-21', "Java 25"),
         ("no JVM could be started", "unknown version"),
     ],
 )
@@ -107,13 +107,14 @@ def test_another_java_is_refused_with_the_way_to_the_right_one(
     java: Path, said: str, found: str
 ) -> None:
     program(java, f"echo '{said}' >&2")
-    with pytest.raises(SettingError, match=f"{found}.* needs 17") as caught:
+    with pytest.raises(SettingError, match=f"{found}.* needs 17 or 21") as caught:
         jars.check_java()
     assert "openjdk-17" in caught.value.hint
 
 
-def test_java_17_is_taken_from_java_home(java: Path) -> None:
-    program(java, "echo 'openjdk version \"17.0.15\" 2025-04-15' >&2")
+@pytest.mark.parametrize("version", ["17.0.15", "21", "21.0.8"])
+def test_java_is_taken_from_java_home(java: Path, version: str) -> None:
+    program(java, f"echo 'openjdk version \"{version}\" 2025-04-15' >&2")
     assert jars.check_java() == java
     assert jars.java_home() == java.parents[1]
 
@@ -122,7 +123,7 @@ def test_no_java_at_all_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert shutil.which("java") is None
-    with pytest.raises(SettingError, match="Java 17 is missing: no java on the PATH"):
+    with pytest.raises(SettingError, match="Java 17 or 21 is missing: no java on the PATH"):
         jars.check_java()
 
 
