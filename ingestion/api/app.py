@@ -8,7 +8,7 @@ from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from cinelake.settings import Settings, get_settings
-from ingestion.api import metrics, problems, recommend_routes, routes, runs
+from ingestion.api import metrics, pages, problems, recommend_routes, routes, runs
 from ingestion.api.document import EventsApi
 from ingestion.api.key_ring import KeyRing
 from ingestion.api.layer import Layer
@@ -56,6 +56,7 @@ def create_app(
     )
     app.register_api(routes.blueprint)
     app.register_api(recommend_routes.recommend_blueprint)
+    app.register_blueprint(pages.pages)
     problems.register(app)
     app.wsgi_app = Shortcut(app, services)  # type: ignore[method-assign]
     metrics.register(app)
@@ -87,12 +88,14 @@ def _allow_origins(app: Flask, origins: list[str]) -> None:
 
 
 class _WithHeaders(Layer):
-    """Gives each answer the headers that all of them have."""
+    """Gives each answer the headers that all of them have, unless it has its own."""
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            return start_response(status, [*headers, *_HEADERS], *rest)
+            named = {name for name, _ in headers}
+            missing = [header for header in _HEADERS if header[0] not in named]
+            return start_response(status, [*headers, *missing], *rest)
 
         return self._wsgi_app(environ, start)
