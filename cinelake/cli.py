@@ -31,21 +31,22 @@ from cinelake.commands import (
     tmdb,
     upkeep,
 )
+from cinelake.commands.help import App
 from cinelake.console import be_quiet, err, out, report_error
 from cinelake.errors import CinelakeError
 from cinelake.log import configure_logging
 from cinelake.settings import get_settings
 
-app = typer.Typer(
+app = App(
     name="cinelake",
     help="A movie lakehouse: user behaviour and TMDB metadata in, a star schema that analysts trust out.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-replay_app = typer.Typer(help="Send recorded behaviour through the API.", no_args_is_help=True)
-keys_app = typer.Typer(help="The keys that may send events to the API.", no_args_is_help=True)
-import_app = typer.Typer(help="Bring files in through the API.", no_args_is_help=True)
-catalog_app = typer.Typer(help="The movie catalogue.", no_args_is_help=True)
+replay_app = App(help="Send recorded behaviour through the API.", no_args_is_help=True)
+keys_app = App(help="The keys that may send events to the API.", no_args_is_help=True)
+import_app = App(help="Bring files in through the API.", no_args_is_help=True)
+catalog_app = App(help="The movie catalogue.", no_args_is_help=True)
 
 for command in (stack.up, stack.down, stack.status, stack.serve):
     app.command(rich_help_panel="Local stack")(command)

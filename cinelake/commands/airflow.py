@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cinelake.commands.help import App
 from cinelake.commands.shared import start_stack
 from cinelake.console import out, say_stage
 from cinelake.settings import get_settings
@@ -11,7 +12,7 @@ from cinelake.settings import get_settings
 if TYPE_CHECKING:
     from cinelake.settings import Settings
 
-airflow_app = typer.Typer(
+airflow_app = App(
     help="Airflow, which runs the stages on a schedule: `make airflow` installs it.",
     no_args_is_help=True,
 )

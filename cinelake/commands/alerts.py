@@ -5,14 +5,13 @@ from typing import Annotated
 
 import typer
 
+from cinelake.commands.help import App
 from cinelake.console import out
 from cinelake.errors import ServiceError
 from cinelake.log import current_run_id
 from cinelake.settings import get_settings
 
-alerts_app = typer.Typer(
-    help="Problems that were told to people, and a trial.", no_args_is_help=True
-)
+alerts_app = App(help="Problems that were told to people, and a trial.", no_args_is_help=True)
 
 Source = Annotated[
     str, typer.Argument(help="What has the problem, for example a job of an orchestrator.")

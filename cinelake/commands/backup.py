@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from cinelake.commands.help import App
 from cinelake.console import out, progress_bar
 from cinelake.errors import BadInputError
 from cinelake.settings import get_settings
@@ -15,7 +16,7 @@ from cinelake.settings import get_settings
 NICENESS = 10
 FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
-backup_app = typer.Typer(
+backup_app = App(
     help="Copy Kafka's events to MongoDB, and bring them back.", invoke_without_command=True
 )
 

@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from cinelake.commands.help import App
 from cinelake.console import err, out
 from cinelake.settings import get_settings
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from lakehouse.contract_check import Checked
     from lakehouse.contract_diff import Change
 
-contracts_app = typer.Typer(
+contracts_app = App(
     help="The contracts of the tables: drift, and breaking changes.", no_args_is_help=True
 )
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")]

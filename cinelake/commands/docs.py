@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
+from cinelake.commands.help import App
 from cinelake.console import out, progress_bar
 from cinelake.errors import ServiceError
 from cinelake.settings import get_settings
 
-docs_app = typer.Typer(
+docs_app = App(
     help="The docs site: can the data be trusted, charts, catalogue, lineage, runbook.",
     no_args_is_help=True,
 )

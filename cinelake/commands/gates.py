@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cinelake.commands.help import App
 from cinelake.commands.shared import outcome, spark_session
 from cinelake.commands.values import Json, write_json
 from cinelake.console import out
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
     from expectations.results import GateResult, KeptResult
 
 
-gates_app = typer.Typer(
-    help="Show what the gates found, or let one look now.", invoke_without_command=True
-)
+gates_app = App(help="Show what the gates found, or let one look now.", invoke_without_command=True)
 
 
 @gates_app.callback()

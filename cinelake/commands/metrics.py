@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from cinelake.commands.help import App
 from cinelake.settings import get_settings, load_settings
 
-metrics_app = typer.Typer(
+metrics_app = App(
     help="The lakehouse's metrics, as Prometheus reads them; `cinelake up` serves them.",
     no_args_is_help=True,
 )

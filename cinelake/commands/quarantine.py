@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cinelake.commands.help import App
 from cinelake.commands.shared import spark_session
 from cinelake.commands.values import (
     MOMENT_FORMATS,
@@ -22,7 +23,7 @@ from cinelake.settings import get_settings
 if TYPE_CHECKING:
     from lakehouse.recover import Example, Outcome
 
-quarantine_app = typer.Typer(
+quarantine_app = App(
     help="Messages that broke a rule after they were accepted.", no_args_is_help=True
 )
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cinelake.commands.help import App
 from cinelake.commands.shared import spark_session
 from cinelake.commands.values import Json, show_rows, write_json
 from cinelake.console import counts_table, out
@@ -12,7 +13,7 @@ from cinelake.settings import get_settings
 if TYPE_CHECKING:
     from lakehouse.recommend.registry import Entry
 
-recommend_app = typer.Typer(
+recommend_app = App(
     help="Recommendations: train a model, score everybody with it, see how it does.",
     no_args_is_help=True,
 )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cinelake.commands.help import App
 from cinelake.commands.shared import refresh_all, show_report, spark_session
 from cinelake.commands.values import Json, write_json
 from cinelake.console import counts_table, out, progress_bar, say_stage
@@ -80,7 +81,7 @@ def publish(
         out.print(f"{table.table:24} {table.merged:>10,} rows, lake version {table.lake_version}")
 
 
-gold_app = typer.Typer(
+gold_app = App(
     help="Build gold_next with dbt, test and gate it, and swap it in; or take the last swap back.",
     invoke_without_command=True,
 )

@@ -4,12 +4,13 @@ from typing import Annotated
 
 import typer
 
+from cinelake.commands.help import App
 from cinelake.commands.shared import start_stack
 from cinelake.commands.values import Json, write_json
 from cinelake.console import out
 from cinelake.settings import get_settings
 
-streams_app = typer.Typer(
+streams_app = App(
     help="Daemons that keep bronze and silver up to date; publication and gold stay with `refresh`.",
     no_args_is_help=True,
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
+from cinelake.commands.help import App
 from cinelake.console import err, out, progress_bar, rate_bar
 from cinelake.errors import BadInputError
 from cinelake.settings import get_settings
@@ -14,7 +15,7 @@ from cinelake.settings import get_settings
 if TYPE_CHECKING:
     from ingestion.tmdb.sync import SyncResult, Wanted
 
-tmdb_app = typer.Typer(help="TMDB's movies: sync, publish, and a sandbox.", no_args_is_help=True)
+tmdb_app = App(help="TMDB's movies: sync, publish, and a sandbox.", no_args_is_help=True)
 
 Rate = Annotated[float, typer.Option(min=0, max=1, help="Share of requests.")]
 

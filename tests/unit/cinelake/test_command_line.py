@@ -1,9 +1,11 @@
 """The command line: help everywhere, an exit code a kind of error, and progress that suits a file."""
 
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from typer.testing import CliRunner
 
 from cinelake import __version__, cli, console
 from cinelake.commands import stages
+from cinelake.commands.help import EXAMPLES
 from cinelake.console import progress_bar
 from cinelake.errors import (
     BadInputError,
@@ -32,6 +35,14 @@ def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ..
 
 
 EVERY_COMMAND = sorted(commands(typer.main.get_command(cli.app)))
+
+
+@cache
+def help_of(*path: str) -> str:
+    """What a command says with `--help`."""
+    result = CliRunner().invoke(cli.app, [*path, "--help"], env={"COLUMNS": "160"})
+    assert result.exit_code == 0, result.output
+    return result.output
 
 
 @pytest.fixture(autouse=True)
@@ -59,15 +70,46 @@ def test_there_is_a_command_for_every_stage() -> None:
 
 @pytest.mark.parametrize("path", EVERY_COMMAND, ids=" ".join)
 def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
-    result = CliRunner().invoke(cli.app, [*path, "--help"], env={"COLUMNS": "160"})
-    assert result.exit_code == 0, result.output
-    text = re.sub(r"[\s│╭╮╰╯─]+", " ", result.output)
+    text = re.sub(r"[\s│╭╮╰╯─]+", " ", help_of(*path))
     command: Any = typer.main.get_command(cli.app)
     for name in path:
         command = command.commands[name]
     assert command.help, "a command says what it does"
     first_words = " ".join(command.help.replace("`", "").split()[:4])
     assert first_words in text.replace("`", "")
+
+
+@pytest.mark.parametrize("path", EVERY_COMMAND, ids=" ".join)
+def test_help_calls_values_what_a_person_calls_them(path: tuple[str, ...]) -> None:
+    text = help_of(*path)
+    for jargon in ("<", "[x", "x>=", "range  ", "bool", "%Y", "list["):
+        assert jargon not in text, text
+
+
+@pytest.mark.parametrize("path", EXAMPLES)
+def test_each_example_is_one_that_the_command_takes(path: str) -> None:
+    shown = help_of(*path.split())
+    for example in EXAMPLES[path]:
+        assert example in shown
+        program, *words = shlex.split(example)
+        assert (program, words[:1]) == ("cinelake", path.split()[:1])
+        command: Any = typer.main.get_command(cli.app)
+        while words and words[0] in getattr(command, "commands", {}):
+            command = command.commands[words.pop(0)]
+        # Raises what the command would end with.
+        command.make_context(path, words)
+
+
+def test_each_command_that_must_be_told_something_has_an_example() -> None:
+    def must_be_told(path: tuple[str, ...]) -> bool:
+        command: Any = typer.main.get_command(cli.app)
+        for name in path:
+            command = command.commands[name]
+        return any(each.required for each in command.params)
+
+    assert [" ".join(path) for path in EVERY_COMMAND if must_be_told(path)] == sorted(
+        path for path in EXAMPLES if must_be_told(tuple(path.split()))
+    )
 
 
 def test_help_does_not_wait_for_spark() -> None:
