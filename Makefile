@@ -62,7 +62,7 @@ prove: install-airflow ## Test with 200,000 simulated events, in batches and wit
 coverage: install ## Branches of silver's transforms that their own tests reach (at least 95%)
 	@$(BIN)/python -m pytest --cov --cov-report=term tests/unit/silver
 
-check: install ## Lint, format, types, SQL, dbt parse and contract changes
+check: install ## Lint, format, types, SQL, dbt parse, a gate for each mart, and contract changes
 	@$(MAKE) --no-print-directory --jobs=2 check-python check-sql
 
 check-python: install
@@ -73,6 +73,7 @@ check-python: install
 check-sql: install
 	$(BIN)/sqlfluff lint --disable-progress-bar --config dbt_project/.sqlfluff dbt_project/models dbt_project/tests
 	$(BIN)/dbt --quiet parse --project-dir dbt_project --profiles-dir dbt_project/env_profile --target-path ../.cinelake/parse --log-path .cinelake/parse
+	$(BIN)/python -m expectations.coverage .cinelake/parse/manifest.json
 	$(BIN)/cinelake contracts diff
 
 format: install ## Format Python and SQL

@@ -45,6 +45,30 @@ class Selection:
     limit: int | None = None
 
 
+def require_table(full_name: str) -> None:
+    """Make sure that the lake has a table of that name.
+
+    Args:
+        full_name: For example `silver.events`.
+
+    Raises:
+        BadInputError: It has none.
+    """
+    known = [each.full_name for layer in ("bronze", "silver") for each in tables(layer)]
+    layer, _, name = full_name.partition(".")
+    if layer == "gold":
+        source = f"silver.{name}" if f"silver.{name}" in known else "silver.events"
+        raise BadInputError(
+            f"{full_name} is in PostgreSQL, which keeps no versions of a table.",
+            f"The lake keeps those of what gold is made of: `cinelake as-of {source}`."
+            " `cinelake gold rollback` shows the gold of before the last swap, `cinelake sql` the gold of now.",
+        )
+    if full_name not in known:
+        raise BadInputError(
+            f"There is no table {full_name!r} in the lake.", f"Known are {', '.join(known)}."
+        )
+
+
 def find_version(
     settings: Settings, full_name: str, version: int | None = None, at: datetime | None = None
 ) -> Moment:
@@ -57,14 +81,10 @@ def find_version(
         at: A time, with its zone. Used when there is no number.
 
     Raises:
-        BadInputError: There is no such table, or it had no such version, or none then.
+        BadInputError: There is no such table in the lake, or it had no such version, or none then.
         ServiceError: No refresh has made the table yet.
     """
-    known = [each.full_name for layer in ("bronze", "silver") for each in tables(layer)]
-    if full_name not in known:
-        raise BadInputError(
-            f"There is no table {full_name!r} in the lake.", f"Known are {', '.join(known)}."
-        )
+    require_table(full_name)
     delta = changes.open_table(settings, full_name)
     if delta is None:
         raise ServiceError(f"{full_name} does not exist yet.", "Run `cinelake refresh`.")

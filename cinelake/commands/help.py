@@ -1,10 +1,12 @@
 """What `--help` says: values in words a person writes, and examples."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.models import CommandFunctionType
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "up": ("cinelake up",),
@@ -92,7 +94,9 @@ class App(typer.Typer):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{"cls": Group} | settings)
 
-    def command(self, name: str | None = None, **settings: Any) -> Any:
+    def command(
+        self, name: str | None = None, **settings: Any
+    ) -> Callable[[CommandFunctionType], CommandFunctionType]:
         """As Typer's own."""
         return super().command(name, **{"cls": Command} | settings)
 

@@ -75,9 +75,10 @@ def as_of(
     format_name: Annotated[AsOfFormat, typer.Option("--format")] = "table",
 ) -> None:
     """Show a table of bronze or silver as it was at a version or a time."""
-    from lakehouse.as_of import Selection, find_version, read_as_of
+    from lakehouse.as_of import Selection, find_version, read_as_of, require_table
     from lakehouse.export import json_rows, write_csv
 
+    require_table(table)
     if (version is None) == (at is None):
         raise BadInputError(
             "Which moment is meant?", "Give either --version or --time, for example --version 3."

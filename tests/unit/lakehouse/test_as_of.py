@@ -52,9 +52,22 @@ def test_each_version_is_there_until_it_is_vacuumed(
 
 
 def test_a_table_that_is_unknown_or_not_made_yet_is_named(lake: Settings) -> None:
-    for unknown in ("silver.nope", "gold.ratings", "../silver"):
+    for unknown in ("silver.nope", "golden.ratings", "../silver"):
         with pytest.raises(BadInputError, match="There is no table") as refused:
             find_version(lake, unknown, version=0)
         assert "silver.ratings" in refused.value.hint
     with pytest.raises(ServiceError, match="does not exist yet"):
         find_version(lake, GENRES, version=0)
+
+
+@pytest.mark.parametrize(
+    ("table", "instead"),
+    [("gold.ratings", "silver.ratings"), ("gold.dim_session", "silver.events")],
+)
+def test_a_table_of_gold_is_said_to_be_elsewhere_and_what_to_ask_instead(
+    lake: Settings, table: str, instead: str
+) -> None:
+    with pytest.raises(BadInputError, match=f"{table} is in PostgreSQL") as refused:
+        find_version(lake, table, version=0)
+    assert f"`cinelake as-of {instead}`" in refused.value.hint
+    assert "cinelake gold rollback" in refused.value.hint

@@ -12,7 +12,7 @@ from cinelake.stack.dbt_profile import dbt_environment, write_dbt_profile
 
 CHECKED_IN = PROJECT_ROOT / "dbt_project" / "env_profile" / "profiles.yml"
 URI = "postgresql://me:p%40ss%2Fword@db.example:6543/films?sslmode=require"
-CALL = re.compile(r"\{\{ env_var\('([A-Z_]+)', '([^']*)'\)( \| as_number)? \}\}")
+CALL = re.compile(r"\{\{ env_var\('(POSTGRES_[A-Z_]+)', '([^']*)'\)( \| as_number)? \}\}")
 
 
 def settings(folder: Path, uri: str = URI) -> Settings:
@@ -52,12 +52,14 @@ def test_the_parts_of_the_uri_are_decoded(tmp_path: Path) -> None:
     assert environment["DO_NOT_TRACK"] == "1"
 
 
-def test_the_default_target_is_gold_and_the_other_one_is_built_aside(tmp_path: Path) -> None:
+def test_the_default_target_is_gold_and_the_others_are_built_aside(tmp_path: Path) -> None:
     profile = rendered(dbt_environment(settings(tmp_path)))["cinelake"]
     assert profile["target"] == "dev"
     assert {name: each["schema"] for name, each in profile["outputs"].items()} == {
         "dev": "gold",
         "next": "gold_next",
+        # Each person's own, and whatever the name, neither gold nor staging.
+        "sandbox": "sandbox_{{ env_var('USER', 'me') }}",
     }
 
 
