@@ -1,6 +1,6 @@
 """The page `Explore`: what gold says, a question a chart, each with the query behind it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -18,6 +18,8 @@ WIDTH, HEIGHT = 420, 200
 """Of a chart's plot, in pixels before the page scales it."""
 ROW = {"height": {"step": 24}}
 """In place of the height: that of a bar, or of a heat map's cell, with its gap."""
+LONG_NAMES = {"width": 330, "padding": {"left": 48, "top": 5, "right": 36, "bottom": 5}}
+"""Room for names as long as the longest that is not shortened, in a font a quarter wider than the one Vega measures with."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Question:
         note: How to read the answer.
         query: The SQL that an analyst would ask; its rows are the chart's data.
         plot: The Vega-Lite specification, without data and width.
+        remark: What to know of an answer before one believes it, in a sentence; empty for nothing.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Question:
     note: str
     query: str
     plot: Mapping[str, Any]
+    remark: Callable[[Sequence[Row]], str] = lambda _: ""
 
 
 @dataclass(frozen=True)
@@ -48,12 +52,41 @@ class Answer:
         columns: Names of the answer's columns.
         rows: The answer; none when gold has nothing to say yet.
         picture: The chart; empty without rows.
+        remark: What to know of it; empty for nothing.
     """
 
     question: Question
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
     picture: Markup
+    remark: str = ""
+
+
+SMALL_COHORT = 10
+"""People below which a share of them is told with a word of warning."""
+
+
+def _funnel_remark(rows: Sequence[Row]) -> str:
+    """Why nothing is left below the first step, where that is so."""
+    sessions, *steps = (int(row["sessions"]) for row in rows)
+    if sessions == 0 or any(steps):
+        return ""
+    return (
+        "No session has a movie view, with which the way begins: what is imported from files, such as ratings,"
+        " comes without the views and plays before it."
+    )
+
+
+def _retention_remark(rows: Sequence[Row]) -> str:
+    """Which cohorts are so small that a share says little."""
+    sizes = {row["cohort_week"]: int(row["cohort_size"]) for row in rows}
+    small = [size for size in sizes.values() if size < SMALL_COHORT]
+    if not small:
+        return ""
+    return (
+        f"{len(small)} of these {len(sizes)} weeks began with fewer than {SMALL_COHORT} people,"
+        " of whom a share says little."
+    )
 
 
 def _axis(field: str, kind: str, title: str | None = None, **more: Any) -> dict[str, Any]:
@@ -63,6 +96,9 @@ def _axis(field: str, kind: str, title: str | None = None, **more: Any) -> dict[
 def _bars(category: str, figure: str, title: str, **axis: Any) -> dict[str, Any]:
     """Horizontal bars in the order of the rows, as names are long; each says its figure at its end."""
     y = _axis(category, "nominal", sort=None)
+    if axis["format"].endswith("d"):
+        # Between small counts there are halves, which would be written as the next whole number once more.
+        axis["labelExpr"] = "datum.value % 1 ? '' : datum.label"
     x = _axis(figure, "quantitative", title, axis={"grid": False, "tickCount": 5, **axis})
     label = {"type": "text", "align": "left", "dx": 4}
     text = {"field": figure, "type": "quantitative", "format": axis["format"]}
@@ -166,26 +202,35 @@ cross join lateral (
 where sessions is not null
 order by position""",
         _bars("step", "sessions", "sessions", format=",d"),
+        _funnel_remark,
     ),
     Question(
         "retention",
         "Do people come back?",
-        "Of those first active in a week, the share that was active again so many weeks later.",
+        "Of those first active in a week, the share that was active again so many weeks later; beside the week, how many"
+        " they were.",
         """
 select
     cohort_week,
+    cohort_size,
     week_number,
     retention_share
 from user_retention
 where cohort_week > (select max(cohort_week) from user_retention) - 7 * 10
     and week_number <= 10
 order by cohort_week, week_number""",
-        _heat_map(
-            _axis("week_number", "ordinal", "weeks later", axis={"labelAngle": 0}),
-            _axis("cohort_week", "ordinal"),
-            "retention_share",
-            ".0%",
-        ),
+        {
+            "transform": [
+                {"calculate": "datum.cohort_week + ' (' + datum.cohort_size + ')'", "as": "cohort"}
+            ],
+            **_heat_map(
+                _axis("week_number", "ordinal", "weeks later", axis={"labelAngle": 0}),
+                _axis("cohort", "ordinal"),
+                "retention_share",
+                ".0%",
+            ),
+        },
+        _retention_remark,
     ),
     Question(
         "genre-trends",
@@ -227,7 +272,7 @@ inner join dim_movie using (movie_key)
 where movie_popularity.weighted_rating is not null
 order by movie_popularity.popularity_rank, movie
 limit 12""",
-        _bars("movie", "weighted_rating", "weighted rating", format=".2f"),
+        LONG_NAMES | _bars("movie", "weighted_rating", "weighted rating", format=".2f"),
     ),
     Question(
         "trending-movies",
@@ -263,7 +308,7 @@ inner join dim_movie on changes.movie_id = dim_movie.movie_id and dim_movie.is_c
 where changes.more_events > 0
 order by changes.more_events desc, movie
 limit 12""",
-        _bars("movie", "more_events", "more events than in the week before", format="+,d"),
+        LONG_NAMES | _bars("movie", "more_events", "more events than in the week before", format="+,d"),
     ),
     Question(
         "ratings",
@@ -308,7 +353,9 @@ def _answer(connection: psycopg.Connection, question: Question) -> Answer:
     except psycopg.errors.UndefinedTable:
         return Answer(question, (), (), Markup())
     values = tuple(tuple(row.values()) for row in rows)
-    return Answer(question, columns, values, _picture(question, rows) if rows else Markup())
+    if not rows:
+        return Answer(question, columns, values, Markup())
+    return Answer(question, columns, values, _picture(question, rows), question.remark(rows))
 
 
 def _picture(question: Question, rows: Sequence[Row]) -> Markup:

@@ -14,6 +14,9 @@ from cinelake.settings import PROJECT_ROOT
 from docs_site.pages import render
 
 DOCS = PROJECT_ROOT / "docs"
+INDEX = "guides/index.html"
+RUNBOOK = "guides/runbook.html"
+"""The one that has a place of its own in the navigation."""
 ELSEWHERE = {"data-dictionary": "../catalogue.html"}
 """Documents whose content the site shows in another form, and where."""
 
@@ -26,20 +29,31 @@ def render_guides(generated_at: datetime, folder: Path = DOCS) -> dict[str, str]
         folder: Where the Markdown files are.
 
     Returns:
-        HTML by path, for example `guides/runbook.html`.
+        HTML by path, for example `guides/runbook.html`, and `guides/index.html`, which names all of them.
     """
-    paths = [path for path in sorted(folder.glob("*.md")) if path.stem not in ELSEWHERE]
-    texts = {path.stem: path.read_text("utf-8") for path in paths}
-    return {
+    documents = {path.stem: path.read_text("utf-8") for path in sorted(folder.glob("*.md"))}
+    texts = {name: text for name, text in documents.items() if name not in ELSEWHERE}
+    pages = {
         guide_path(name): render(
             "guide.html",
             guide_path(name),
             generated_at,
+            RUNBOOK if guide_path(name) == RUNBOOK else INDEX,
             title=_title(text),
             text=_html(text, texts),
         )
         for name, text in texts.items()
     }
+    guides = [
+        {
+            "title": _title(text),
+            "href": ELSEWHERE.get(name, f"{name}.html"),
+            "opening": _html(_opening(text), texts),
+        }
+        for name, text in documents.items()
+    ]
+    pages[INDEX] = render("guides.html", INDEX, generated_at, guides=guides)
+    return pages
 
 
 def guide_path(name: str) -> str:
@@ -49,6 +63,12 @@ def guide_path(name: str) -> str:
 
 def _title(text: str) -> str:
     return text.partition("\n")[0].removeprefix("# ")
+
+
+def _opening(text: str) -> str:
+    """The paragraph below the title."""
+    paragraphs = (part for part in text.split("\n\n")[1:] if re.match(r"[^\W_]|`\w", part))
+    return next(paragraphs, "")
 
 
 def _html(text: str, known: Mapping[str, str]) -> Markup:

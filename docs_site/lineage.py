@@ -5,6 +5,7 @@ layer that an edge crosses, an order in each layer with few crossings, and a hei
 share their spots, so that they run as one line until they part.
 """
 
+import re
 from bisect import bisect_right, insort
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -159,6 +160,11 @@ def neighbourhood(
     kept.update(edge for edge in known if edge[0].startswith("topic.") and edge[1] in upstream)
     ends = {name, *(end for edge in kept for end in edge)}
     return [node for node in nodes if node.name in ends], [edge for edge in known if edge in kept]
+
+
+def column_id(heading: str) -> str:
+    """The anchor of a column in a drawing, for a link that brings it into view."""
+    return f"column-{re.sub(r'[^a-z]+', '-', heading.lower())}"
 
 
 def from_manifest(manifest: Mapping[str, Any]) -> Models:
@@ -447,10 +453,11 @@ class _Canvas:
         layers = self.layers_of[column]
         spots = [spot for layer in layers for spot in self.plan.layers[layer] if spot.is_box]
         return Markup(
-            '<g role="group" aria-label="{heading}"><g class="heading" aria-hidden="true">'
+            '<g id="{id}" role="group" aria-label="{heading}"><g class="heading" aria-hidden="true">'
             '<text x="{left}" y="{text}">{heading}</text><path d="M{left} {line}H{right}"/>'
             "</g>{boxes}</g>"
         ).format(
+            id=column_id(self.headings[column]),
             heading=self.headings[column],
             left=self.lefts[layers[0]],
             right=self.lefts[layers[-1]] + self.widths[layers[-1]],

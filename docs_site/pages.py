@@ -1,5 +1,6 @@
 """What every page of the site shares: the templates, the navigation, and how figures and times are written."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -9,6 +10,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
+
+from docs_site.lineage import column_id
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -32,6 +35,7 @@ NAVIGATION = (
     Place("catalogue.html", "Catalogue"),
     Place("lineage.html", "Lineage"),
     Place("guides/runbook.html", "Runbook"),
+    Place("guides/index.html", "Guides"),
     Place("data-docs.html", "Data Docs"),
     Place("dbt-docs.html", "dbt docs"),
 )
@@ -65,6 +69,11 @@ def breakable(name: str) -> Markup:
     return escape(name).replace(".", Markup(".<wbr>")).replace("_", Markup("<wbr>_"))
 
 
+def prose(text: str) -> Markup:
+    """A text in which names stand in backticks, as contracts and models have it: they become code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped just before
+
+
 def age(seconds: float) -> str:
     """A span of time as people say it: `3 minutes`, `1 hour`, `12 days`."""
     for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
@@ -95,6 +104,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["breakable"] = breakable
+    environment.filters["prose"] = prose
+    environment.filters["column_id"] = column_id
     environment.filters["count"] = lambda rows: f"{rows:,}"
     environment.filters["seconds"] = lambda seconds: f"{seconds:,.1f}"
     environment.filters["figure"] = figure

@@ -23,7 +23,7 @@ log = get_logger("dbt")
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
 PROFILES = DBT_PROJECT / "env_profile"
 
-Target = Literal["dev", "next"]
+Target = Literal["dev", "next", "sandbox"]
 BUILD = ("build", "--exclude-resource-type", "unit_test", "--no-write-json")
 """Models and data tests; without the artifacts, which are larger than most increments and read by nobody.
 
@@ -92,7 +92,7 @@ def run_dbt(
     Args:
         settings: Tells where PostgreSQL is, and the home, below which dbt keeps its files (`dbt/<target>`).
         args: The command and its options, for example `["build", "--full-refresh"]`.
-        target: `next` works on the schema `gold_next`, `dev` on `gold` itself.
+        target: `next` works on the schema `gold_next`, `dev` on `gold` itself, `sandbox` on one of one's own.
         progress: Called with 1 after each node.
 
     Returns:

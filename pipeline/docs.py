@@ -16,7 +16,7 @@ from expectations.data_docs import build_data_docs
 from pipeline.dbt import generate_docs
 from pipeline.docs_catalogue import collect_catalogue
 from pipeline.docs_home import collect_home
-from pipeline.docs_lineage import collect_lineage
+from pipeline.docs_lineage import COLUMNS, collect_lineage
 
 STEPS = 4
 """How often `build` reports progress."""
@@ -50,7 +50,9 @@ def build(settings: Settings, progress: Callable[[int], None] = lambda done: Non
     pages = {
         "index.html": render_home(home),
         "explore.html": render("explore.html", "explore.html", at, answers=answers),
-        "lineage.html": render("lineage.html", "lineage.html", at, picture=lineage.picture()),
+        "lineage.html": render(
+            "lineage.html", "lineage.html", at, picture=lineage.picture(), columns=COLUMNS
+        ),
         **render_catalogue(tables, at),
         **render_guides(at),
     }

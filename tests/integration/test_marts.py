@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from pandas.testing import assert_frame_equal
 
+from pipeline.dbt import run_dbt
 from tests.integration.behaviour import GENRES_OF, MOVIES, Behaviour
 
 MINIMUM_VOTES = 25
@@ -197,3 +198,29 @@ def test_genre_trends(behaviour: Behaviour, events: pd.DataFrame) -> None:
     ].replace(0, np.nan)
     key = ["genre", "month_start"]
     assert_same(mart(behaviour, "genre_trends", key, list(months.columns)), months)
+
+
+def test_a_sandbox_leaves_gold_and_the_views_that_it_reads_alone(
+    behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def relations(*schemas: str) -> dict[str, int]:
+        return {
+            f"{schema}.{name}": oid
+            for schema, name, oid in connection.execute(
+                "select relnamespace::regnamespace::text, relname, oid from pg_class"
+                " where relkind = any('{r,v}') and relnamespace::regnamespace::text = any(%s)",
+                [list(schemas)],
+            )
+        }
+
+    monkeypatch.setenv("USER", "ada")
+    with psycopg.connect(behaviour.settings.postgres, autocommit=True) as connection:
+        before = relations("gold", "gold_next", "staging")
+        built = run_dbt(behaviour.settings, ["build", "--select", "+dim_genre"], target="sandbox")
+        assert built.success, built.failed
+        assert relations("gold", "gold_next", "staging") == before
+        assert set(relations("sandbox_ada")) == {"sandbox_ada.stg_genres", "sandbox_ada.dim_genre"}
+        readable = connection.execute(
+            "select has_schema_privilege('analyst', 'sandbox_ada', 'usage')"
+        ).fetchone()
+        assert readable == (False,)

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from docs_site.charts import SVG, draw
-from docs_site.explore import QUESTIONS, WIDTH
+from docs_site.explore import QUESTIONS, WIDTH, Question, _picture
 
 SPEC: dict[str, Any] = {
     "width": 300,
@@ -63,3 +63,57 @@ def test_every_question_can_be_drawn_without_rows_of_a_real_answer(question: Any
 def test_a_specification_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="conversion failed"):
         draw({"mark": "no such mark", "data": {"values": []}}, "x")
+
+
+def question(name: str) -> Question:
+    return next(question for question in QUESTIONS if question.name == name)
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 7, 1234])
+@pytest.mark.parametrize(
+    ("name", "category", "figure"),
+    [
+        ("trending-movies", "movie", "more_events"),
+        ("events-by-type", "event_type", "events"),
+        ("funnel", "step", "sessions"),
+    ],
+)
+def test_an_axis_of_counts_names_each_whole_number_once(
+    name: str, category: str, figure: str, most: int
+) -> None:
+    rows = [{category: "one", figure: most}, {category: "another", figure: 1}]
+    root = ElementTree.fromstring(_picture(question(name), rows))
+    axis = next(
+        group for group in root.iter(f"{{{SVG}}}g") if "role-axis-label" in group.get("class", "")
+    )
+    labels = [text.text for text in axis.iter(f"{{{SVG}}}text") if text.text]
+    assert len(labels) >= 2
+    assert len(set(labels)) == len(labels)
+
+
+def test_a_funnel_in_which_nobody_gets_anywhere_says_why() -> None:
+    remark = question("funnel").remark
+    steps = ("session", "view", "play", "complete", "rating")
+    none = [
+        {"step": step, "sessions": sessions}
+        for step, sessions in zip(steps, (7144, 0, 0, 0, 0), strict=True)
+    ]
+    assert "comes without the views" in remark(none)
+    assert remark([*none[:1], {"step": "view", "sessions": 1}, *none[2:]]) == ""
+    assert remark([{**row, "sessions": 0} for row in none]) == ""
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [((1, 1, 1), "3 of these 3 weeks"), ((9, 10, 500), "1 of these 3 weeks"), ((10, 11, 12), "")],
+)
+def test_shares_of_few_people_come_with_a_word_of_warning(
+    sizes: tuple[int, ...], said: str
+) -> None:
+    rows = [
+        {"cohort_week": f"2026-01-{week:02}", "cohort_size": size, "week_number": number}
+        for week, size in enumerate(sizes, start=1)
+        for number in range(3)
+    ]
+    remark = question("retention").remark(rows)
+    assert remark.startswith(said) and bool(remark) == bool(said)

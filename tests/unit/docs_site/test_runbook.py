@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import typer
 import werkzeug.exceptions
+import yaml
 
 from cinelake import cli
 from cinelake.settings import PROJECT_ROOT
@@ -68,6 +69,15 @@ def _names(section: str) -> list[str]:
 @pytest.fixture(scope="module")
 def raised() -> list[RaisedError]:
     return raised_errors()
+
+
+def test_every_alert_is_in_the_index_and_there_is_no_other() -> None:
+    rules = yaml.safe_load((PROJECT_ROOT / "monitoring" / "alerts.yml").read_text("utf-8"))
+    alerts = [rule["alert"] for group in rules["groups"] for rule in group["rules"]]
+    index = _sections("###", _sections("##", _prose())["Where to look first"])["By alert"]
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", index, re.MULTILINE)
+    assert [name for name, _ in rows] == alerts
+    assert all("](#" in place for _, place in rows)
 
 
 # --- Entries ------------------------------------------------------------------------------------------------
