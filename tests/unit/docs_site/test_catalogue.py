@@ -70,6 +70,28 @@ def test_a_table_shows_all_that_is_known_of_it() -> None:
     assert 'href="../data-docs.html#validations/a%20b.html"' in page
 
 
+def test_a_name_in_backticks_is_code_and_nothing_else_is_markup() -> None:
+    written = "The `movie_id`, <b>not</b> the `title`."
+    table = TablePage(
+        "silver.t", written, written, "o", "1.0.0", 1, "",
+        (ColumnPage("c", "text", written, (f"one of `a`, {written}",)),),
+        (RulePage("r", written, "passed", "", 1),),
+    )  # fmt: skip
+    for page in render_catalogue([table], AT).values():
+        shown = re.sub(r"<tr data-words=.*?>", "", page)
+        assert "`" not in shown
+        assert "<code>movie_id</code>, &lt;b&gt;not&lt;/b&gt; the <code>title</code>." in shown
+
+
+def test_a_state_stands_beside_its_name_where_a_phone_still_shows_it() -> None:
+    for page in render_catalogue([RATINGS, SILVER], AT).values():
+        heads = re.findall(r"<thead><tr>(.*?)</tr>", page, re.DOTALL)
+        for head in heads:
+            names = re.findall(r'<th scope="col"[^>]*>(.*?)</th>', head)
+            for state in {"State", "Rules"} & set(names):
+                assert names.index(state) == 1, names
+
+
 def test_a_table_is_as_bad_as_its_worst_rule() -> None:
     assert (RATINGS.state, SILVER.state) == ("failed", "not checked")
     overview = render_catalogue([RATINGS, SILVER], AT)["catalogue.html"]

@@ -55,6 +55,13 @@ def test_every_figure_is_on_the_page() -> None:
         assert any(text in found for found in texts), text
 
 
+def test_a_gate_and_an_outcome_stand_where_a_phone_still_shows_them() -> None:
+    heads = re.findall(r"<thead><tr>(.*?)</tr>", render_home(FACTS), re.DOTALL)
+    columns = [re.findall(r'<th scope="col"[^>]*>(.*?)</th>', head) for head in heads]
+    assert ["Layer", "Gate"] in [names[:2] for names in columns]
+    assert ["Run", "Outcome"] in [names[:2] for names in columns]
+
+
 def test_the_verdict_comes_before_everything_else_in_main() -> None:
     page = render_home(FACTS)
     first = re.search(r"<main.*?<h2[^>]*>(.*?)</h2>", page, re.DOTALL)

@@ -8,7 +8,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from docs_site.lineage import Edge, Node, draw, from_manifest, neighbourhood
+from docs_site.lineage import Edge, Node, column_id, draw, from_manifest, neighbourhood
+from docs_site.pages import render
+from pipeline.docs_lineage import COLUMNS
+from tests.unit.docs_site.conftest import AT
 
 SVG = "{http://www.w3.org/2000/svg}"
 HEADINGS = ["Topics", "Bronze", "Silver", "Staging"]
@@ -104,6 +107,15 @@ def test_every_edge_joins_the_right_side_of_its_source_to_the_left_of_its_target
     }
     for source, target in EDGES:
         assert drawing.place(source)[2] < drawing.place(target)[0], "also within a column"
+
+
+def test_each_column_has_an_anchor_that_the_page_leads_to() -> None:
+    drawing = draw(NODES, EDGES, HEADINGS, "Lineage")
+    page = render("lineage.html", "lineage.html", AT, picture=drawing, columns=HEADINGS)
+    for heading in HEADINGS:
+        assert f'<a href="#{column_id(heading)}">{heading}</a>' in page
+        assert page.count(f'id="{column_id(heading)}"') == 1
+    assert len({column_id(column) for column in COLUMNS}) == len(COLUMNS)
 
 
 def test_an_edge_to_a_column_further_left_says_so_and_ends_at_its_target() -> None:
