@@ -60,8 +60,9 @@ def _show_next_steps(settings: "Settings", seconds: float) -> None:
 
     out.print(f"\n[bold]Done in {seconds:.0f} s.[/] Try next:")
     out.print(
-        '  .venv/bin/cinelake sql -- -c "select title, count(*), round(avg(rating)::numeric, 2)'
-        ' from ratings join dim_movie using (movie_key) group by title order by 2 desc limit 10"',
+        '  .venv/bin/cinelake sql -- -c "select title, release_year, count(*), round(avg(rating)::numeric, 2)'
+        " from ratings join dim_movie using (movie_key) where movie_key <> -1"
+        ' group by title, release_year order by 3 desc limit 10"',
         highlight=False,
         soft_wrap=True,
     )
