@@ -1,19 +1,25 @@
 """Keys in the real PostgreSQL, as the real API's workers see them."""
 
+import json
+import re
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
 import requests
 
 from cinelake.errors import BadInputError
-from cinelake.settings import Settings
+from cinelake.settings import PROJECT_ROOT, Settings
 from cinelake.stack.api import endpoint
 from cinelake.stack.postgres import analyst_uri, bootstrap
 from ingestion.api import keys
 from ingestion.api.key_ring import InvalidKeyError, KeyRing
+from tests.integration.conftest import command_line
 
 
 def post(settings: Settings, key: str) -> int:
@@ -30,6 +36,23 @@ def test_a_new_key_opens_at_once_and_a_revoked_one_not_for_long(stack: Settings)
     keys.revoke_key(stack, "short-lived")
     time.sleep(5)
     assert {post(stack, key) for _ in range(20)} == {401}
+
+
+def test_the_first_commands_of_the_guide_make_a_key_and_send_an_event(stack: Settings) -> None:
+    guide = (PROJECT_ROOT / "docs" / "api.md").read_text("utf-8")
+    block = re.search(r"^```sh\n(.*?)^```$", guide, re.DOTALL | re.MULTILINE)
+    assert block is not None
+    commands = block[1].replace(".venv/bin", str(Path(sys.executable).parent))
+    done = subprocess.run(
+        ["bash", "-c", f"set -euo pipefail\n{commands}"],
+        env=command_line(stack.home).environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    keys.revoke_key(stack, "web")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"accepted": 1, "rejected": 0, "errors": []}
 
 
 def test_workers_that_read_the_keys_at_once_do_not_collide(settings: Settings) -> None:
