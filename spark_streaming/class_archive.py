@@ -2,7 +2,7 @@
 
 `python -m spark_streaming.class_archive` makes it, once for an environment; without it all works the same, and each
 command that needs Spark takes some seconds longer. It is Java's own class data sharing (JEP 350). An archive that another
-Java has made is not used: delete it, and make it again.
+Java has made is not used: after an update of Java, run this again.
 """
 
 import subprocess
@@ -56,6 +56,9 @@ def make_archive() -> bool:
                 "All works without it, commands only start more slowly. Run this again to try again.",
             )
         made.replace(class_archive())
+    for other in class_archive().parent.glob("spark-*.jsa"):
+        if other != class_archive():
+            other.unlink()
     return True
 
 

@@ -9,7 +9,7 @@ import structlog
 from pyspark.sql import SparkSession
 
 from cinelake.settings import Settings
-from cinelake.stack.jars import jars_folder, spark_jars
+from cinelake.stack.jars import jars_folder, java_build, spark_jars
 from cinelake.stack.ports import HOST
 
 LOG_CONFIG = {
@@ -81,8 +81,11 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
 
 
 def class_archive() -> Path:
-    """Where the archive of this Spark's classes is, if it was made; it goes when other jars are fetched."""
-    return jars_folder() / f"spark-{pyspark.__version__}.jsa"
+    """Where the archive of this Spark's classes is, if it was made; it goes when other jars are fetched.
+
+    The build of Java is part of its name: one of another build Java does not use, nor its own instead.
+    """
+    return jars_folder() / f"spark-{pyspark.__version__}-java-{java_build()}.jsa"
 
 
 def _libraries(master: str) -> tuple[str, str]:

@@ -79,6 +79,18 @@ def java_home() -> Path:
     return check_java().resolve().parents[1]
 
 
+def java_build() -> str:
+    """Which Java that is, to the build: `17.0.15+6-Debian-1deb12u1`; `unknown` where it does not say.
+
+    Raises:
+        SettingError: There is no Java.
+    """
+    release = _find_java().resolve().parents[1] / "release"
+    told = release.read_text("utf-8") if release.is_file() else ""
+    found = re.search(r'^JAVA_(?:RUNTIME_)?VERSION="([\w.+-]+)"', told, re.MULTILINE)
+    return found[1] if found else "unknown"
+
+
 def check_java() -> Path:
     """Find Java and check its version.
 

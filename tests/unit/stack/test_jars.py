@@ -10,6 +10,7 @@ import pytest
 
 from cinelake.errors import ServiceError, SettingError
 from cinelake.stack import jars
+from spark_streaming.session import class_archive
 
 DEPENDENCIES = {
     (each.attrib["conf"].partition("->")[0], each.attrib["name"]): each.attrib["rev"]
@@ -117,6 +118,25 @@ def test_java_is_taken_from_java_home(java: Path, version: str) -> None:
     program(java, f"echo 'openjdk version \"{version}\" 2025-04-15' >&2")
     assert jars.check_java() == java
     assert jars.java_home() == java.parents[1]
+
+
+@pytest.mark.parametrize(
+    ("told", "build"),
+    [
+        ('JAVA_RUNTIME_VERSION="17.0.15+6-Debian"\nJAVA_VERSION="17.0.15"\n', "17.0.15+6-Debian"),
+        ('JAVA_VERSION="21.0.8"\nMODULES="java.base"\n', "21.0.8"),
+        ("", "unknown"),
+        (None, "unknown"),
+    ],
+)
+def test_an_archive_of_classes_belongs_to_one_build_of_java(
+    java: Path, told: str | None, build: str
+) -> None:
+    program(java, "exit 1")  # it is not asked, which would take as long as all else
+    if told is not None:
+        (java.parents[1] / "release").write_text(told)
+    assert jars.java_build() == build
+    assert class_archive().name == f"spark-{version('pyspark')}-java-{build}.jsa"
 
 
 def test_no_java_at_all_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
