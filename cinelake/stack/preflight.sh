@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What this machine has of what Cinelake needs before anything can be installed: a Python and a Java.
 #
-#   preflight.sh             prints the Python to use; else the first line says what is missing, the next ones the cure
+#   preflight.sh             prints the Python to use; else the first line says what is missing and how to get it
 #   preflight.sh packages    prints this system's packages, as README lists them
 #
 # Bash alone, as nothing else need be there yet. JAVA_HOME and PYTHON say which to use, where there are several;
@@ -35,19 +35,13 @@ cure() {
   local system found
   system=$(system)
   found=$(packages "$system")
-  case "$system" in
-    macos)
-      echo "What this system needs: 'brew install $found', then 'export JAVA_HOME=\"\$(brew --prefix openjdk@21)\"'."
-      ;;
-    *)
-      if [ -n "$found" ]; then
-        echo "What this system needs: 'apt-get install -y $found' as root."
-      else
-        echo "Get it from your system's packages; a Python comes from 'pyenv install 3.13' or 'uv python install 3.13', too."
-      fi
-      echo "Where there are several, 'make PYTHON=/path/to/python3.12' and JAVA_HOME say which to use."
-      ;;
-  esac
+  if [ "$system" = macos ]; then
+    echo "What this system needs: 'brew install $found', then 'export JAVA_HOME=\"\$(brew --prefix openjdk@21)\"'."
+  elif [ -n "$found" ]; then
+    echo "What this system needs: 'apt-get install -y $found' as root."
+  else
+    echo "Get it from your system's packages; a Python comes from 'pyenv install 3.13' or 'uv python install 3.13', too."
+  fi
 }
 
 in_words() { # "17 21" -> "17 or 21", "3.11 3.12 3.13" -> "3.11, 3.12 or 3.13"
@@ -68,40 +62,43 @@ except ImportError:
 print("%d.%d %s" % (sys.version_info[0], sys.version_info[1], state))' 2>/dev/null
 }
 
+# The Python to use, or what there is instead.
 find_python() {
-  local each says version missing=""
+  local each says version found=""
   for each in ${PYTHON:-python3.11 python3.12 python3.13 python3 python}; do
     says=$(python_says "$each") || continue
     version=${says% *}
     if ! is_one_of "$version" "$PYTHONS"; then
-      missing=${missing:-"$each is $version"}
+      found=${found:-"$each is $version"}
     elif [ "${says#* }" = bare ]; then
-      missing="$each ($version) cannot make virtual environments: python$version-venv is missing"
+      found="$each ($version) cannot make virtual environments: python$version-venv is missing"
     else
       echo "$each"
       return 0
     fi
   done
-  [ -n "$missing" ] || missing=${PYTHON:+"$PYTHON does not run"}
-  echo "Python $(in_words "$PYTHONS") is missing: ${missing:-there is no python3}." >&2
+  [ -n "$found" ] || found=${PYTHON:+"$PYTHON does not run"}
+  echo "Python $(in_words "$PYTHONS") is missing: ${found:-there is no python3}."
   return 1
 }
 
 # The version that `java -version` tells: 8 for "1.8.0_391", 17 for "17.0.15", 24 for "24-ea"; nothing where it tells none.
 java_version() { sed -nE 's/^.*version "(1\.)?([0-9]+).*$/\2/p' | head -n 1; }
 
+# Nothing, or what there is instead of a Java that serves.
 find_java() {
-  local java=${JAVA_HOME:+$JAVA_HOME/bin/}java says version
-  says=$("$java" -version 2>&1)
-  version=$(echo "$says" | java_version)
+  local java=${JAVA_HOME:+$JAVA_HOME/bin/}java version
+  version=$("$java" -version 2>&1 | java_version)
   is_one_of "${version:-none}" "$JAVAS" && return 0
   if [ -n "$version" ]; then
-    echo "Java $(in_words "$JAVAS") is missing: $java is $version." >&2
+    version="$java is $version"
+  elif command -v "$java" >/dev/null; then
+    # As on macOS, whose java only says that there is none.
+    version="$java tells no version"
   else
-    # macOS has a java that only says that there is none.
-    echo "Java $(in_words "$JAVAS") is missing: $(command -v "$java" >/dev/null && echo "$java tells no version" || echo "there is no $java")." >&2
+    version="there is no $java"
   fi
-  other_java
+  echo "Java $(in_words "$JAVAS") is missing: $version."
   return 1
 }
 
@@ -112,7 +109,7 @@ other_java() {
     [ -x "$home/bin/java" ] || continue
     version=$("$home/bin/java" -version 2>&1 | java_version)
     is_one_of "${version:-none}" "$JAVAS" || continue
-    echo "Java $version is in $home: 'export JAVA_HOME=$home'." >&2
+    echo "Java $version is in $home: 'export JAVA_HOME=$home'."
     return
   done
 }
@@ -123,8 +120,16 @@ if [ "${1:-}" = packages ]; then
 fi
 python=$(find_python)
 has_python=$?
-if ! find_java || [ "$has_python" != 0 ]; then
-  cure >&2
-  exit 1
+java=$(find_java)
+has_java=$?
+if [ $has_python = 0 ] && [ $has_java = 0 ]; then
+  echo "$python"
+  exit 0
 fi
-echo "$python"
+{
+  [ $has_python = 0 ] && python=""
+  echo "${python:+$python }${java:+$java }$(cure)"
+  [ $has_java = 0 ] || other_java
+  echo "Where there are several, 'make PYTHON=/path/to/python3.12' and JAVA_HOME say which to use."
+} >&2
+exit 1
