@@ -14,7 +14,9 @@ from uuid import UUID
 
 import orjson
 from pydantic import (
+    AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainValidator,
@@ -22,6 +24,7 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
+from pydantic.config import JsonDict
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from cinelake.errors import BadInputError
@@ -34,12 +37,24 @@ NAMESPACE = UUID("5b1f6f0c-3f0e-5c55-9d3b-7a1f2f6f3f2a")
 MAX_PROPERTIES_BYTES = 16 * 1024
 MAX_PROBLEMS = 20
 """The answer about one event lists at most this many problems."""
+MAX_SECONDS = 10_000_000
+"""No film is longer than 116 days; positions of any number of plays can then be summed up."""
+MAX_USER_AGENT = 8190
+"""Characters of the `User-Agent` header: what the API's server takes of one header."""
+NO_EVENT_ID = UUID(int=0)
+"""Refused as an `event_id`: all events that had it would count as one."""
+PLACEHOLDERS = frozenset(
+    ("", "undefined", "null", "nan", "none", "[object object]", str(NO_EVENT_ID), "0", "-1")
+)
+"""What programs write where they know no id, in lower case and without blanks around: it identifies nobody and nothing."""
+BLANKS = "".join(filter(str.isspace, map(chr, range(0x3001))))
+"""What `str.strip` takes for a blank, for whoever trims by other means."""
 
 # --- Fields -----------------------------------------------------------------------------------------------
 
-_RFC3339 = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
-)
+RFC3339_PATTERN = r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)"
+"""A time with its offset from UTC."""
+_RFC3339 = re.compile(RFC3339_PATTERN, re.ASCII)
 _RFC3339_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3}|\.\d{6})?Z", re.ASCII)
 _REST_OF_A_TIME = {
     len("2026-01-01T00:00:00Z"): ".000000Z",
@@ -77,20 +92,85 @@ def utc_time(value: object) -> datetime:
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
+
+def is_placeholder(text: str) -> bool:
+    """Whether an id is one of `PLACEHOLDERS`, in capitals or small letters, with blanks around it or without."""
+    return text.strip().lower() in PLACEHOLDERS
+
+
+def _known(value: object) -> object:
+    """A placeholder counts as missing."""
+    return None if isinstance(value, str) and is_placeholder(value) else value
+
+
+def _refuse_placeholder(text: str) -> str:
+    if is_placeholder(text):
+        raise PydanticCustomError(
+            "placeholder", "is required; blanks and placeholders count as missing"
+        )
+    return text
+
+
+def _refuse_no_event_id(event_id: UUID) -> UUID:
+    if event_id == NO_EVENT_ID:
+        raise PydanticCustomError("no_event_id", "should be an id of this event alone, not zeros")
+    return event_id
+
+
+def _refuse_inexact(rating: float) -> float:
+    # Pydantic lets a multiple differ by a few billionths.
+    if rating * 2 % 1:
+        raise PydanticCustomError("multiple_of", "should be a multiple of 0.5")
+    return rating
+
+
+def _in_any_case(text: str) -> str:
+    """A regular expression for a text, for readers that know no flag for capitals and small letters."""
+    return "".join(
+        f"[{letter.upper()}{letter}]"
+        if letter.isalpha()
+        else letter.replace("[", r"\[").replace("]", r"\]")
+        for letter in text
+    )
+
+
+PLACEHOLDER_SCHEMA: JsonDict = {
+    "pattern": rf"^\s*({'|'.join(map(_in_any_case, sorted(PLACEHOLDERS)))})\s*$"
+}
+"""JSON Schema of a text that is a placeholder."""
+NO_EVENT_ID_SCHEMA: JsonDict = {"const": str(NO_EVENT_ID)}
+IDENTIFIER = "identifier"
+"""The format, in JSON Schema, of texts whose placeholders count as missing."""
+
 # Lax, as a UUID comes as a string; what else Pydantic takes for one, JSON cannot hold.
-EventId = Annotated[UUID, Field(strict=False)]
+EventId = Annotated[
+    UUID,
+    Field(strict=False, json_schema_extra={"not": NO_EVENT_ID_SCHEMA}),
+    AfterValidator(_refuse_no_event_id),
+]
 Timestamp = Annotated[
     datetime,
     PlainValidator(utc_time, json_schema_input_type=Annotated[datetime, Field()]),
 ]
-Identifier = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+_Id = Annotated[
+    str, StringConstraints(max_length=128), Field(json_schema_extra={"format": IDENTIFIER})
+]
+Identifier = Annotated[
+    str,
+    StringConstraints(max_length=128),
+    AfterValidator(_refuse_placeholder),
+    Field(json_schema_extra={"format": IDENTIFIER, "not": PLACEHOLDER_SCHEMA}),
+]
+OptionalIdentifier = Annotated[_Id | None, BeforeValidator(_known)]
 MovieId = Annotated[int, Field(gt=0, lt=2**53)]
 Version = Annotated[int, Field(ge=1, le=SCHEMA_VERSION)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-RatingValue = Annotated[float, Field(ge=0.5, le=10, multiple_of=0.5)]
+Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
+RatingValue = Annotated[
+    float, Field(ge=0.5, le=10, multiple_of=0.5), AfterValidator(_refuse_inexact)
+]
 ShortText = Annotated[str, StringConstraints(max_length=256)]
 LongText = Annotated[str, StringConstraints(max_length=4096)]
-CommentText = Annotated[str, StringConstraints(min_length=1)]
+CommentText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_PROPERTIES_BYTES)]
 Email = Annotated[str, StringConstraints(max_length=320, pattern=r"^[^@\s]+@[^@\s]+$")]
 CountryCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 BirthYear = Annotated[int, Field(ge=1900, le=2100)]
@@ -120,21 +200,21 @@ class PageProperties(Properties):
 class PlayProperties(Properties):
     """Of `play`. `play_id` ties a play to its progress and its end."""
 
-    play_id: Identifier | None = None
+    play_id: OptionalIdentifier = None
     position_seconds: Seconds | None = None
 
 
 class PlayProgressProperties(Properties):
     """Of `play_progress`."""
 
-    play_id: Identifier | None = None
+    play_id: OptionalIdentifier = None
     position_seconds: Seconds
 
 
 class PlayCompleteProperties(Properties):
     """Of `play_complete`."""
 
-    play_id: Identifier | None = None
+    play_id: OptionalIdentifier = None
 
 
 class SearchProperties(Properties):
@@ -154,7 +234,7 @@ class CommentProperties(Properties):
 
     comment_id: Identifier
     text: CommentText
-    parent_comment_id: Identifier | None = None
+    parent_comment_id: OptionalIdentifier = None
 
 
 class CommentEditProperties(Properties):
@@ -217,7 +297,10 @@ class Envelope(BaseModel):
         frozen=True,
         json_schema_extra={
             "anyOf": [
-                {"required": [name], "properties": {name: {"type": "string"}}}
+                {
+                    "required": [name],
+                    "properties": {name: {"type": "string", "not": PLACEHOLDER_SCHEMA}},
+                }
                 for name in ("user_id", "anonymous_id")
             ]
         },
@@ -227,9 +310,9 @@ class Envelope(BaseModel):
     event_type: str
     schema_version: Version = SCHEMA_VERSION
     occurred_at: Timestamp
-    user_id: Identifier | None = None
-    anonymous_id: Identifier | None = None
-    session_id: Identifier | None = None
+    user_id: OptionalIdentifier = None
+    anonymous_id: OptionalIdentifier = None
+    session_id: OptionalIdentifier = None
     movie_id: MovieId | None = None
     context: Context | None = None
     properties: Properties | None = None
@@ -591,6 +674,12 @@ def partition_key(event: Envelope) -> bytes:
     return (event.user_id or event.anonymous_id or "").encode()
 
 
+def visitor_of(event: dict[str, Any]) -> str:
+    """Whose a valid event is, as it was sent: the user, or else the anonymous id."""
+    ids = (event.get("user_id"), event.get("anonymous_id"))
+    return next((text for text in ids if text is not None and not is_placeholder(text)), "")
+
+
 def json_schema() -> dict[str, Any]:
     """The contract as JSON Schema, each released version by its number.
 
@@ -601,7 +690,8 @@ def json_schema() -> dict[str, Any]:
     schema["description"] = (
         "Text contains no NUL character and no lone surrogate; numbers are finite and integers fit 64 bits;"
         f" properties take at most {MAX_PROPERTIES_BYTES} bytes of JSON and nest at most {MAX_DEPTH} levels;"
-        " times carry an offset from UTC. The server sets received_at, context.ip and context.user_agent."
+        " times carry an offset from UTC; a placeholder in a text of the format identifier counts as missing:"
+        f" {', '.join(sorted(PLACEHOLDERS - {''}))}, or blanks alone. The server sets received_at, context.ip and context.user_agent."
     )
     return {"current_version": SCHEMA_VERSION, "versions": {str(SCHEMA_VERSION): schema}}
 

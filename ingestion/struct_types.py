@@ -10,7 +10,13 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from ingestion.events import CONTEXT_FIELDS, ENVELOPE_FIELDS
+from ingestion.events import (
+    CONTEXT_FIELDS,
+    ENVELOPE_FIELDS,
+    IDENTIFIER,
+    NO_EVENT_ID_SCHEMA,
+    PLACEHOLDER_SCHEMA,
+)
 
 Schema: TypeAlias = dict[str, Any]
 Field: TypeAlias = tuple[str, Any] | tuple[str, Any, Any]
@@ -32,6 +38,8 @@ _LIMITS = {
 _EXPLAINS = {"title", "description", "default"}
 """What limits nothing."""
 _OF_OBJECTS = {"type", "properties", "required", "additionalProperties"}
+_LEFT_TO_READERS = (PLACEHOLDER_SCHEMA, NO_EVENT_ID_SCHEMA)
+"""What a value is not: told apart by whoever reads, as msgspec knows no such rule."""
 _TAG = "event_type"
 _CONTEXT = "Context"
 _VISITOR = "anyOf"
@@ -45,6 +53,8 @@ class StructEvent(msgspec.Struct, forbid_unknown_fields=True, tag_field="event_t
     """
 
     event_type: ClassVar[str]
+    property_ids: ClassVar[tuple[str, ...]]
+    """Properties that are ids, of which placeholders count as missing."""
 
 
 class NotTranslatableError(Exception):
@@ -55,7 +65,8 @@ class EventTypes:
     """The types of the events of a contract.
 
     Each takes a part of what the schema takes: no further properties, and no number beyond what a double tells apart.
-    Of the schema's rules, that an event needs a visitor and that a time has to be one are left to whoever reads.
+    Of the schema's rules, that an event needs a visitor, that a time has to be one and that an id is no placeholder
+    are left to whoever reads.
 
     Args:
         schema: The JSON Schema of one version of the contract.
@@ -82,11 +93,26 @@ class EventTypes:
                 schema["title"],
                 _in_order(fields, [name for name in ENVELOPE_FIELDS if name != _TAG]),
                 bases=(StructEvent,),
-                namespace={"event_type": event_type},
+                namespace={
+                    "event_type": event_type,
+                    "property_ids": self._property_ids(schema["properties"]["properties"]),
+                },
                 tag=event_type,
                 kw_only=True,
                 gc=False,
             )
+
+    def _property_ids(self, schema: Schema) -> tuple[str, ...]:
+        """The names of those properties that are ids."""
+        for reference in (
+            option["$ref"] for option in schema.get("anyOf", [schema]) if "$ref" in option
+        ):
+            return tuple(
+                name
+                for name, said in self._definition(reference)["properties"].items()
+                if IDENTIFIER in (option.get("format") for option in said.get("anyOf", [said]))
+            )
+        return ()
 
     def _definition(self, reference: str) -> Schema:
         return self._definitions[reference.rpartition("/")[2]]
@@ -113,6 +139,8 @@ class EventTypes:
     def _type(self, schema: Schema) -> Any:
         kind: Any = None
         more = {word: value for word, value in schema.items() if word not in _EXPLAINS}
+        if more.get("not") in _LEFT_TO_READERS:
+            del more["not"]
         match more:
             case {"$ref": reference, **more}:
                 part = self._definition(reference)
@@ -125,6 +153,10 @@ class EventTypes:
                 kind = UUID
             case {"type": "string", "format": "date-time", **more}:
                 kind = str
+            case {"type": "string", "format": "identifier", **limits} if (
+                limits.keys() <= _LIMITS.keys()
+            ):
+                kind, more = _limited("string", limits), {}
             case {"type": "string" | "integer" | "number" as name, **limits} if (
                 limits.keys() <= _LIMITS.keys()
             ):

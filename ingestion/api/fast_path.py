@@ -10,11 +10,13 @@ from operator import or_
 from typing import Annotated, Any
 
 import msgspec
+from msgspec import UNSET
 from msgspec.json import Decoder, Encoder
 
 from ingestion.api.document import MAX_BATCH
 from ingestion.events import (
     MAX_PROPERTIES_BYTES,
+    PLACEHOLDERS,
     SCHEMA_VERSION,
     Observed,
     iso_utc_of,
@@ -75,6 +77,8 @@ def _events(body: bytes) -> list[Any]:
 
 
 def _record(event: Any, observed: Observed, no_context: Any) -> Record:
+    if not event.event_id.int or _has_placeholder(event):
+        raise ValueError("an id that counts as missing")
     key = partition_key(event)
     if not key:
         raise ValueError("no visitor")
@@ -92,3 +96,16 @@ def _record(event: Any, observed: Observed, no_context: Any) -> Record:
     if len(value) > MAX_PROPERTIES_BYTES:
         raise ValueError("perhaps too long")
     return Record(USER_LOGS, key, value)
+
+
+def _has_placeholder(event: Any) -> bool:
+    """Whether an id is a placeholder; in line, as each call would cost as much as what it does."""
+    for text in (event.user_id, event.anonymous_id, event.session_id):
+        if text is not None and text.strip().lower() in PLACEHOLDERS:
+            return True
+    if event.property_ids and event.properties:
+        for name in event.property_ids:
+            text = getattr(event.properties, name)
+            if text is not None and text is not UNSET and text.strip().lower() in PLACEHOLDERS:
+                return True
+    return False

@@ -25,6 +25,7 @@ from cinelake.stack.api import endpoint
 from cinelake.stack.state import load_state
 from ingestion.api import gunicorn_conf, keys
 from ingestion.api.worker import LINGER_MS
+from ingestion.events import is_placeholder
 from lakehouse import changes
 from pipeline.streams import run_bronze
 from tests.kafka_events import events_in
@@ -145,6 +146,8 @@ def test_every_string_that_breaks_software_is_refused_or_comes_back_as_it_was(
             if name == "context":
                 assert isinstance(value, dict)
                 assert {n: landed_event["context"][n] for n in value} == value
+            elif name in ("user_id", "anonymous_id", "session_id") and is_placeholder(str(value)):
+                assert landed_event[name] is None
             elif name != "occurred_at":
                 assert landed_event[name] == value
 

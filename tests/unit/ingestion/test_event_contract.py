@@ -6,6 +6,7 @@ import pytest
 from events_by_type import PROPERTIES, event_of
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from ingestion.events import (
     EVENT_TYPES,
@@ -13,7 +14,10 @@ from ingestion.events import (
     InvalidEventError,
     Observed,
     envelope_bytes,
+    is_placeholder,
     iso_utc,
+    json_schema,
+    partition_key,
     validate_event,
 )
 from ingestion.json_limits import Problem
@@ -52,6 +56,14 @@ def problems_of(raw: Any) -> list[Problem]:
     # Whatever came in, the answer about it can be written and stays small.
     assert len(orjson.dumps([tuple(problem) for problem in refusal.value.problems])) < 20_000
     return refusal.value.problems
+
+
+def sent(raw: Any) -> dict[str, Any]:
+    """The message that an event becomes."""
+    value: dict[str, Any] = orjson.loads(
+        envelope_bytes(validate_event(raw), Observed(iso_utc(NOW), None, None, None))
+    )
+    return value
 
 
 def fields_of(raw: Any) -> list[str]:
@@ -122,7 +134,10 @@ def test_a_missing_field_is_refused_by_its_name(field: str) -> None:
         ("user_id", "x" * 129),
         ("user_id", 5),
         ("anonymous_id", {"id": 1}),
-        ("session_id", ""),
+        ("user_id", "Undefined"),
+        ("user_id", "\u2003-1\n"),
+        ("event_id", "00000000-0000-0000-0000-000000000000"),
+        ("event_id", "{00000000000000000000000000000000}"),
         ("movie_id", "862"),
         ("movie_id", 862.0),
         ("movie_id", True),
@@ -163,6 +178,69 @@ def test_a_malformed_property_is_refused_by_its_name(
     event_type: str, properties: dict[str, object], field: str
 ) -> None:
     assert fields_of(event_of(event_type, properties=properties)) == [f"properties.{field}"]
+
+
+PLACEHOLDERS_SENT = [
+    *(
+        "undefined",
+        "UNDEFINED",
+        " null ",
+        "NaN",
+        "None",
+        "[object Object]",
+        "0",
+        "-1",
+        "",
+        "\t\u3000",
+    ),
+    "00000000-0000-0000-0000-000000000000",
+]
+
+
+@pytest.mark.parametrize("text", PLACEHOLDERS_SENT)
+def test_a_placeholder_counts_as_missing(text: str) -> None:
+    value = sent(event_of("play", user_id=text, session_id=text, properties={"play_id": text}))
+    assert (value["user_id"], value["session_id"]) == (None, None)
+    assert value["properties"] == {"play_id": None}
+    assert partition_key(validate_event(event_of("play", user_id=text))) == b"anon-1"
+    reply = {"comment_id": "c1", "text": text or "x", "parent_comment_id": text}
+    assert sent(event_of("comment", properties=reply))["properties"]["parent_comment_id"] is None
+    # Without a user, without a comment, and without both ids there is no event.
+    assert fields_of(event_of("rating", user_id=text)) == ["user_id"]
+    assert fields_of(event_of("comment_delete", properties={"comment_id": text})) == [
+        "properties.comment_id"
+    ]
+    assert fields_of(event_of("page_view", user_id=text, anonymous_id=text)) == ["user_id"]
+
+
+@pytest.mark.parametrize("text", ["00", "-1-1", "undefined.", "nul", "0.0", "nobody", "\ufeff"])
+def test_an_id_that_is_like_a_placeholder_is_an_id(text: str) -> None:
+    assert sent(event_of("page_view", user_id=text))["user_id"] == text
+
+
+@pytest.mark.parametrize("text", PLACEHOLDERS_SENT)
+def test_the_schema_says_what_counts_as_missing(text: str) -> None:
+    schema = Draft202012Validator(json_schema()["versions"]["1"])
+    for event, is_valid in (
+        (event_of("page_view", user_id=text), True),
+        (event_of("page_view", user_id=text, anonymous_id=text), False),
+        (event_of("rating", user_id=text), False),
+        (event_of("play", properties={"play_id": text}), True),
+        (event_of("comment_delete", properties={"comment_id": text}), False),
+    ):
+        assert schema.is_valid(event) is is_valid
+
+
+@pytest.mark.parametrize("seconds", [10_000_000.5, 1e300, 2**53])
+def test_a_position_beyond_any_film_is_refused(seconds: float) -> None:
+    validate_event(event_of("play", properties={"position_seconds": 10_000_000}))
+    raw = event_of("play", properties={"position_seconds": seconds})
+    assert fields_of(raw) == ["properties.position_seconds"]
+
+
+def test_a_rating_that_is_nearly_a_step_is_refused() -> None:
+    raw = event_of("rating", properties={"rating": 8.5000000001})
+    assert fields_of(raw) == ["properties.rating"]
 
 
 @pytest.mark.parametrize("rating", [0.5, 1, 5, 9.5, 10, 10.0])
@@ -256,9 +334,11 @@ NAUGHTY = [
 
 @pytest.mark.parametrize("text", NAUGHTY)
 def test_naughty_strings_come_through_unchanged(text: str) -> None:
-    event = validate_event(event_of("search", user_id=text, properties={"query": text, text: text}))
+    user = f"u{text}"
+    event = validate_event(event_of("search", user_id=user, properties={"query": text, text: text}))
     value = orjson.loads(envelope_bytes(event, Observed(iso_utc(NOW), None, text, None)))
-    assert value["user_id"] == value["properties"]["query"] == value["properties"][text] == text
+    assert value["user_id"] == user
+    assert value["properties"]["query"] == value["properties"][text] == text
     assert value["context"]["user_agent"] == text
 
 
@@ -294,7 +374,10 @@ def test_any_value_in_any_field_is_either_refused_or_comes_through(
         assert orjson.dumps([tuple(problem) for problem in refusal.problems])
         return
     value = orjson.loads(envelope_bytes(event, Observed(iso_utc(NOW), None, None, None)))
-    if field in ("user_id", "anonymous_id", "session_id", "movie_id", "properties"):
+    if field in ("user_id", "anonymous_id", "session_id"):
+        known = raw[field] is not None and not is_placeholder(raw[field])
+        assert value[field] == (raw[field] if known else None)
+    elif field in ("movie_id", "properties"):
         assert value[field] == raw[field]
 
 

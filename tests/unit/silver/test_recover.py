@@ -62,7 +62,7 @@ def test_mended_events_are_moved_once_and_the_first_received_counts(
     (dry,) = recover.recover(spark, empty_lake, selection, None)
     assert (dry.held, dry.passing, dry.recovered) == (5, 4, 0)
     assert dry.broken == {
-        ("wrong_type", "a field has another type than the event contract says"): 1
+        ("wrong_type", "movie_id should be a whole number; it is a text of 12 characters"): 1
     }
     assert dry.example is not None
     assert dry.example.place == "user_logs/0/1"
