@@ -5,19 +5,38 @@ from collections.abc import Collection
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-SEARCH = (
-    *("google", "bing", "duckduckgo", "yahoo", "baidu", "yandex", "ecosia", "qwant"),
-    *("startpage", "kagi", "naver", "seznam", "sogou", "search"),
+_ANY_COUNTRY = r"(com|[a-z]{2}|com?\.[a-z]{2})"
+"""What may follow a name that has a host in most countries, for example `google.co.uk` and `google.com.br`."""
+SEARCH_HOSTS = (
+    rf"((www|m|images|encrypted)\.)?google\.{_ANY_COUNTRY}",
+    r"((www|www[0-9]|cn|m)\.)?bing\.com",
+    r"((www|html|lite|safe|start|noai)\.)?duckduckgo\.com",
+    r"([a-z.]+\.)?search\.yahoo\.(com|co\.jp)",
+    # Search Console is for those whose pages are found.
+    r"search\.(?!google\.)[a-z0-9-]+(\.[a-z]+)*",
+    r"((www|m|wap|image)\.)?baidu\.com",
+    rf"((www|m)\.)?yandex\.{_ANY_COUNTRY}",
+    r"((www|m)\.)?ya\.ru",
+    r"(www\.)?ecosia\.org",
+    r"((www|lite)\.)?qwant\.com",
+    r"(www\.)?startpage\.com",
+    r"(www\.)?kagi\.com",
+    r"m\.search\.naver\.com",
+    r"((www|m|wap)\.)?sogou\.com",
+    r"((www|m)\.)?so\.com",
+    r"(www\.)?(ask\.com|mojeek\.com|metager\.(de|org)|swisscows\.com|presearch\.com)",
 )
-"""Names of search engines as they stand in a host, whatever country it belongs to."""
+"""Hosts of search engines, as regular expressions. Mail, documents, maps and news of the same companies are none."""
 SOCIAL_HOSTS = (
     *("facebook.com", "instagram.com", "threads.net", "twitter.com", "x.com", "t.co", "reddit.com"),
     *("linkedin.com", "lnkd.in", "tiktok.com", "youtube.com", "youtu.be", "bsky.app", "vk.com"),
     *("mastodon.social", "letterboxd.com", "weibo.com", "t.me", "discord.com", "whatsapp.com"),
-    "pinterest.com",
+    "threads.com",
 )
+"""Domains of social networks; all hosts below them count."""
 
-_HOST = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:]+)"
+_HOST = r"^(?:[A-Za-z][A-Za-z0-9+.-]*:)?//(?:[^/?#\\]*@)?([^/?#\\:@]+)"
+"""The host of an address: after a user and a password, before a port. An address may leave out its scheme."""
 
 
 def classify(referrer: Column, site_hosts: Collection[str]) -> Column:
@@ -27,15 +46,18 @@ def classify(referrer: Column, site_hosts: Collection[str]) -> Column:
         referrer: The address of the page that led here; null or blank for none.
         site_hosts: Host names of our own pages, in lower case.
     """
-    host = F.lower(F.regexp_extract(referrer, _HOST, 1))
-    name = r"(^|\.)(" + "|".join(SEARCH) + r")\.[a-z.]+$"
-    social = r"(^|\.)(" + "|".join(map(_escaped, SOCIAL_HOSTS)) + r")$"
+    address = F.trim(referrer)
+    # A name that ends with a dot is the same one, said in full.
+    host = F.regexp_replace(F.lower(F.regexp_extract(address, _HOST, 1)), r"\.$", "")
+    search = rf"^({'|'.join(SEARCH_HOSTS)})$"
+    social = rf"(^|\.)({'|'.join(map(_escaped, SOCIAL_HOSTS))}|pinterest\.{_ANY_COUNTRY})$"
     # A path without a host can only be a page of the same site.
-    is_own = referrer.startswith("/") | (host.isin(*site_hosts) if site_hosts else F.lit(False))
+    is_path = address.startswith("/") & ~address.startswith("//")
+    is_own = is_path | (host.isin(*site_hosts) if site_hosts else F.lit(False))
     return (
-        F.when(F.coalesce(F.trim(referrer), F.lit("")) == "", "direct")
+        F.when(F.coalesce(address, F.lit("")) == "", "direct")
         .when(is_own, "internal")
-        .when(host.rlike(name), "search")
+        .when(host.rlike(search), "search")
         .when(host.rlike(social), "social")
         .otherwise("other")
     )

@@ -75,6 +75,52 @@ def test_spark_knows_every_time_zone_that_may_reach_it(spark: SparkSession) -> N
     assert len(zones) > 400
 
 
+SEARCHES = [
+    "https://www.google.com/",
+    "HTTPS://WWW.GOOGLE.COM.BR:443/search",
+    "https://google.de./",
+    " https://google.com ",
+    "//www.google.fr/url",
+    "https://user:secret@www.bing.com/search?q=films",
+    "https://cn.bing.com/",
+    "https://fr.search.yahoo.com/search",
+    "https://r.search.yahoo.com/",
+    "https://search.brave.com/",
+    "https://m.search.naver.com/",
+    "https://search.seznam.cz/",
+    "https://yandex.com.tr/search",
+    "https://ya.ru/",
+    "https://www.ecosia.org/search?q=x",
+    "https://lite.duckduckgo.com/lite/",
+]
+ELSEWHERE = [
+    *(
+        f"https://{name}.google.com/"
+        for name in ("mail", "docs", "drive", "news", "accounts", "maps")
+    ),
+    *(f"https://{name}.google.com/" for name in ("classroom", "meet", "play", "search", "a.www")),
+    *(f"https://{name}.yahoo.com/" for name in ("mail", "finance", "login")),
+    *("https://mail.yandex.ru/", "https://www.bing.com.evil.example/", "https://tieba.baidu.com/"),
+    *("https://google.evil.com/", "https://notgoogle.com/", "https://google.com.evil.com/"),
+    *(
+        "https://google.com@evil.example/",
+        "https://a@google.com@evil.example/",
+        "https://www.google/",
+    ),
+    *(
+        "https://evil.example/https://google.com/",
+        "https://evil.example?u=//google.com",
+        "google.com",
+    ),
+    *("https://\u0433oogle.com/", "https://xn--oogle-bhe.com/", "https://google.com\u3002/", "//"),
+    *(
+        "https://evil.example\\@google.com/",
+        "https://www.go\u043egle.co.uk/",
+        "https://research.x.org/",
+    ),
+]
+
+
 def test_a_referrer_is_classified_by_its_host(spark: SparkSession) -> None:
     expected = {
         None: "direct",
@@ -91,6 +137,11 @@ def test_a_referrer_is_classified_by_its_host(spark: SparkSession) -> None:
         "android-app://com.slack/": "other",
         "not a url": "other",
         "http://[::1": "other",
+        **dict.fromkeys(SEARCHES, "search"),
+        **dict.fromkeys(ELSEWHERE, "other"),
+        "//movies.example:8443/list": "internal",
+        "https://l.facebook.com./l.php": "social",
+        "https://www.pinterest.co.uk/pin/1": "social",
     }
     rows = frame_of(spark, [(it,) for it in expected], "referrer string")
     of = referrers.classify(F.col("referrer"), ["movies.example"])
