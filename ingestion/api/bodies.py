@@ -1,5 +1,6 @@
 """Request bodies: from bytes to parsed events, and from a batch back to the bytes of each event."""
 
+import codecs
 import json
 import re
 from typing import Any, NamedTuple, NoReturn
@@ -41,6 +42,8 @@ def parse_json(body: bytes) -> Parsed:
         BadInputError: It is not JSON.
     """
     reason = ""
+    # RFC 8259, section 8.1: a parser may pass over it.
+    body = body.removeprefix(codecs.BOM_UTF8)
     try:
         value = orjson.loads(body)
         if not holds_long_number(body):

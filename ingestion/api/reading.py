@@ -9,7 +9,12 @@ from contextlib import contextmanager
 from functools import lru_cache
 
 from flask import Request
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, RequestTimeout
+from werkzeug.exceptions import (
+    ClientDisconnected,
+    RequestEntityTooLarge,
+    RequestTimeout,
+    UnsupportedMediaType,
+)
 from werkzeug.wsgi import get_content_length
 
 from cinelake.errors import BadInputError
@@ -18,6 +23,10 @@ MAX_BODY_BYTES = 1024 * 1024
 """Of a body as it came, and inflated: what is refused must fit into one Kafka message."""
 BODY_SECONDS = 10.0
 """How long a body may take. A body of 1 MiB then needs a link of 1 Mbit/s."""
+MAX_CODINGS = 2
+"""A proxy may pack what a client has packed already."""
+MAX_MEMBERS = 64
+"""Each costs a copy of what follows it."""
 _GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -41,14 +50,16 @@ def read_body(request: Request) -> bytes:
         request: The request; nothing of its body was read yet.
 
     Returns:
-        The body, inflated when it came as gzip.
+        The body, without its content codings.
 
     Raises:
+        UnsupportedMediaType: It has another coding than gzip, or more than `MAX_CODINGS` of them.
         RequestEntityTooLarge: It has more than `MAX_BODY_BYTES`, or inflates to more.
         RequestTimeout: It was not there after `BODY_SECONDS`.
         CompressedBodyError: It cannot be inflated.
     """
     environ = request.environ
+    codings = _codings(environ.get("HTTP_CONTENT_ENCODING", ""))
     # A body that says how long it is costs nothing when it is too long.
     if (get_content_length(environ) or 0) > MAX_BODY_BYTES:
         raise RequestEntityTooLarge
@@ -56,7 +67,24 @@ def read_body(request: Request) -> bytes:
         body = _read(request)
     if len(body) > MAX_BODY_BYTES:
         raise RequestEntityTooLarge
-    return _inflated(body) if environ.get("HTTP_CONTENT_ENCODING") == "gzip" else body
+    came = body
+    for _ in range(codings):
+        body = _inflated(body, came)
+    return body
+
+
+@lru_cache(maxsize=64)
+def _codings(header: str) -> int:
+    """How often a body is to be inflated, by its `Content-Encoding`: a list of names in any case (RFC 9110, 8.4).
+
+    Raises:
+        UnsupportedMediaType: It names another coding than gzip, or too many.
+    """
+    names = [name.strip().lower() for name in header.split(",")]
+    applied = [name for name in names if name not in ("", "identity")]
+    if len(applied) > MAX_CODINGS or not set(applied) <= {"gzip", "x-gzip"}:
+        raise UnsupportedMediaType("Send the events plain or with gzip.")
+    return len(applied)
 
 
 def _read(request: Request) -> bytes:
@@ -68,18 +96,28 @@ def _read(request: Request) -> bytes:
     return request.get_data(cache=False)
 
 
-def _inflated(body: bytes) -> bytes:
-    stream = zlib.decompressobj(_GZIP)
-    try:
-        inflated = stream.decompress(body, MAX_BODY_BYTES)
-        if stream.unconsumed_tail:
+def _inflated(packed: bytes, came: bytes) -> bytes:
+    """What a body of gzip holds, in one member or a few (RFC 1952, section 2.2).
+
+    Args:
+        packed: The body.
+        came: The body as it came, before any coding was undone.
+    """
+    inflated, rest = b"", packed
+    for _ in range(MAX_MEMBERS):
+        stream = zlib.decompressobj(_GZIP)
+        try:
+            inflated += stream.decompress(rest, MAX_BODY_BYTES - len(inflated) + 1)
+        except zlib.error as error:
+            raise CompressedBodyError(f"The body is not gzip: {error}", came) from None
+        if len(inflated) > MAX_BODY_BYTES:
             raise RequestEntityTooLarge
-        inflated += stream.flush()
-    except zlib.error as error:
-        raise CompressedBodyError(f"The body is not gzip: {error}", body) from None
-    if not stream.eof or stream.unused_data:
-        raise CompressedBodyError("The body is not one whole gzip member.", body)
-    return inflated
+        if not stream.eof:
+            raise CompressedBodyError("The body ends within a member of gzip.", came)
+        rest = stream.unused_data
+        if not rest:
+            return inflated
+    raise CompressedBodyError(f"The body has more than {MAX_MEMBERS} members of gzip.", came)
 
 
 @contextmanager

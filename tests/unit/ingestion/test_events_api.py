@@ -122,7 +122,7 @@ def test_all_bad_is_422_with_the_errors(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"nope", b"{", b'{"a":NaN}', b"[1,]", b"\xff\xfe", b"\xef\xbb\xbf{}"]
+    "body", [b"", b"nope", b"{", b'{"a":NaN}', b"[1,]", b"\xff\xfe", b"\xef\xbb{}", b"\xef\xbb\xbf"]
 )
 def test_what_is_not_json_is_400_and_kept(
     client: FlaskClient, publisher: RecordingPublisher, body: bytes
@@ -192,8 +192,48 @@ def test_a_broken_gzip_body_is_400_and_kept_as_it_came(
     assert kept_bytes(publisher) == [body]
 
 
-def test_another_encoding_is_415(client: FlaskClient) -> None:
-    assert post(client, GOOD, **{"Content-Encoding": "br"}).status_code == 415
+@pytest.mark.parametrize(
+    ("coding", "times"),
+    [
+        *(("GZIP", 1), ("x-gzip", 1), ("X-Gzip", 1), (" gzip ", 1), ("identity, gzip", 1)),
+        *(("gzip,", 1), ("gzip, gzip", 2), ("Identity", 0), ("", 0), ("identity, ,", 0)),
+    ],
+)
+def test_a_coding_is_named_in_any_case_and_in_a_list(
+    client: FlaskClient, publisher: RecordingPublisher, coding: str, times: int
+) -> None:
+    body = orjson.dumps(GOOD)
+    for _ in range(times):
+        body = gzip.compress(body)
+    assert post(client, body, **{"Content-Encoding": coding}).status_code == 202
+    assert len(publisher.values(USER_LOGS)) == 1
+
+
+def test_a_gzip_body_may_have_several_members(
+    client: FlaskClient, publisher: RecordingPublisher
+) -> None:
+    whole = orjson.dumps(GOOD)
+    body = gzip.compress(whole[:50]) + gzip.compress(b"") + gzip.compress(whole[50:])
+    assert post(client, body, **{"Content-Encoding": "gzip"}).status_code == 202
+    assert len(publisher.values(USER_LOGS)) == 1
+    many = gzip.compress(whole) + gzip.compress(b"") * 10_000
+    assert post(client, many, **{"Content-Encoding": "gzip"}).status_code == 400
+
+
+@pytest.mark.parametrize("coding", ["br", "gzip, br", "deflate", "gzip;q=1", "gzip, gzip, gzip"])
+def test_another_coding_is_415(client: FlaskClient, coding: str) -> None:
+    assert post(client, GOOD, **{"Content-Encoding": coding}).status_code == 415
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_body_may_begin_with_a_byte_order_mark(
+    client: FlaskClient, publisher: RecordingPublisher, packed: bool
+) -> None:
+    body = b"\xef\xbb\xbf" + orjson.dumps([GOOD, BAD])
+    coding = {"Content-Encoding": "gzip"} if packed else {}
+    assert post(client, gzip.compress(body) if packed else body, **coding).status_code == 202
+    assert len(publisher.values(USER_LOGS)) == 1
+    assert kept_bytes(publisher) == [orjson.dumps(BAD)]
 
 
 @pytest.mark.parametrize(
