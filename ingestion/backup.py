@@ -1,7 +1,7 @@
 """The raw backup of events: Kafka's `user_logs` into MongoDB, and from there back to Kafka.
 
 Collection `user_logs_raw`: `_id` (`topic/partition/offset`), `topic`, `partition`, `offset`, `timestamp` (Kafka's, UTC),
-`key` and `value` (bytes as they were). The offsets of the consumer group are committed after the write, so a crash
+`key` and `value` (bytes as they were), and `refused` where Kafka would not take it back: since when and why. The offsets of the consumer group are committed after the write, so a crash
 repeats a batch, and its ids make that add nothing.
 """
 
@@ -14,6 +14,7 @@ from typing import Any
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
+from pymongo import UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
@@ -21,7 +22,7 @@ from cinelake.errors import ServiceError
 from cinelake.log import get_logger
 from cinelake.settings import Settings
 from ingestion.batches import in_batches, no_progress
-from ingestion.producer import EventProducer, Record
+from ingestion.producer import EventProducer, Record, RecordRefusedError
 from ingestion.raw_store import ON_DISK, duplicate_ids, open_database
 from ingestion.topics import USER_LOGS, end_offsets, ensure_topics, topic_end_offsets
 
@@ -139,6 +140,8 @@ def restore(
 ) -> int:
     """Publish a range of the backup to `user_logs` again, each message with its key and bytes.
 
+    A message that Kafka will never take is marked as refused, and keeps no other from coming back.
+
     An event that silver holds already counts as a duplicate there, so a restore that is repeated adds nothing.
 
     Args:
@@ -160,12 +163,35 @@ def restore(
         found = database[COLLECTION].find(_range(since, until)).sort("_id", 1)
         for batch in in_batches(found, BATCH):
             outcomes = producer.publish([_record(document) for document in batch])
-            failed = next(filter(None, outcomes), None)
+            refused = _mark_refused(database, batch, outcomes)
+            failed = next((each for each in outcomes if each and each not in refused), None)
             if failed is not None:
                 raise failed
-            published += len(batch)
+            published += len(batch) - len(refused)
             progress(len(batch))
     return published
+
+
+def _mark_refused(
+    database: Database[Document],
+    batch: Sequence[Document],
+    outcomes: Sequence[ServiceError | None],
+) -> list[RecordRefusedError]:
+    """Note of each message whether Kafka will never take it; returns why it does not take those."""
+    now = datetime.now(UTC)
+    writes = [
+        UpdateOne(
+            {"_id": document["_id"]},
+            {"$set": {"refused": {"reason": outcome.message, "at": now}}}
+            if isinstance(outcome, RecordRefusedError)
+            else {"$unset": {"refused": ""}},
+        )
+        for document, outcome in zip(batch, outcomes, strict=True)
+        if isinstance(outcome, RecordRefusedError) or document.get("refused")
+    ]
+    if writes:
+        database[COLLECTION].bulk_write(writes, ordered=False)
+    return [outcome for outcome in outcomes if isinstance(outcome, RecordRefusedError)]
 
 
 def prune(settings: Settings, before: datetime, landed: Mapping[int, int]) -> int:

@@ -48,6 +48,14 @@ _BROKER_AWAY = {
 }
 
 
+_TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
+_NEVER_TAKEN = {*_TOO_LARGE, KafkaError.INVALID_RECORD}
+
+
+class RecordRefusedError(ServiceError):
+    """Kafka takes other records, but this one it will never take, for example because it is too large."""
+
+
 class Record(msgspec.Struct, frozen=True, gc=False):
     """One message to publish.
 
@@ -155,7 +163,8 @@ class EventProducer:
             timeout: Seconds to wait, for room in the queue and for the reports together.
 
         Returns:
-            For each record None when the broker has acknowledged it, else why the broker refused it.
+            For each record None when the broker has acknowledged it, else why the broker refused it; that is a
+            `RecordRefusedError` where the reason lies with the record, so that to send it again is in vain.
 
         Raises:
             ServiceError: The broker is away or the queue is full. Some records may have arrived all the same,
@@ -166,6 +175,11 @@ class EventProducer:
         started = time.perf_counter()
         try:
             errors = self._publish(records, timeout)
+            if len(records) > 1:
+                # The broker judges records that travel together by the size of all of them.
+                for index, error in enumerate(errors):
+                    if error and error.code() in _TOO_LARGE:
+                        (errors[index],) = self._publish([records[index]], timeout)
         except ServiceError:
             _count("unacknowledged", records)
             raise
@@ -177,7 +191,10 @@ class EventProducer:
         pairs = list(zip(records, errors, strict=True))
         _count("acknowledged", [record for record, error in pairs if not error])
         _count("refused", [record for record, error in pairs if error])
-        return [ServiceError(error.str(), _HINT) if error else None for error in errors]
+        return [
+            _failure(record, error) if error else None
+            for record, error in zip(records, errors, strict=True)
+        ]
 
     def _publish(self, records: Sequence[Record], timeout: float) -> list[KafkaError | None]:
         connection = self._connected()
@@ -273,6 +290,16 @@ class EventProducer:
                 connection.stop()
             self._connection = _Connection(self._config)
             return self._connection
+
+
+def _failure(record: Record, error: KafkaError) -> ServiceError:
+    """What to say of a record that was not taken."""
+    if error.code() not in _NEVER_TAKEN:
+        return ServiceError(error.str(), _HINT)
+    return RecordRefusedError(
+        f"Kafka will never take this record of {len(record.value):,} bytes: {error.str()}",
+        f"Make the record smaller, or raise max.message.bytes of the topic {record.topic}.",
+    )
 
 
 def _wait_for_room(deadline: float) -> None:

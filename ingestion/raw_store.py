@@ -3,7 +3,8 @@
 Collection `movies_raw`: `_id` (TMDB id), `payload`, `content_hash`, `fetched_at`, `version` (from 1, one more with
 each new content), `etag` (of the answer; null when a file brought it), `deleted_at` (when TMDB was found to know it
 no longer; null while it does), and `published_hash`, the hash that Kafka acknowledged for this content and this
-`deleted_at`. It is null while that is still to be published: an outbox.
+`deleted_at`. It is null while that is still to be published: an outbox. `refused` tells since when and why Kafka will
+never take this content, null while nothing speaks against it; it is not offered again until the content changes.
 
 Collection `tmdb_reference`: TMDB's genres and configuration, with the same `payload`, `content_hash` and `fetched_at`.
 """
@@ -33,6 +34,8 @@ ON_DISK = WriteConcern(w="majority", j=True)
 """Acknowledged must mean on disk: Kafka is told only what would be found again after a crash."""
 
 _DUPLICATE_KEY = 11000
+_TO_PUBLISH: dict[str, None] = {"published_hash": None, "refused": None}
+"""The part of a document that is news to Kafka."""
 
 Document = dict[str, Any]
 Movie = Mapping[str, Any]
@@ -161,7 +164,7 @@ class RawStore:
                 # Several times faster than upserts, but another process may have inserted one meanwhile.
                 self._movies.insert_many(
                     [
-                        {"_id": key, **fields, "version": 1, "published_hash": None}
+                        {"_id": key, **fields, "version": 1, **_TO_PUBLISH}
                         for key, fields in inserts.items()
                     ],
                     ordered=False,
@@ -173,7 +176,7 @@ class RawStore:
                 [
                     UpdateOne(
                         {"_id": key},
-                        {"$set": {**fields, "published_hash": None}, "$inc": {"version": 1}},
+                        {"$set": {**fields, **_TO_PUBLISH}, "$inc": {"version": 1}},
                         upsert=True,
                     )
                     for key, fields in updates.items()
@@ -195,7 +198,7 @@ class RawStore:
             return 0
         marked = self._movies.update_many(
             {"_id": {"$in": list(ids)}, "deleted_at": None},
-            {"$set": {"deleted_at": deleted_at, "published_hash": None}},
+            {"$set": {"deleted_at": deleted_at, **_TO_PUBLISH}},
         )
         return marked.modified_count
 
@@ -224,6 +227,18 @@ class RawStore:
         """The ids of all movies that are not marked deleted."""
         for document in self._movies.find({"deleted_at": None}, {"_id": 1}):
             yield document["_id"]
+
+    def living_movies(self, names: Collection[str], limit: int) -> Iterator[Document]:
+        """Some fields of the movies that are not marked deleted, those with the smallest ids first.
+
+        Args:
+            names: Fields of TMDB's answer; those that an answer lacks are left out.
+            limit: The most movies to give.
+        """
+        wanted = {f"payload.{name}": 1 for name in names}
+        found = self._movies.find({"deleted_at": None}, wanted).sort("_id", 1).limit(limit)
+        for document in found:
+            yield {**document.get("payload", {}), "id": document["_id"]}
 
     def known_ids(self, ids: Collection[int]) -> set[int]:
         """Those of the ids that the store holds, marked deleted or not."""
@@ -254,14 +269,14 @@ class RawStore:
     # --- The outbox -----------------------------------------------------------------------------------------
 
     def unpublished_movies(self, ids: Collection[int] | None = None) -> Iterator[list[StoredMovie]]:
-        """Batches of the movies that Kafka does not have as they are.
+        """Batches of the movies that Kafka does not have as they are, but those that it will never take.
 
         A batch may be marked published before the next one is asked for.
 
         Args:
             ids: Only of these. Default: of all.
         """
-        query: Document = {"published_hash": None}
+        query: Document = dict(_TO_PUBLISH)
         return self._batches(query if ids is None else {"_id": {"$in": list(ids)}, **query})
 
     def movies_since(self, moment: datetime | None) -> Iterator[list[StoredMovie]]:
@@ -287,6 +302,25 @@ class RawStore:
 
         One that changed or was deleted meanwhile is left to be published again.
         """
+        self._note(
+            [(movie, {"published_hash": movie.content_hash, "refused": None}) for movie in movies]
+        )
+
+    def mark_refused(self, refused: Sequence[tuple[StoredMovie, str]], at: datetime) -> None:
+        """Remember that Kafka will never take these movies with this content, so that they are not offered again.
+
+        Args:
+            refused: The movies, each with the reason.
+            at: When Kafka said so.
+        """
+        self._note([(movie, {"refused": {"reason": said, "at": at}}) for movie, said in refused])
+
+    def count_refused(self) -> int:
+        """Movies that Kafka will never take as they are; `cinelake quarantine ls` lists them."""
+        return self._movies.count_documents({"refused": {"$ne": None}})
+
+    def _note(self, notes: Sequence[tuple[StoredMovie, Document]]) -> None:
+        """Set fields of movies, unless their content or deletion is another by now."""
         writes = [
             UpdateOne(
                 {
@@ -294,9 +328,9 @@ class RawStore:
                     "content_hash": movie.content_hash,
                     "deleted_at": movie.deleted_at,
                 },
-                {"$set": {"published_hash": movie.content_hash}},
+                {"$set": fields},
             )
-            for movie in movies
+            for movie, fields in notes
         ]
         if writes:
             self._movies.bulk_write(writes, ordered=False)
@@ -381,11 +415,17 @@ def _fields(offered: Offered, digest: str) -> Document:
 def _stored(document: Document) -> StoredMovie:
     return StoredMovie(
         movie_id=document["_id"],
-        payload=_with_keys(document["payload"], _unescape),
+        payload=payload_of(document),
         content_hash=document["content_hash"],
         fetched_at=document["fetched_at"],
         deleted_at=document.get("deleted_at"),
     )
+
+
+def payload_of(document: Document) -> dict[str, Any]:
+    """The answer in a document of `movies_raw`, as it was stored."""
+    payload: dict[str, Any] = _with_keys(document["payload"], _unescape)
+    return payload
 
 
 def _with_keys(value: Any, rename: Callable[[str], str]) -> Any:

@@ -1,5 +1,6 @@
 """Commands that look into quarantine, and take messages out of it after a fix."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,14 +18,16 @@ from cinelake.commands.values import (
     shown,
     write_json,
 )
-from cinelake.console import out, say_stage
-from cinelake.settings import get_settings
+from cinelake.console import err, out, say_stage
+from cinelake.errors import ServiceError
+from cinelake.settings import Settings, get_settings
 
 if TYPE_CHECKING:
     from lakehouse.recover import Example, Outcome
 
 quarantine_app = App(
-    help="Messages that broke a rule after they were accepted.", no_args_is_help=True
+    help="Messages that broke a rule after they were accepted, and records that Kafka refused.",
+    no_args_is_help=True,
 )
 
 Topic = Annotated[str | None, typer.Option(help="Only of this topic: user_logs or movie.")]
@@ -47,12 +50,19 @@ def list_all(
     as_json: Json = False,
 ) -> None:
     """List what is in quarantine, the latest first."""
+    from ingestion.refused import RULE, list_refused
     from lakehouse.held import Filter, list_held
 
-    wanted = Filter(rule, topic, as_utc(since))
+    settings = get_settings()
+    rows: list[dict[str, Any]] = []
     # One more than asked for tells whether there are more.
-    rows = list_held(get_settings(), wanted, limit + 1)
-    listed = [{"place": _place(row), **row} for row in rows[:limit]]
+    if rule in (None, RULE):
+        rows += _asked(lambda: list_refused(settings, limit + 1, topic, as_utc(since)))
+    if rule != RULE:
+        held = list_held(settings, Filter(rule, topic, as_utc(since)), limit + 1)
+        rows += [{"place": _place(row), **row} for row in held]
+    rows.sort(key=lambda row: row["last_seen_at"], reverse=True)
+    listed = rows[:limit]
     if as_json:
         write_json(listed)
         return
@@ -63,15 +73,15 @@ def list_all(
 
 @quarantine_app.command("show")
 def show(
-    place: Annotated[
-        str, typer.Argument(metavar="TOPIC/PARTITION/OFFSET", help="As `quarantine ls` shows it.")
-    ],
+    place: Annotated[str, typer.Argument(metavar="PLACE", help="As `quarantine ls` shows it.")],
     as_json: Json = False,
 ) -> None:
     """Show one message whole; its bytes in hexadecimal where they are not UTF-8."""
+    from ingestion.refused import read_refused
     from lakehouse.held import read_held, readable
 
-    row = read_held(get_settings(), place)
+    settings = get_settings()
+    row = read_refused(settings, place) or read_held(settings, place)
     kind, payload = readable(row.pop("payload"))
     if as_json:
         write_json({**row, "payload_as": kind, "payload": payload})
@@ -84,9 +94,7 @@ def show(
 @quarantine_app.command("stats")
 def stats(as_json: Json = False) -> None:
     """Count what is in quarantine, by topic and rule."""
-    from lakehouse.held import count_held
-
-    rows = count_held(get_settings())
+    rows = _counted(get_settings())
     if as_json:
         write_json(rows)
     elif rows:
@@ -101,15 +109,14 @@ def digest(
 ) -> None:
     """Tell people, over the channels of alerts, what is in quarantine and what is new; silent when nothing is."""
     from cinelake.commands.alerts import send
-    from lakehouse.held import count_held
     from pipeline.alerts import channels
 
     settings = get_settings()
-    held = count_held(settings)
+    held = _counted(settings)
     if not held:
         out.print("Nothing is in quarantine.")
         return
-    new = count_held(settings, datetime.now(UTC) - timedelta(hours=hours))
+    new = _counted(settings, datetime.now(UTC) - timedelta(hours=hours))
     text = "\n".join([
         *_lines(f"New in the last {hours:g} hours", new),
         *_lines("In all", held),
@@ -118,6 +125,22 @@ def digest(
     out.print(text, markup=False, highlight=False, soft_wrap=True)
     if channels(settings):
         send(f"Cinelake: {sum(row['messages'] for row in held):,} messages in quarantine", text)
+
+
+def _counted(settings: Settings, since: datetime | None = None) -> list[dict[str, Any]]:
+    from ingestion.refused import count_refused
+    from lakehouse.held import count_held
+
+    return [*count_held(settings, since), *_asked(lambda: count_refused(settings, since))]
+
+
+def _asked(ask: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """What MongoDB says; while it is away nothing, and a word about it: quarantine itself is in the lake."""
+    try:
+        return ask()
+    except ServiceError as error:
+        err.print(f"What Kafka refused is not among it: {error.message}", markup=False)
+        return []
 
 
 def _lines(title: str, rows: list[dict[str, Any]]) -> list[str]:

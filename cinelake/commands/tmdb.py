@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 import typer
 
 from cinelake.commands.help import App
+from cinelake.commands.values import say_refused
 from cinelake.console import err, out, progress_bar, rate_bar
 from cinelake.errors import BadInputError
 from cinelake.settings import get_settings
@@ -72,7 +73,9 @@ def publish(
                 if again
                 else publish_movies(settings, store, done)
             )
+        refused = store.count_refused()
     out.print(f"{published:,} published")
+    say_refused(refused)
 
 
 @tmdb_app.command()
@@ -172,3 +175,4 @@ def _show(result: "SyncResult") -> None:
         highlight=False,
         soft_wrap=True,
     )
+    say_refused(result.refused)

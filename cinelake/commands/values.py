@@ -41,6 +41,12 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
+def say_refused(count: int) -> None:
+    """Say how many records Kafka will never take; nothing where there are none."""
+    if count:
+        out.print(f"{count:,} refused by Kafka; `cinelake quarantine ls` tells which and why.")
+
+
 def shown(value: Any) -> str:
     """A value for the screen: a time to the second, a dash for none, and nothing that steers the terminal."""
     if value is None:

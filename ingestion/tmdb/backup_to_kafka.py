@@ -1,12 +1,12 @@
 """The outbox: movies go from the raw store to the topic `movie`, and are marked when Kafka has them.
 
 Published first, marked after: a crash in between sends the same message again, which is harmless, and never
-loses one.
+loses one. A movie that Kafka will never take is marked as refused, and is not offered again until it changes.
 """
 
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from datetime import datetime
+from datetime import UTC, datetime
 
 import orjson
 
@@ -14,7 +14,7 @@ from cinelake.errors import ServiceError
 from cinelake.settings import Settings
 from ingestion.batches import no_progress
 from ingestion.events import iso_utc
-from ingestion.producer import EventProducer, Record
+from ingestion.producer import EventProducer, Record, RecordRefusedError
 from ingestion.raw_store import RawStore, StoredMovie
 from ingestion.topics import MOVIE
 
@@ -83,7 +83,7 @@ def publish_batches(
     batches: Iterable[list[StoredMovie]],
     progress: Callable[[int], None] = no_progress,
 ) -> int:
-    """Publish batches of movies and mark them.
+    """Publish batches of movies and mark them, also those that Kafka will never take.
 
     Args:
         producer: To the topic `movie`.
@@ -95,24 +95,34 @@ def publish_batches(
         How many movies were published.
 
     Raises:
-        NotTakenError: Kafka did not take a movie, for example one that is too large; all the others were offered to
-            it, and those it took are marked.
+        NotTakenError: Kafka did not take a movie, and may take it another time; all the others were offered to it, and
+            those it took are marked.
         ServiceError: Kafka is away; those it took before are marked.
     """
     published = 0
-    refused: list[tuple[int, ServiceError]] = []
+    not_taken: list[tuple[int, ServiceError]] = []
     for batch in batches:
         outcomes = producer.publish([_record(movie) for movie in batch])
         pairs = list(zip(batch, outcomes, strict=True))
         taken = [movie for movie, error in pairs if error is None]
         store.mark_published(taken)
-        refused += [(movie.movie_id, error) for movie, error in pairs if error is not None]
+        refused = [
+            (movie, error.message)
+            for movie, error in pairs
+            if isinstance(error, RecordRefusedError)
+        ]
+        store.mark_refused(refused, datetime.now(UTC))
+        not_taken += [
+            (movie.movie_id, error)
+            for movie, error in pairs
+            if error is not None and not isinstance(error, RecordRefusedError)
+        ]
         published += len(taken)
         progress(len(batch))
-    if refused:
-        movie_id, error = refused[0]
+    if not_taken:
+        movie_id, error = not_taken[0]
         raise NotTakenError(
-            f"Kafka did not take {len(refused):,} movies, the first one {movie_id}: {error.message}",
+            f"Kafka did not take {len(not_taken):,} movies, the first one {movie_id}: {error.message}",
             error.hint,
             published,
         )

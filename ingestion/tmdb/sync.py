@@ -71,6 +71,7 @@ class SyncResult:
         deleted: Movies of the store that TMDB knows no longer.
         unknown: Movies that neither TMDB nor the store knows.
         published: Movies that Kafka acknowledged.
+        refused: Movies of the raw store that Kafka will never take as they are.
         requests: Requests sent, those sent again included.
         failures: Why movies could not be asked for, by id; they stay in the queue.
     """
@@ -82,6 +83,7 @@ class SyncResult:
     deleted: int = 0
     unknown: int = 0
     published: int = 0
+    refused: int = 0
     requests: int = 0
     failures: dict[int, str] = field(default_factory=dict)
 
@@ -150,6 +152,7 @@ class _Sync:
         self._ask(run, result, total, progress, workers)
         taken, not_taken = self._publish(None)
         result.published += taken
+        result.refused = self._store.count_refused()
         result.requests = self._client.sent
         if result.failures:
             raise _failed(result)

@@ -23,7 +23,8 @@ from cinelake.stack import local
 from cinelake.stack.service import settings_environment
 from ingestion import backup
 from ingestion.producer import EventProducer, Record
-from ingestion.topics import USER_LOGS, topic_end_offsets
+from ingestion.refused import list_refused
+from ingestion.topics import MAX_MESSAGE_BYTES, USER_LOGS, topic_end_offsets
 from pipeline import lag
 from pipeline.stack import bring_up
 from tests.waiting import eventually
@@ -142,6 +143,25 @@ def test_a_range_comes_back_with_its_keys_and_bytes(own: Settings, collection: A
     for record in again:
         origin = stored[dict(record.headers)[backup.RESTORED_FROM].decode()]
         assert (record.key, record.value) == (origin["key"], origin["value"])
+
+
+def test_a_message_that_kafka_will_never_take_keeps_no_other_from_coming_back(
+    own: Settings, collection: Any
+) -> None:
+    since = datetime.now(UTC)
+    publish(own, 3)
+    backup.back_up(own)
+    (place,) = [each["_id"] for each in collection.find({"timestamp": {"$gte": since}}).limit(1)]
+    collection.update_one({"_id": place}, {"$set": {"value": b"x" * (MAX_MESSAGE_BYTES + 1)}})
+    until = datetime.now(UTC) + timedelta(seconds=1)
+    held = backup.count_range(own, since, until)
+    assert backup.restore(own, since, until) == backup.restore(own, since, until) == held - 1
+    (row,) = list_refused(own, 10)
+    assert row["place"] == f"{backup.COLLECTION}/{place}"
+    assert "too large" in row["reason"]
+    collection.update_one({"_id": place}, {"$set": {"value": b"small"}})
+    assert backup.restore(own, since, until) == held
+    assert list_refused(own, 10) == []
 
 
 def _read(settings: Settings, before: dict[int, int], after: dict[int, int]) -> list[Any]:

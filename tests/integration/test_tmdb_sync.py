@@ -27,9 +27,12 @@ from cinelake.settings import PROJECT_ROOT, Settings
 from ingestion.generated_catalog import FIRST_ID, generate_catalog, generated_movies
 from ingestion.producer import EventProducer
 from ingestion.raw_store import MOVIES, REFERENCE, Offered, open_raw_store
+from ingestion.refused import count_refused, list_refused, read_refused
+from ingestion.simulate import loaded_movies, movie_from
 from ingestion.tmdb import client as client_module
 from ingestion.tmdb.asking import UNDER_WAY
-from ingestion.tmdb.backup_to_kafka import NotTakenError, _record, publish_again, publish_movies
+from ingestion.tmdb.backup_to_kafka import _record, publish_again, publish_movies
+from ingestion.tmdb.catalog import load_catalog
 from ingestion.tmdb.endpoints import APPENDED
 from ingestion.tmdb.errors import TmdbError
 from ingestion.tmdb.sandbox.catalogue import Catalogue, Rendered
@@ -268,18 +271,54 @@ def test_genres_and_the_configuration_are_kept(place: Place) -> None:
     assert {"id": 18, "name": "Drama"} in kept["genres"]
 
 
-def test_one_movie_that_kafka_does_not_take_holds_up_no_other(
+def test_a_movie_that_kafka_will_never_take_is_refused_once_holds_up_no_other_and_heals(
     place: Place, server: Sandbox
 ) -> None:
     movie = server.catalogue._movies[FIRST_ID]
     movie["overview"] = "x" * (MAX_MESSAGE_BYTES + 1)
-    with pytest.raises(NotTakenError, match=f"1 movies, the first one {FIRST_ID}"):
-        place.sync("full")
+    first = place.sync("full")
+    assert (first.published, first.refused) == (MOVIES_SERVED - 1, 1)
     assert len(place.documents()) == MOVIES_SERVED
     assert {key for key, _ in place.messages()} == set(place.documents()) - {FIRST_ID}
+
+    (row,) = list_refused(place.settings, 10)
+    assert (row["place"], row["kafka_topic"]) == (f"{MOVIES}/{FIRST_ID}", MOVIE)
+    assert "too large" in row["reason"]
+    assert orjson.loads((read_refused(place.settings, row["place"]) or {})["payload"]) == movie
+    assert [each["messages"] for each in count_refused(place.settings)] == [1]
+
+    with open_raw_store(place.settings) as store:
+        assert list(store.unpublished_movies()) == []
+        assert publish_movies(place.settings, store) == 0
+    assert list_refused(place.settings, 10) == [row], "it was not offered again"
+
     movie["overview"] = "short"
     server.catalogue._changed([FIRST_ID], None)
-    assert place.sync("full").published == 1
+    healed = place.sync("full")
+    assert (healed.published, healed.refused) == (1, 0)
+    assert list_refused(place.settings, 10) == []
+
+
+def test_a_bad_line_of_a_file_keeps_none_before_it_from_being_stored(
+    place: Place, tmp_path: Path
+) -> None:
+    file = tmp_path / "movies.jsonl"
+    file.write_text('{"id": 1, "title": "a"}\n{"id": "2.0", "title": "b"}\n{"id": 0}\n{"id": 3}\n')
+    with pytest.raises(BadInputError, match="line 3"):
+        load_catalog(place.settings, file)
+    assert set(place.documents()) == {1, 2}
+    file.write_text(file.read_text().replace('{"id": 0}\n', ""))
+    result = load_catalog(place.settings, file)
+    assert (result.unchanged, result.new, result.published, result.refused) == (2, 1, 3, 0)
+
+
+def test_simulated_visitors_watch_the_movies_that_are_loaded(place: Place) -> None:
+    with open_raw_store(place.settings) as store:
+        assert loaded_movies(store) == []
+        place.sync("full")
+        store.mark_deleted([FIRST_ID], datetime.now(UTC))
+        movies = loaded_movies(store)
+    assert movies == [movie_from(each) for each in generated_movies(MOVIES_SERVED)][1:]
 
 
 # --- Changes ------------------------------------------------------------------------------------------------
