@@ -8,9 +8,22 @@ T = TypeVar("T")
 
 
 def in_batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of `size` items, the last one shorter; never an empty one."""
+    """Lists of `size` items, the last one shorter; never an empty one.
+
+    Raises:
+        Exception: What the items raise; those before it have been given by then, in a shorter list.
+    """
     iterator = iter(items)
-    while batch := list(islice(iterator, size)):
+    while True:
+        batch: list[T] = []
+        try:
+            batch.extend(islice(iterator, size))
+        except Exception:
+            if batch:
+                yield batch
+            raise
+        if not batch:
+            return
         yield batch
 
 

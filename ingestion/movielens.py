@@ -4,6 +4,7 @@ MovieLens: F. Maxwell Harper and Joseph A. Konstan, "The MovieLens Datasets: His
 2015. Ratings of half a star to five stars are doubled, to be on TMDB's scale to 10.
 """
 
+import math
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from ingestion.batch_files.importing import Event, Mapping, Outcome, import_rows
 from ingestion.batch_files.rows import Refusal, Row, columns_of, count_rows, read_rows
 from ingestion.batches import no_progress
 from ingestion.events import NAMESPACE
+from ingestion.numbers import decimal_number, whole_number
 from ingestion.sender import EventSender
 
 NO_TMDB_ID = "the movie has no TMDB id in links.csv"
@@ -99,10 +101,10 @@ def read_links(path: Path) -> dict[str, int]:
     for row in read_rows(path):
         if isinstance(row, Refusal):
             raise BadInputError(f"{path}, line {row.line}: {row.reason}.", _AS_SHIPPED)
-        tmdb_id = _text(row.fields.get("tmdbId"))
+        tmdb_id = _text(row.fields.get("tmdbId")).strip()
         if tmdb_id:
             try:
-                links[_text(row.fields.get("movieId"))] = int(tmdb_id)
+                links[_written(row.fields.get("movieId"))] = whole_number(tmdb_id)
             except ValueError:
                 raise BadInputError(
                     f"{path}, line {row.line} has a tmdbId that is no number: {tmdb_id[:60]!r}.",
@@ -120,7 +122,7 @@ def ratings_mapping(tmdb_ids: dict[str, int]) -> Mapping:
 
     def mapping(rows: Sequence[Row]) -> list[Outcome]:
         frame = _frame(rows, RATING_COLUMNS, tmdb_ids)
-        frame["value"] = pd.to_numeric(frame["rating"], errors="coerce") * 2
+        frame["value"] = [_value_of(text, decimal_number) * 2 for text in frame["rating"]]
         return [_rating(line) for line in frame.itertuples(index=False)]
 
     return mapping
@@ -142,10 +144,14 @@ def tags_mapping(tmdb_ids: dict[str, int]) -> Mapping:
 
 def _frame(rows: Sequence[Row], columns: Sequence[str], tmdb_ids: dict[str, int]) -> pd.DataFrame:
     """The rows as text, with `tmdb_id` (0 where the movie has none) and `occurred_at` (empty where it is no time)."""
-    texts = [[_text(row.fields.get(column)) for column in columns] for row in rows]
+    texts = [
+        [_AS_TEXT.get(column, _text)(row.fields.get(column)) for column in columns] for row in rows
+    ]
     frame = pd.DataFrame(texts, columns=list(columns), dtype=object)
     frame["tmdb_id"] = [tmdb_ids.get(movie, 0) for movie in frame["movieId"]]
-    seconds = pd.to_numeric(frame["timestamp"], errors="coerce")
+    seconds = pd.Series(
+        [_value_of(text, decimal_number) for text in frame["timestamp"]], dtype="float64"
+    )
     moments = pd.to_datetime(seconds, unit="s", utc=True, errors="coerce")
     frame["occurred_at"] = moments.dt.strftime(_ISO).fillna("")
     return frame
@@ -190,3 +196,40 @@ def _event(line: Any, event_type: str, name: str, properties: Event) -> Outcome:
 def _text(value: object) -> str:
     """A value of any kind of file as CSV has it; nothing is an empty text."""
     return "" if value is None else str(value)
+
+
+def _written(value: object) -> str:
+    """A whole number as GroupLens writes it, whatever its form is; other text as it is.
+
+    So a file that went through pandas or a spreadsheet names the same movies and gives the same events.
+    """
+    text = _text(value)
+    try:
+        return str(whole_number(text))
+    except ValueError:
+        return text
+
+
+def _written_rating(value: object) -> str:
+    """The same of a rating, which GroupLens writes as `4.0`."""
+    text = _text(value)
+    try:
+        return str(decimal_number(text))
+    except ValueError:
+        return text
+
+
+_AS_TEXT = {
+    "userId": _written,
+    "movieId": _written,
+    "rating": _written_rating,
+    "timestamp": _written,
+}
+
+
+def _value_of(text: str, read: Callable[[str], float]) -> float:
+    """The number that a text is, NaN where it is none."""
+    try:
+        return read(text)
+    except ValueError:
+        return math.nan

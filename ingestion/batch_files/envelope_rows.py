@@ -4,7 +4,6 @@ So `context.locale` and `properties.rating` are columns, and `properties` or `co
 that holds a JSON object; where both name one property, the dotted column wins.
 """
 
-import re
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -18,6 +17,7 @@ from cinelake.errors import BadInputError
 from ingestion.batch_files.importing import Event, Outcome
 from ingestion.batch_files.rows import Row
 from ingestion.events import Context, Envelope, iso_utc
+from ingestion.numbers import decimal_number, whole_number
 
 NESTED = ("context", "properties")
 NUMBERS: dict[str, type[int] | type[float]] = {
@@ -28,8 +28,6 @@ NUMBERS: dict[str, type[int] | type[float]] = {
     "properties.birth_year": int,
 }
 """Fields that the contract has as numbers; CSV writes every field as text."""
-_WHOLE = re.compile(r"-?\d{1,18}", re.ASCII)
-_DECIMAL = re.compile(r"-?\d{1,18}(\.\d{1,18})?([eE][+-]?\d{1,3})?", re.ASCII)
 
 
 def check_columns(path: Path, columns: Sequence[str]) -> None:
@@ -60,7 +58,18 @@ def events_from_rows(rows: Sequence[Row], *, empty_is_absent: bool = False) -> l
     """
     if not empty_is_absent:
         return [_event(row.fields) for row in rows]
-    return [_event({k: v for k, v in row.fields.items() if v != ""}) for row in rows]
+    return [
+        _event({name: value for name, value in _trimmed(row.fields).items() if value != ""})
+        for row in rows
+    ]
+
+
+def _trimmed(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a row of CSV, those of the envelope without blanks around them; a property is what was typed."""
+    return {
+        name: value if "." in name and name not in NUMBERS else value.strip()
+        for name, value in fields.items()
+    }
 
 
 def _event(fields: dict[str, Any]) -> Outcome:
@@ -77,7 +86,7 @@ def _event(fields: dict[str, Any]) -> Outcome:
     for name, value in fields.items():
         if name not in NESTED:
             top, _, below = name.partition(".")
-            plain = _number(name, value) if isinstance(value, str) else _plain(value)
+            plain = _number(name, value)
             if not below:
                 event[top] = plain
             elif isinstance(inner := event.setdefault(top, {}), dict):
@@ -87,14 +96,18 @@ def _event(fields: dict[str, Any]) -> Outcome:
     return event
 
 
-def _number(name: str, text: str) -> Any:
-    """The number that a field should be; text that is none is left for the contract to refuse."""
+def _number(name: str, value: Any) -> Any:
+    """The number that a field should be, or else its value; what is none is left for the contract to refuse."""
     wanted = NUMBERS.get(name)
-    if wanted is int and _WHOLE.fullmatch(text):
-        return int(text)
-    if wanted is float and _DECIMAL.fullmatch(text):
-        return float(text)
-    return text
+    if isinstance(value, float) and wanted is int and value.is_integer():
+        # As pandas writes a whole number in a column that has empty cells.
+        return int(value)
+    if wanted is None or not isinstance(value, str):
+        return _plain(value)
+    try:
+        return whole_number(value) if wanted is int else decimal_number(value)
+    except ValueError:
+        return value
 
 
 def _plain(value: Any) -> Any:

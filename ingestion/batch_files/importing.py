@@ -15,10 +15,12 @@ from ingestion.batches import in_batches, no_progress
 from ingestion.client import MAX_BATCH, WORKERS, Batch, EventSender
 from ingestion.events import (
     NAMESPACE,
+    NO_EVENT_ID,
     InvalidEventError,
     Observed,
     envelope_bytes,
     validate_event,
+    visitor_of,
 )
 
 CHUNK_ROWS = 10_000
@@ -27,7 +29,8 @@ MAX_BATCH_BYTES = 900_000
 """A batch's events together, as JSON: below what the API takes as one body."""
 
 _NOTHING_OBSERVED = Observed("", None, None, None)
-_NO_ID = str(uuid.UUID(int=0))
+_ANY_ID = str(NAMESPACE)
+"""Stands in for an id while the event is checked that will get one."""
 
 Event = dict[str, Any]
 Outcome = Event | str
@@ -149,11 +152,12 @@ def _checked(event: Event) -> Event:
     if event.get("event_id") is not None:
         validate_event(event)
         return event
-    valid = validate_event({**event, "event_id": _NO_ID})
+    valid = validate_event({**event, "event_id": _ANY_ID})
     # Of the canonical form, so that it does not matter how the file writes a number, a time or the order of columns.
     canonical = orjson.loads(envelope_bytes(valid, _NOTHING_OBSERVED))
     for observed in ("received_at", "key_id"):
         del canonical[observed]
+    canonical["event_id"] = str(NO_EVENT_ID)
     content = orjson.dumps(canonical, option=orjson.OPT_SORT_KEYS).decode()
     return {**event, "event_id": str(uuid.uuid5(NAMESPACE, f"import:{content}"))}
 
@@ -163,7 +167,7 @@ def _batches(events: Iterable[Event]) -> Iterator[Batch]:
     waiting: dict[int, list[Event]] = defaultdict(list)
     sizes: Counter[int] = Counter()
     for event in events:
-        visitor = event.get("user_id") or event.get("anonymous_id") or ""
+        visitor = visitor_of(event)
         lane = crc32(visitor.encode()) % WORKERS
         size = len(orjson.dumps(event))
         if len(waiting[lane]) == MAX_BATCH or sizes[lane] + size > MAX_BATCH_BYTES:

@@ -4,12 +4,13 @@ CSV is read with Python's own reader and not with pandas, which fills up a row t
 the lines, and a bad row must be named by its line.
 """
 
+import codecs
 import csv
 import gzip
 import io
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import copyfileobj
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 MAX_LINE_BYTES = 1024 * 1024
 """A longer line of JSON cannot be an event: the API takes no larger body."""
+MAX_FIELD_CHARACTERS = 64 * 1024 * 1024
+"""Python's own reader would take no field of CSV beyond 131,072 characters; without any limit, a quote that is never
+closed would bring the rest of a file to memory."""
 _PARQUET_ROWS = 10_000
 _NOT_UTF8 = "the row is not UTF-8"
 _DAMAGE = (OSError, EOFError, zlib.error, UnicodeError, pa.ArrowException)
@@ -82,14 +86,25 @@ def read_rows(path: Path) -> Rows:
 
 
 def count_rows(path: Path) -> int:
-    """How many rows `read_rows` gives."""
+    """How many rows `read_rows` gives; of a file that is damaged, those before that."""
     if _reader_of(path) is _read_parquet:
         try:
             with _opened(path) as file:
                 return int(pq.ParquetFile(file).metadata.num_rows)
         except _DAMAGE as error:
             raise _unreadable(path, 0, error) from error
-    return sum(1 for _ in read_rows(path))
+    return count_readable(read_rows(path))
+
+
+def count_readable(rows: Iterable[Any]) -> int:
+    """How many rows there are until one cannot be read: whoever reads them to use them is told why."""
+    count = 0
+    try:
+        for _ in rows:
+            count += 1
+    except BadInputError:
+        pass
+    return count
 
 
 def is_csv(path: Path) -> bool:
@@ -112,7 +127,7 @@ def columns_of(path: Path) -> list[str]:
         try:
             with _opened(path) as file:
                 if read is _read_csv:
-                    columns = next(_csv_reader(file), [])
+                    columns = _header_of(_csv_reader(file))
                 else:
                     columns = list(pq.read_schema(file).names)
         except (*_DAMAGE, csv.Error) as error:
@@ -163,13 +178,20 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 def _csv_reader(file: BinaryIO) -> "CsvReader":
     # Bytes that are no UTF-8 become lone surrogates, so that they cost their row and not the file.
     text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
+    # Python has one limit for all readers of a process; only this module reads CSV.
+    csv.field_size_limit(MAX_FIELD_CHARACTERS)
     return csv.reader(text, strict=True)
+
+
+def _header_of(reader: "CsvReader") -> list[str]:
+    """The names of the columns, without blanks around them."""
+    return [name.strip() for name in next(reader, [])]
 
 
 def _read_csv(path: Path, file: BinaryIO) -> Rows:
     reader = _csv_reader(file)
     try:
-        header = next(reader, [])
+        header = _header_of(reader)
     except csv.Error as error:
         raise _unreadable(path, 1, error) from error
     while True:
@@ -209,7 +231,7 @@ def _read_json_lines(path: Path, file: BinaryIO) -> Rows:
             yield Refusal(line, f"the line is longer than {MAX_LINE_BYTES} bytes", None)
             continue
         if line == 1:
-            text = text.removeprefix(b"\xef\xbb\xbf")
+            text = text.removeprefix(codecs.BOM_UTF8)
         if not text.strip():
             continue
         try:

@@ -4,8 +4,7 @@ CSV has the columns of the "TMDB 5000" set, with JSON in the nested ones. JSON l
 `/movie/{id}` a line and are taken as they are.
 """
 
-import csv
-import math
+import codecs
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,22 @@ import orjson
 
 from cinelake.errors import BadInputError
 from cinelake.settings import Settings
+from ingestion.batch_files.rows import (
+    Refusal,
+    columns_of,
+    count_readable,
+    read_rows,
+)
 from ingestion.batches import no_progress
+from ingestion.numbers import decimal_number, number, whole_number
 from ingestion.raw_store import open_raw_store
 from ingestion.tmdb.backup_to_kafka import publish_movies
 from ingestion.topics import ensure_topics
 
 JSON_LINES = {".jsonl", ".ndjson", ".json"}
 _MAX_INTEGER = 2**53
+_MAX_BYTES = 12 * 1024 * 1024
+"""MongoDB holds no document of more than 16 MiB, and BSON is longer than JSON at times."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,7 @@ class CatalogResult:
         changed: Known with other content.
         unchanged: Known as they are.
         published: Movies that Kafka acknowledged; also those that an earlier, broken run had left.
+        refused: Movies of the raw store that Kafka will never take as they are.
     """
 
     offered: int
@@ -41,6 +50,7 @@ class CatalogResult:
     changed: int
     unchanged: int
     published: int
+    refused: int
 
 
 def load_catalog(
@@ -62,12 +72,13 @@ def load_catalog(
     with open_raw_store(settings) as store:
         new, changed, unchanged = store.upsert_movies(read_movies(path), progress)
         published = publish_movies(settings, store)
-    return CatalogResult(new + changed + unchanged, new, changed, unchanged, published)
+        refused = store.count_refused()
+    return CatalogResult(new + changed + unchanged, new, changed, unchanged, published, refused)
 
 
 def count_movies(path: Path) -> int:
-    """How many movies a file holds, for a progress bar; it is read as `load_catalog` reads it."""
-    return sum(1 for _ in read_movies(path))
+    """How many movies a file holds before its first bad line, for a progress bar."""
+    return count_readable(read_movies(path))
 
 
 def read_movies(path: Path) -> Iterator[dict[str, Any]]:
@@ -102,14 +113,15 @@ def read_movies(path: Path) -> Iterator[dict[str, Any]]:
 
 def _read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
     with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
+        for place, line in enumerate(file, start=1):
+            text = line.removeprefix(codecs.BOM_UTF8) if place == 1 else line
+            if not text.strip():
                 continue
             try:
-                movie = orjson.loads(line)
+                movie = orjson.loads(text)
             except orjson.JSONDecodeError as error:
-                raise _bad_line(path, number, f"is not JSON: {error}") from None
-            yield _with_id(movie, path, number)
+                raise _bad_line(path, place, f"is not JSON: {error}") from None
+            yield _with_id(movie, path, place)
 
 
 # --- CSV ----------------------------------------------------------------------------------------------------
@@ -119,21 +131,8 @@ def _text(value: str) -> str:
     return value
 
 
-def _number(value: str) -> float:
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError(value)
-    return number
-
-
-def _integer(value: str) -> int | float:
-    # The set writes some runtimes as 162.0.
-    number = _number(value)
-    return int(number) if number.is_integer() else number
-
-
 def _boolean(value: str) -> bool:
-    return {"true": True, "false": False}[value.lower()]
+    return {"true": True, "false": False}[value.strip().lower()]
 
 
 def _json(value: str) -> Any:
@@ -148,19 +147,19 @@ def _keywords(value: str) -> dict[str, Any]:
 _CONVERTERS: dict[str, Callable[[str], Any]] = {
     "adult": _boolean,
     "belongs_to_collection": _json,
-    "budget": _integer,
+    "budget": number,
     "genres": _json,
-    "id": _integer,
+    "id": number,
     "keywords": _keywords,
-    "popularity": _number,
+    "popularity": decimal_number,
     "production_companies": _json,
     "production_countries": _json,
-    "revenue": _integer,
-    "runtime": _integer,
+    "revenue": number,
+    "runtime": number,
     "spoken_languages": _json,
     "video": _boolean,
-    "vote_average": _number,
-    "vote_count": _integer,
+    "vote_average": decimal_number,
+    "vote_count": number,
 }
 """How a column's text becomes TMDB's value; the others stay text. Blank is null everywhere."""
 
@@ -168,25 +167,19 @@ _REQUIRED_COLUMNS = ("id", "title")
 
 
 def _read_csv(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, strict=True)
-        try:
-            missing = [name for name in _REQUIRED_COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise _bad_line(path, 1, f"lacks the column {', '.join(missing)}")
-            for row in reader:
-                yield _with_id(_from_row(row, path, reader.line_num), path, reader.line_num)
-        except csv.Error as error:
-            raise _bad_line(path, reader.line_num, f"is not CSV: {error}") from None
-        except UnicodeDecodeError as error:
-            raise _bad_line(
-                path, reader.line_num + 1, f"or one soon after is not UTF-8: {error}"
-            ) from None
+    columns = columns_of(path)
+    missing = [name for name in _REQUIRED_COLUMNS if name not in columns]
+    if missing:
+        raise _bad_line(path, 1, f"lacks the column {', '.join(missing)}")
+    for row in read_rows(path):
+        if isinstance(row, Refusal):
+            raise _bad_line(path, row.line, f"cannot be read: {row.reason}")
+        # Spreadsheets leave rows of nothing but separators at the end.
+        if any(map(str.strip, row.fields.values())):
+            yield _with_id(_from_row(row.fields, path, row.line), path, row.line)
 
 
-def _from_row(row: dict[str | Any, Any], path: Path, line: int) -> dict[str, Any]:
-    if None in row or None in row.values():
-        raise _bad_line(path, line, "has not as many fields as the header")
+def _from_row(row: dict[str, str], path: Path, line: int) -> dict[str, Any]:
     movie: dict[str, Any] = {}
     for column, value in row.items():
         try:
@@ -202,14 +195,28 @@ def _from_row(row: dict[str | Any, Any], path: Path, line: int) -> dict[str, Any
 
 
 def _with_id(movie: Any, path: Path, line: int) -> dict[str, Any]:
-    movie_id = movie.get("id") if isinstance(movie, dict) else None
-    if type(movie_id) is not int or not 0 < movie_id < _MAX_INTEGER:
+    movie_id = _id_of(movie.get("id")) if isinstance(movie, dict) else None
+    if movie_id is None or not 0 < movie_id < _MAX_INTEGER:
         raise _bad_line(path, line, "is no movie: `id` should be a positive integer")
     try:
-        orjson.dumps(movie, option=orjson.OPT_STRICT_INTEGER)
+        size = len(orjson.dumps(movie, option=orjson.OPT_STRICT_INTEGER))
     except orjson.JSONEncodeError as error:
         raise _bad_line(path, line, f"cannot be stored: {error}") from None
-    return dict(movie)
+    if size > _MAX_BYTES:
+        raise _bad_line(path, line, f"cannot be stored: it has {size:,} bytes of JSON")
+    return {**movie, "id": movie_id}
+
+
+def _id_of(value: Any) -> int | None:
+    """An id as TMDB has it; other programs write whole numbers as `862.0` or as text."""
+    if type(value) is int:
+        return value
+    if not isinstance(value, str | float):
+        return None
+    try:
+        return whole_number(str(value))
+    except ValueError:
+        return None
 
 
 def _bad_line(path: Path, line: int, reason: str) -> BadInputError:

@@ -27,7 +27,7 @@ from ingestion.batch_files.importing import MAX_BATCH_BYTES, ImportResult, impor
 from ingestion.batch_files.journal import Job, Journal
 from ingestion.batch_files.rows import Refusal, Row, columns_of, count_rows, read_rows
 from ingestion.client import EventSender
-from ingestion.events import EVENT_TYPES, Properties
+from ingestion.events import EVENT_TYPES, NO_EVENT_ID, Properties
 from ingestion.topics import USER_LOGS
 
 AT = "2026-01-01T12:00:00Z"
@@ -259,6 +259,45 @@ def test_typed_values_of_parquet_become_what_json_has() -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "read"),
+    [("862.0", 862), (" 862", 862), ("8.62e2", 862), ("1_000", "1_000"), ("NaN", "NaN")],
+)
+def test_a_number_is_read_however_other_programs_write_it(written: str, read: object) -> None:
+    row = Row(1, {"event_type": " search ", "movie_id": written, "session_id": " "})
+    (event,) = events_from_rows([row], empty_is_absent=True)
+    assert event == {"event_type": "search", "movie_id": read}
+    (event,) = events_from_rows([Row(1, {"movie_id": 862.0})])
+    assert event == {"movie_id": 862}
+    assert type(event["movie_id"]) is int
+
+
+def test_a_placeholder_identifies_nobody_and_keeps_nobody_elses_place(
+    tmp_path: Path, api: str, publisher: RecordingPublisher
+) -> None:
+    rows = [search(n, user_id="undefined", anonymous_id=f"a{n % 5}") for n in range(500)]
+    rows += [search(1, user_id=" NULL ", anonymous_id="0"), search(1, event_id=str(NO_EVENT_ID))]
+    result = run(api, write_lines(tmp_path / "x.jsonl", rows))
+    assert (result.accepted, result.refused) == (500, 2)
+    sent: dict[str, list[int]] = {}
+    for value in publisher.values(USER_LOGS):
+        assert value["user_id"] is None
+        sent.setdefault(value["anonymous_id"], []).append(int(value["properties"]["query"][1:]))
+    assert all(numbers == sorted(numbers) for numbers in sent.values())
+
+
+def test_the_rows_before_the_damage_of_a_file_are_sent(
+    tmp_path: Path, api: str, publisher: RecordingPublisher
+) -> None:
+    path = write_lines(tmp_path / "x.jsonl.gz", [search(n * 7919 % 9973) for n in range(9_000)])
+    path.write_bytes(path.read_bytes()[:-20_000])
+    readable = count_rows(path)
+    assert 0 < readable < 9_000
+    with pytest.raises(BadInputError, match=f"damaged after line {readable}"):
+        run(api, path)
+    assert len(publisher.values(USER_LOGS)) == readable
+
+
+@pytest.mark.parametrize(
     ("fields", "reason"),
     [
         ({"properties": "{"}, "properties: is not JSON"),
@@ -307,7 +346,7 @@ def test_rows_are_accepted_or_refused_with_line_and_reason(
     result = run(api, path, "events", keeper=keeper, progress=progress.append)
     assert (result.rows, result.accepted, result.refused) == (4, 2, 2)
     assert [(one.line, one.reason) for one in refused] == [
-        (2, "user_id: should have at least 1 character"),
+        (2, "user_id: is required where there is no anonymous_id"),
         (3, "the line is not a JSON object"),
     ]
     assert refused[0].original["properties"] == {"query": "q2"}
@@ -370,14 +409,14 @@ def test_an_interrupted_import_goes_on_after_the_last_chunk(
     assert len(publisher.values(USER_LOGS)) == 180
     result = journaled(api, path, tmp_path / "journal", rejects)
     assert (result.rows, result.accepted, result.refused) == (450, 405, 45)
-    assert result.reasons == {"user_id: should have at least 1 character": 45}
+    assert result.reasons == {"user_id: is required where there is no anonymous_id": 45}
     # Nothing was sent twice, and each refused row is written down once.
     ids = [value["event_id"] for value in publisher.values(USER_LOGS)]
     assert len(ids) == len(set(ids)) == 405
     refused = [orjson.loads(line) for line in rejects.read_bytes().splitlines()]
     assert [one["line"] for one in refused] == [n + 1 for n in range(450) if n % 10 == 3]
     assert refused[0]["row"]["properties"] == {"query": "q3"}
-    assert refused[0]["reason"] == "user_id: should have at least 1 character"
+    assert refused[0]["reason"] == "user_id: is required where there is no anonymous_id"
     assert not list((tmp_path / "journal").iterdir())
 
 

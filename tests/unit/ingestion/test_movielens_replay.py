@@ -117,11 +117,11 @@ def test_offered_is_accepted_and_refused(
 def test_each_users_ratings_arrive_in_the_order_of_the_file(
     folder: Path, api: str, publisher: RecordingPublisher
 ) -> None:
-    lines = [f"{number % 7},1,4.0,{1_000_000_000 + number}\n" for number in range(6000)]
+    lines = [f"{number % 7 + 1},1,4.0,{1_000_000_000 + number}\n" for number in range(6000)]
     (folder / "ratings.csv").write_text("userId,movieId,rating,timestamp\n" + "".join(lines))
     assert replay(EventSender(api, api_key=KEY), folder).accepted == 6000
     values = publisher.values(USER_LOGS)
-    for user in range(7):
+    for user in range(1, 8):
         times = [value["occurred_at"] for value in values if value["user_id"] == str(user)]
         assert times == sorted(times)
 
@@ -148,12 +148,15 @@ def test_a_missing_column_is_named(folder: Path, name: str, column: str) -> None
     [
         ("1,1,four,964982703", "rating: is no number"),
         ("1,1,,964982703", "rating: is no number"),
-        ("1,1,inf,964982703", "properties.rating: is not a finite number"),
+        ("1,1,inf,964982703", "rating: is no number"),
+        ("1,1,0x4,964982703", "rating: is no number"),
+        ("1,1,4_0,964982703", "rating: is no number"),
+        ("1,1,4.0,inf", "timestamp: is no number of seconds since 1970"),
         ("1,1,4.0,noon", "timestamp: is no number of seconds since 1970"),
         ("1,1,4.0,99999999999999999", "timestamp: is no number of seconds since 1970"),
         ("1,1,4.0,-1", "occurred_at: should be a time from 1970 to 9999"),
         ("1,1,4.0", "the row has 3 fields where the header has 4"),
-        (",1,4.0,964982703", "user_id: should have at least 1 character"),
+        (",1,4.0,964982703", "user_id: is required; blanks and placeholders count as missing"),
     ],
 )
 def test_a_malformed_line_is_refused_and_the_others_are_sent(
@@ -165,6 +168,26 @@ def test_a_malformed_line_is_refused_and_the_others_are_sent(
     assert (result.offered, result.accepted, result.refused) == (7, 5, 2)
     assert result.refused_reasons == {NO_TMDB_ID: 1, reason: 1}
     assert len(publisher.values(USER_LOGS)) == 5
+
+
+def test_files_that_went_through_pandas_or_a_spreadsheet_give_the_same_events(folder: Path) -> None:
+    shipped = events_of(folder)
+    for name in ("ratings.csv", "links.csv"):
+        path = folder / name
+        header, *lines = path.read_text().splitlines()
+        cells = [[c if "." in c or not c else f" {c}.0" for c in one.split(",")] for one in lines]
+        rows = ["\ufeff" + ",".join(f'"{column}"' for column in header.split(","))]
+        rows += [",".join(one) for one in cells]
+        path.write_bytes("\r\n".join([*rows, "", ""]).encode())
+    assert events_of(folder) == shipped
+
+
+@pytest.mark.parametrize("name", ["links.csv", "ratings.csv"])
+def test_a_column_that_stands_twice_is_named(folder: Path, name: str) -> None:
+    path = folder / name
+    path.write_text(path.read_text().replace("movieId", "movieId,movieId", 1))
+    with pytest.raises(BadInputError, match=f"{name} has the column movieId twice"):
+        replay(EventSender("http://127.0.0.1:9"), folder)
 
 
 def test_a_link_that_is_no_number_is_named(folder: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from cinelake.errors import BadInputError
+from ingestion.batches import in_batches
 from ingestion.raw_store import _escape, _unescape, _with_keys, content_hash
 from ingestion.tmdb.catalog import count_movies, read_movies
 
@@ -73,7 +74,9 @@ def test_json_lines_are_taken_as_they_are(tmp_path: Path, suffix: str) -> None:
         "nope",
         "[1]",
         "{}",
-        '{"id": "1"}',
+        '{"id": "x"}',
+        '{"id": "0x1"}',
+        '{"id": "NaN"}',
         '{"id": true}',
         '{"id": 0}',
         '{"id": 1.5}',
@@ -94,6 +97,9 @@ def test_a_bad_json_line_is_named(tmp_path: Path, line: str) -> None:
         {"id": "x"},
         {"id": "1.5"},
         {"budget": "cheap"},
+        {"budget": "1_000"},
+        {"budget": "1,000"},
+        {"budget": "0x10"},
         {"vote_average": "nan"},
         {"runtime": "inf"},
         {"genres": "[{'id': 28}]"},
@@ -109,11 +115,62 @@ def test_a_bad_csv_row_is_named(tmp_path: Path, change: dict[str, str]) -> None:
 def test_a_row_of_the_wrong_length_is_named(tmp_path: Path) -> None:
     path = tmp_path / "movies.csv"
     path.write_text("id,title\n1,a\n2\n")
-    with pytest.raises(BadInputError, match="line 3 has not as many fields"):
+    with pytest.raises(BadInputError, match=r"line 3 .*has 1 fields where the header has 2"):
         list(read_movies(path))
     path.write_text("id,title\n1,a,b\n")
-    with pytest.raises(BadInputError, match="line 2 has not as many fields"):
+    with pytest.raises(BadInputError, match=r"line 2 .*has 3 fields where the header has 2"):
         list(read_movies(path))
+
+
+@pytest.mark.parametrize("movie_id", ["862", "862.0", " 862 ", "8.62e2"])
+def test_an_id_is_read_however_other_programs_write_it(tmp_path: Path, movie_id: str) -> None:
+    (movie,) = read_movies(write_csv(tmp_path / "movies.csv", ROW | {"id": movie_id}))
+    lines = tmp_path / "movies.jsonl"
+    lines.write_text(f'{{"id": {json.dumps(movie_id)}}}\n{{"id": {movie_id}}}\n')
+    assert [each["id"] for each in (movie, *read_movies(lines))] == [862] * 3
+    assert type(next(read_movies(lines))["id"]) is int
+
+
+def test_a_file_is_read_in_the_form_that_spreadsheets_and_editors_give_it(tmp_path: Path) -> None:
+    rows = ['" id " , "title"'.replace(" ,", ",").replace(', "', ',"'), "1, Amélie ", "", ",", ""]
+    path = tmp_path / "movies.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(rows).encode())
+    assert list(read_movies(path)) == [{"id": 1, "title": " Amélie "}]
+    lines = tmp_path / "movies.jsonl"
+    lines.write_bytes(b'\xef\xbb\xbf{"id": 1}\r\n\r\n{"id": 2}\r\n\r\n')
+    assert [movie["id"] for movie in read_movies(lines)] == [1, 2]
+
+
+def test_a_field_may_be_long(tmp_path: Path) -> None:
+    long = "x" * 3_000_000
+    (movie,) = read_movies(write_csv(tmp_path / "movies.csv", ROW | {"overview": long}))
+    assert movie["overview"] == long
+
+
+def test_a_movie_that_no_store_takes_is_named(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "movies.csv", ROW, ROW | {"overview": "x" * 13_000_000})
+    with pytest.raises(BadInputError, match=r"line 4 cannot be stored"):
+        list(read_movies(path))
+
+
+def test_a_column_that_stands_twice_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "movies.csv"
+    path.write_text("id,title,budget, title\n1,a,2,b\n")
+    with pytest.raises(BadInputError, match="title twice"):
+        list(read_movies(path))
+
+
+@pytest.mark.parametrize("bad", ["nope", '{"id": 0}'])
+def test_the_movies_before_a_bad_line_are_counted_and_given_in_batches(
+    tmp_path: Path, bad: str
+) -> None:
+    path = tmp_path / "movies.jsonl"
+    path.write_text('{"id": 1}\n{"id": 2}\n{"id": 3}\n' + bad + "\n")
+    assert count_movies(path) == 3
+    given = []
+    with pytest.raises(BadInputError):
+        given.extend(in_batches(read_movies(path), 500))
+    assert [[movie["id"] for movie in batch] for batch in given] == [[1, 2, 3]]
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
