@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cinelake.commands.values import say_refused
 from cinelake.console import out, progress_bar
 from cinelake.errors import LedgerMismatchError
 from cinelake.settings import get_settings
@@ -44,26 +45,34 @@ def simulate(
         typer.Option("--truth", help="Write what every later stage must find, as JSON."),
     ] = None,
 ) -> None:
-    """Send the events of simulated visitors to the API; the same arguments send the same events."""
+    """Send the events of simulated visitors to the API; the same arguments and movies send the same events.
+
+    They watch the movies that are loaded, or generated ones where none is.
+    """
     from itertools import islice
 
+    from ingestion.raw_store import open_raw_store
     from ingestion.sender import local_sender
-    from ingestion.simulate import SimulationTruth, send_simulation
+    from ingestion.simulate import SimulationTruth, loaded_movies, send_simulation
     from ingestion.simulate import simulate as simulated
 
+    settings = get_settings()
+    with open_raw_store(settings) as store:
+        movies = loaded_movies(store)
     truth = SimulationTruth()
     stream = simulated(
         users,
         days,
         seed,
         start.replace(tzinfo=UTC),
+        movies=movies or None,
         bad_rate=bad_rate,
         late_rate=late_rate,
         duplicate_rate=duplicate_rate,
         truth=truth,
     )
     with progress_bar("simulated events", events) as done:
-        totals = send_simulation(local_sender(get_settings()), islice(stream, events), done, rate)
+        totals = send_simulation(local_sender(settings), islice(stream, events), done, rate)
     _show_totals(totals)
     if events is not None and totals.sent < events:
         out.print("The visitors did no more than that; simulate more --users or --days.")
@@ -114,6 +123,7 @@ def catalog_load(
         f"{result.offered:,} offered: {result.new:,} new, {result.changed:,} changed,"
         f" {result.unchanged:,} unchanged; {result.published:,} published"
     )
+    say_refused(result.refused)
 
 
 def _show_totals(totals: "SendTotals") -> None:

@@ -8,7 +8,7 @@ from ingestion.simulate.stream import (
     simulate,
 )
 from ingestion.simulate.truth import SimulationTruth
-from ingestion.simulate.visitors import Movie, movie_from
+from ingestion.simulate.visitors import Movie, loaded_movies, movie_from
 
 __all__ = [
     "DEFAULT_SEED",
@@ -16,6 +16,7 @@ __all__ = [
     "Movie",
     "SimulatedEvent",
     "SimulationTruth",
+    "loaded_movies",
     "movie_from",
     "send_simulation",
     "simulate",

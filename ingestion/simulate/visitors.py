@@ -7,10 +7,15 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from ingestion.chance import chance_of
+from ingestion.raw_store import RawStore
 from ingestion.simulate import habits
 
 _REMEMBERED = 40
 """Of what a visitor did, this many of each kind are remembered, to be changed or taken back later."""
+_USUAL_MINUTES = 95
+_LONGEST_MINUTES = 24 * 60
+MOST_MOVIES = 20_000
+"""Each visitor keeps a list of their favourites among them."""
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -23,12 +28,24 @@ class Movie(NamedTuple):
 
 
 def movie_from(answer: dict[str, Any]) -> Movie:
-    """A movie from TMDB's `/movie/{id}` answer; an unknown runtime counts as 95 minutes."""
+    """A movie from TMDB's `/movie/{id}` answer; a runtime that is unknown or no film's counts as 95 minutes."""
+    genres, runtime = answer.get("genres"), answer.get("runtime")
+    if not (isinstance(runtime, int | float) and 1 <= runtime <= _LONGEST_MINUTES):
+        runtime = _USUAL_MINUTES
     return Movie(
         movie_id=answer["id"],
-        genres=frozenset(genre["id"] for genre in answer.get("genres") or ()),
-        minutes=int(answer.get("runtime") or 95),
+        genres=frozenset(
+            genre["id"]
+            for genre in (genres if isinstance(genres, list) else ())
+            if isinstance(genre, dict) and isinstance(genre.get("id"), int)
+        ),
+        minutes=int(runtime),
     )
+
+
+def loaded_movies(store: RawStore) -> list[Movie]:
+    """The movies that are loaded, at most `MOST_MOVIES` of them, by id; none where there are none."""
+    return list(map(movie_from, store.living_movies(("genres", "runtime"), MOST_MOVIES)))
 
 
 def _memory() -> "deque[Any]":

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from cinelake.errors import BadInputError
 from ingestion.chance import chance_of
 from ingestion.events import EVENT_TYPES, InvalidEventError, validate_event
-from ingestion.simulate import DEFAULT_START, Movie, SimulatedEvent, SimulationTruth, simulate
+from ingestion.simulate import (
+    DEFAULT_START,
+    Movie,
+    SimulatedEvent,
+    SimulationTruth,
+    movie_from,
+    simulate,
+)
 from ingestion.simulate.faults import API_FAULTS, SILVER_FAULTS
 from ingestion.simulate.rhythm import visit_times
 
@@ -65,6 +72,25 @@ def test_other_arguments_share_no_event_id(other: dict[str, object]) -> None:
     first = {sent.event["event_id"] for sent in simulate(**arguments)}  # type: ignore[arg-type]
     second = simulate(**(arguments | other))  # type: ignore[arg-type]
     assert first.isdisjoint(sent.event.get("event_id") for sent in second)
+
+
+@pytest.mark.parametrize(
+    ("answer", "movie"),
+    [
+        ({"genres": [{"id": 18, "name": "Drama"}], "runtime": 90.0}, Movie(7, frozenset({18}), 90)),
+        ({}, Movie(7, frozenset(), 95)),
+        ({"genres": None, "runtime": 0}, Movie(7, frozenset(), 95)),
+        ({"genres": "Drama", "runtime": "90"}, Movie(7, frozenset(), 95)),
+        ({"genres": [{}, 5, {"id": None}], "runtime": 2**60}, Movie(7, frozenset(), 95)),
+    ],
+)
+def test_visitors_watch_a_movie_whatever_its_answer_holds(
+    answer: dict[str, object], movie: Movie
+) -> None:
+    assert movie_from({"id": 7, **answer}) == movie
+    sent = [one.event for one in simulate(5, 2, movies=[movie])]
+    assert all(map(is_valid, simulate(5, 2, movies=[movie])))
+    assert 7 in {event.get("movie_id") for event in sent}
 
 
 def test_without_rates_every_event_is_good_and_distinct() -> None:
