@@ -13,7 +13,7 @@ from cinelake.settings import get_settings
 
 if TYPE_CHECKING:
     from ingestion.client import SendTotals
-    from ingestion.simulate import SimulationTruth
+    from ingestion.simulate import Movie, SimulationTruth
 
 
 def simulate(
@@ -57,8 +57,11 @@ def simulate(
     from ingestion.simulate import simulate as simulated
 
     settings = get_settings()
-    with open_raw_store(settings) as store:
-        movies = loaded_movies(store)
+    movies: list[Movie] = []
+    # Without a raw store nothing can be loaded: then it is an API elsewhere that they are sent to.
+    if settings.mongo_uri:
+        with open_raw_store(settings) as store:
+            movies = loaded_movies(store)
     truth = SimulationTruth()
     stream = simulated(
         users,
