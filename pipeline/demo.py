@@ -28,7 +28,7 @@ FIRST_DAY = datetime(2026, 1, 5, tzinfo=UTC)
 OF_RATINGS = ratings_model.Parameters(5.0, 4.0, als.Parameters(3, 0.2))
 OF_GENERATED = tuple(
     training.Parameters(OF_RATINGS, als.Parameters(rank, 0.3, alpha))
-    for rank, alpha in ((3, 0.5), (1, 1.0), (2, 1.0))
+    for rank, alpha in ((1, 1.0), (3, 0.5), (2, 1.0))
 )
 """Of models for generated visitors, of whom the first that the gate takes is published.
 
