@@ -216,9 +216,12 @@ def test_a_sandbox_leaves_gold_and_the_views_that_it_reads_alone(
     monkeypatch.setenv("USER", "ada")
     with psycopg.connect(behaviour.settings.postgres, autocommit=True) as connection:
         before = relations("gold", "gold_next", "staging")
-        command = ["build", "--select", "+dim_genre", "--indirect-selection", "cautious"]
-        built = run_dbt(behaviour.settings, command, target="sandbox")
-        assert built.success, built.failed
+        for command in (
+            ["run", "--select", "+dim_genre"],
+            ["test", "--select", "dim_genre", "--indirect-selection", "cautious"],
+        ):
+            done = run_dbt(behaviour.settings, command, target="sandbox")
+            assert done.success, done.failed
         assert relations("gold", "gold_next", "staging") == before
         assert set(relations("sandbox_ada")) == {"sandbox_ada.stg_genres", "sandbox_ada.dim_genre"}
         readable = connection.execute(
