@@ -16,10 +16,10 @@ OF_DEVICE = ["device", "browser", "os", "is_bot"]
 
 _LEVELS = 30
 """Blocks of 2 ** 0 to 2 ** 30 pauses: more than any visitor has."""
-_BLOCKS = f"""
+_BLOCKS = """
     filter(
         flatten(transform(
-            transform(sequence(0, {_LEVELS}), level -> named_struct(
+            transform(sequence(0, int(log2(_until))), level -> named_struct(
                 'level', level,
                 'first', shiftright(_pauses + shiftleft(1L, level) - 1, level),
                 'end', shiftright(_until, level)
@@ -143,7 +143,7 @@ def _across(events: DataFrame) -> DataFrame:
         events.where("_pause is not null")
         .select("visitor_id", "_pause")
         .distinct()
-        .select("*", F.explode(F.expr(f"sequence(0, {_LEVELS})")).alias("level"))
+        .select("*", F.explode(F.sequence(F.lit(0), F.lit(_LEVELS))).alias("level"))
         .withColumn("block", F.expr("shiftright(_pause, level)"))
         .join(blocks, ["visitor_id", "level", "block"])
         .groupBy("visitor_id", "_pause")
