@@ -7,7 +7,10 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.types as kinds
+
+from lakehouse.changes import nameable
 
 TEXT = pd.StringDtype("pyarrow", na_value=np.nan)
 """Texts that stay in Arrow: a Python string for each value costs more than the rules about it."""
@@ -25,8 +28,11 @@ def frame_from_arrow(rows: pa.Table | pa.RecordBatchReader | ArrowStream) -> pd.
     """Rows as pandas, in the types that Great Expectations works on without a Python loop.
 
     Its range check is vectorised for int64 and float64 alone, so integers become int64, or float64 where some are
-    null (exact up to 2**53). Texts stay where they are, in Arrow. A nullable boolean becomes pandas' own, timestamps
-    keep their time zone, dates are `datetime.date`.
+    null (exact up to 2**53). Texts stay where they are, in Arrow. A nullable boolean becomes pandas' own, dates and
+    timestamps become times of UTC.
+
+    What pandas cannot tell or Python cannot name is brought to where no contract allows it, so that the rule about the
+    range finds its row: NaN, to pandas a null, becomes infinite, and a time beyond the years 1 to 9999 their edge.
 
     Args:
         rows: Any number of rows, also none.
@@ -68,6 +74,10 @@ def _same_in_arrow(texts: pd.Series, pattern: str) -> bool:
 
 
 def _widened(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    if not kinds.is_integer(column.type):
-        return column
-    return column.cast(pa.float64() if column.null_count else pa.int64(), safe=False)
+    if kinds.is_integer(column.type):
+        return column.cast(pa.float64() if column.null_count else pa.int64(), safe=False)
+    if kinds.is_floating(column.type):
+        return pc.if_else(pc.is_nan(column), pa.scalar(np.inf, column.type), column)
+    if kinds.is_date(column.type):
+        return nameable(column).cast(pa.timestamp("us", "UTC"))
+    return nameable(column)

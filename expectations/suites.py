@@ -1,6 +1,7 @@
 """Expectation suites of the lake's tables, read off their contracts."""
 
 from collections.abc import Iterator
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 import great_expectations as gx
@@ -8,7 +9,14 @@ import great_expectations.expectations as gxe
 from great_expectations.expectations.expectation import Expectation
 
 from expectations.results import Severity
-from lakehouse.contract import UUID_PATTERN, Column, PhysicalType, Table
+from lakehouse.contract import (
+    UUID_PATTERN,
+    Column,
+    Limit,
+    PhysicalType,
+    Table,
+    limit_in_words,
+)
 
 ENGINE_TYPES: dict[PhysicalType, list[str]] = {
     "bigint": ["LongType", "int64", "float64"],
@@ -98,20 +106,27 @@ def values_expectation(contract: str, column: str, values: list[str]) -> Expecta
 
 
 def range_expectation(
-    contract: str, column: str, minimum: float | None, maximum: float | None
+    contract: str, column: str, minimum: Limit | None, maximum: Limit | None
 ) -> Expectation:
     """Every value lies between the limits, which are allowed themselves; None is no limit."""
     limits = [
-        f"{word} {limit:g}"
+        f"{word} {limit_in_words(limit)}"
         for word, limit in (("at least", minimum), ("at most", maximum))
         if limit is not None
     ]
     return gxe.ExpectColumnValuesToBeBetween(
         column=column,
-        min_value=minimum,
-        max_value=maximum,
+        min_value=_comparable(minimum),
+        max_value=_comparable(maximum),
         meta=rule_meta(contract, "range", ", ".join(limits)),
     )
+
+
+def _comparable(limit: Limit | None) -> float | datetime | None:
+    """A limit as the frames of `frame_from_arrow` have its values, in which dates are times."""
+    if isinstance(limit, date) and not isinstance(limit, datetime):
+        return datetime.combine(limit, time.min, UTC)
+    return limit
 
 
 def _expectations(table: Table) -> Iterator[Expectation]:
@@ -138,6 +153,12 @@ def _column_expectations(contract: str, column: Column) -> Iterator[Expectation]
         yield values_expectation(contract, column.name, list(column.valid_values))
     if column.minimum is not None or column.maximum is not None:
         yield range_expectation(contract, column.name, column.minimum, column.maximum)
+    if column.max_length is not None:
+        yield gxe.ExpectColumnValueLengthsToBeBetween(
+            column=column.name,
+            max_value=column.max_length,
+            meta=rule_meta(contract, "length", f"at most {column.max_length} characters"),
+        )
     if column.pattern:
         yield _pattern_expectation(contract, "pattern", column.name, column.pattern)
     if column.is_uuid:

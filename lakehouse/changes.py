@@ -2,8 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as kinds
 from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
@@ -142,3 +146,39 @@ def without_views(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
     plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
     fields = [field.with_type(plain.get(field.type, field.type)) for field in reader.schema]
     return reader.cast(pa.schema(fields))
+
+
+def python_values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
+    """The values as Python has them; where it has none for one, as of a date before the year 1, all are texts."""
+    try:
+        values: list[Any] = column.to_pylist()
+    except (ValueError, OverflowError):
+        values = column.cast(pa.string()).to_pylist()
+    return values
+
+
+def python_rows(rows: pa.Table | pa.RecordBatch) -> list[dict[str, Any]]:
+    """Each row as a dictionary of `python_values`."""
+    columns = map(python_values, rows.columns)
+    return [
+        dict(zip(rows.schema.names, values, strict=True)) for values in zip(*columns, strict=True)
+    ]
+
+
+def nameable(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Dates and times beyond the years 1 to 9999, which Python and PostgreSQL's input do not have, at their edge.
+
+    No contract allows the edge, so that such a value is still found to be wrong.
+
+    Args:
+        column: Of any type; what is neither a date nor a time with a zone stays as it is.
+    """
+    if kinds.is_date(column.type):
+        first, last = pa.scalar(date.min, column.type), pa.scalar(date.max, column.type)
+    elif kinds.is_timestamp(column.type) and column.type.tz:
+        first = pa.scalar(datetime.min.replace(tzinfo=UTC), column.type)
+        last = pa.scalar(datetime.max.replace(tzinfo=UTC), column.type)
+    else:
+        return column
+    kept = pc.if_else(pc.less(column, first), first, column)
+    return pc.if_else(pc.greater(kept, last), last, kept)

@@ -5,7 +5,10 @@ schema, the PostgreSQL DDL, the Great Expectations suite, the dbt sources and th
 Source of the format: https://bitol-io.github.io/open-data-contract-standard/
 """
 
+import re
+from datetime import UTC, date, datetime
 from functools import cache
+from hashlib import md5
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +21,9 @@ from cinelake.errors import BadInputError
 CONTRACTS = Path(__file__).parent / "contracts"
 UUID_PATTERN = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 """Lower case only: the same id in two spellings would count as two events."""
+
+LIMITS = "limits_of_"
+"""What the name of a check constraint in PostgreSQL begins with that holds the limits of a column."""
 
 PhysicalType = Literal[
     "string", "bigint", "int", "double", "date", "timestamp", "boolean", "binary"
@@ -48,6 +54,19 @@ POSTGRES_TYPES: dict[PhysicalType, str] = {
 }
 """Binary columns have no PostgreSQL type on purpose: raw bytes stay in the lake."""
 
+Limit = float | datetime | date
+"""The least or the largest value of a column: a number, a time with its zone, or a date, as the column's type is."""
+NUMBERS = ("bigint", "int", "double")
+FIXED_LENGTH = re.compile(r"\^\[[^\]]+\]\{(\d+)\}\$")
+"""A pattern that says how long a text is: one class of characters, so many times."""
+
+
+def limit_in_words(limit: Limit) -> str:
+    """A limit as people read it, and as PostgreSQL reads a literal: numbers in full, dates and times in ISO 8601."""
+    if isinstance(limit, datetime):
+        return limit.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return limit.isoformat() if isinstance(limit, date) else f"{limit:.16g}"
+
 
 class Column(BaseModel):
     """One column: its type, whether it may be null, and the rules its values keep."""
@@ -61,8 +80,10 @@ class Column(BaseModel):
     key_position: int | None = None
     unique: bool = False
     is_uuid: bool = False
-    minimum: float | None = None
-    maximum: float | None = None
+    minimum: Limit | None = None
+    maximum: Limit | None = None
+    max_length: int | None = None
+    """The most characters of a text: code points, as Spark, PostgreSQL and Python count them."""
     pattern: str | None = None
     valid_values: tuple[str, ...] = ()
     pii: str | None = None
@@ -73,6 +94,41 @@ class Column(BaseModel):
     def postgres_type(self) -> str | None:
         """The PostgreSQL type, or None for a column that is not published."""
         return "uuid" if self.is_uuid else POSTGRES_TYPES.get(self.type)
+
+    @property
+    def longest(self) -> int | None:
+        """The most characters that a text can have by any of its rules; None for no bound, or no text."""
+        if self.is_uuid:
+            return 36
+        if self.valid_values:
+            return max(map(len, self.valid_values))
+        fixed = FIXED_LENGTH.fullmatch(self.pattern or "")
+        return int(fixed[1]) if fixed else self.max_length
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether no value can be so large that something else overflows; booleans always, bytes never are judged."""
+        if self.type == "string":
+            return self.longest is not None
+        if self.type in ("boolean", "binary"):
+            return True
+        return self.minimum is not None and self.maximum is not None
+
+    @property
+    def postgres_limits(self) -> str:
+        """The limits as a condition in PostgreSQL's SQL; empty for none. Null keeps them."""
+        conditions = []
+        if self.minimum is not None:
+            conditions.append(f"{self.name} >= {self._literal(self.minimum)}")
+        if self.maximum is not None:
+            conditions.append(f"{self.name} <= {self._literal(self.maximum)}")
+        if self.max_length is not None:
+            conditions.append(f"char_length({self.name}) <= {self.max_length}")
+        return " and ".join(conditions)
+
+    def _literal(self, limit: Limit) -> str:
+        words = limit_in_words(limit)
+        return words if self.type in NUMBERS else f"{self.postgres_type} {quote_literal(words)}"
 
 
 class Table(BaseModel):
@@ -110,10 +166,33 @@ class Table(BaseModel):
         """Names of all columns, in order."""
         return [column.name for column in self.columns]
 
+    def column(self, name: str) -> Column:
+        """The column of that name.
+
+        Raises:
+            KeyError: The table has none.
+        """
+        return {column.name: column for column in self.columns}[name]
+
     @property
     def published_columns(self) -> list[Column]:
         """The columns that PostgreSQL gets: all but raw bytes."""
         return [column for column in self.columns if column.postgres_type]
+
+    @property
+    def postgres_limits(self) -> dict[str, str]:
+        """Check constraints that hold the columns' limits, by name.
+
+        The name ends with a digest of the condition, so that a limit that changes is another constraint. What silver no
+        longer holds is left as it was.
+        """
+        named = {}
+        for column in self.published_columns:
+            if condition := column.postgres_limits:
+                digest = md5(condition.encode(), usedforsecurity=False).hexdigest()[:8]
+                name = f"{LIMITS}{column.name}_{digest}"
+                named[name] = f"check (_deleted or ({condition}))"
+        return named
 
     def spark_schema(self) -> spark.StructType:
         """The Spark schema of the table, with nullability and column comments."""
@@ -144,6 +223,7 @@ class Table(BaseModel):
             "    _deleted boolean not null default false",
         ]
         lines.append(f"    primary key ({', '.join(self.key)})")
+        lines += [f"    constraint {name} {rule}" for name, rule in self.postgres_limits.items()]
         body = ",\n".join(lines)
         return [
             f"create table if not exists {self.full_name} (\n{body}\n)",
@@ -192,13 +272,23 @@ class _Property(_Odcs):
             key_position=self.primaryKeyPosition,
             unique=self.unique,
             is_uuid=self.logicalTypeOptions.get("format") == "uuid",
-            minimum=self.logicalTypeOptions.get("minimum"),
-            maximum=self.logicalTypeOptions.get("maximum"),
+            minimum=self._limit("minimum"),
+            maximum=self._limit("maximum"),
+            max_length=self.logicalTypeOptions.get("maxLength"),
             pattern=self.logicalTypeOptions.get("pattern"),
             valid_values=tuple(valid[0]) if valid else (),
             pii=self.classification,
             references=(target[0], target[1]) if target else None,
         )
+
+    def _limit(self, name: str) -> Limit | None:
+        """A limit in the column's type; the standard writes those of dates and times as texts."""
+        limit = self.logicalTypeOptions.get(name)
+        if not isinstance(limit, str):
+            return limit
+        if self.physicalType == "date":
+            return date.fromisoformat(limit)
+        return datetime.fromisoformat(limit).astimezone(UTC)
 
 
 class _Schema(_Odcs):

@@ -11,12 +11,21 @@ from cinelake.errors import BadInputError, ServiceError, SettingError
 from cinelake.postgres import connect
 from cinelake.settings import PROJECT_ROOT, Settings
 from lakehouse import shape
-from lakehouse.contract import CONTRACTS, PII_CLASSES, Column, Table, read_contract
+from lakehouse.contract import (
+    CONTRACTS,
+    NUMBERS,
+    PII_CLASSES,
+    Column,
+    Table,
+    limit_in_words,
+    read_contract,
+)
 from lakehouse.generate import COMMAND, stale_files
 from lakehouse.tables import table_path
 
 Place = Literal["contract", "generated file", "lake", "PostgreSQL"]
-NUMBERS = ("bigint", "int", "double")
+ORDERED = (*NUMBERS, "date", "timestamp")
+"""Types whose values can have a least and a largest one."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +140,9 @@ def document_problems(table: Table, contracts: Mapping[str, Table]) -> Iterator[
 def _column_problems(table: Table, column: Column, contracts: Mapping[str, Table]) -> Iterator[str]:
     if not column.description.strip():
         yield "has no description"
+    if table.layer == "silver" and not column.is_bounded:
+        wanted = "a maxLength" if column.type == "string" else "a minimum and a maximum"
+        yield f"has no limits; a {column.type} needs {wanted}"
     if column.key_position and not column.required:
         yield "is part of the key, but not required"
     if column.pii and column.pii not in PII_CLASSES:
@@ -142,12 +154,15 @@ def _column_problems(table: Table, column: Column, contracts: Mapping[str, Table
 
 def _rule_problems(column: Column) -> Iterator[str]:
     has_limit = column.minimum is not None or column.maximum is not None
-    if has_limit and column.type not in NUMBERS:
+    if has_limit and column.type not in ORDERED:
         yield f"has a limit, but is a {column.type}"
     lowest, highest = column.minimum, column.maximum
-    if lowest is not None and highest is not None and lowest > highest:
-        yield f"has the minimum {lowest:g} above the maximum {highest:g}"
-    if (column.pattern or column.valid_values or column.is_uuid) and column.type != "string":
+    # Both are of the column's type.
+    if lowest is not None and highest is not None and lowest > highest:  # type: ignore[operator]
+        words = limit_in_words(lowest), limit_in_words(highest)
+        yield "has the minimum {} above the maximum {}".format(*words)
+    of_texts = (column.pattern, column.valid_values, column.is_uuid, column.max_length)
+    if any(of_texts) and column.type != "string":
         yield f"has a rule for texts, but is a {column.type}"
     try:
         re.compile(column.pattern or "")

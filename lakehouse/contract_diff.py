@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from operator import gt, lt
 from typing import Any, Literal
 
-from lakehouse.contract import Column, PhysicalType, Table
+from lakehouse.contract import Column, Limit, PhysicalType, Table, limit_in_words
 
 Kind = Literal["breaking", "compatible", "informative"]
 Version = tuple[int, int, int]
@@ -147,6 +147,7 @@ def _column_differences(old: Column, new: Column) -> Iterator[Verdict]:
         yield "breaking", "values are unique now" if new.unique else "values may stand twice now"
     yield from _limit_differences("minimum", old.minimum, new.minimum, is_stricter=gt)
     yield from _limit_differences("maximum", old.maximum, new.maximum, is_stricter=lt)
+    yield from _limit_differences("maxLength", old.max_length, new.max_length, is_stricter=lt)
     if old.pattern != new.pattern:
         # Which of two patterns lets more through cannot be told in general.
         kind = "breaking" if new.pattern else "compatible"
@@ -159,14 +160,14 @@ def _column_differences(old: Column, new: Column) -> Iterator[Verdict]:
 
 def _limit_differences(
     name: str,
-    old: float | None,
-    new: float | None,
-    is_stricter: Callable[[float, float], bool],
+    old: Limit | None,
+    new: Limit | None,
+    is_stricter: Callable[[Limit, Limit], bool],
 ) -> Iterator[Verdict]:
     if old == new:
         return
     breaks = new is not None and (old is None or is_stricter(new, old))
-    was, now = ("none" if limit is None else f"{limit:g}" for limit in (old, new))
+    was, now = ("none" if limit is None else limit_in_words(limit) for limit in (old, new))
     yield "breaking" if breaks else "compatible", f"the {name} was {was}, and is {now}"
 
 

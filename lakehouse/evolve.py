@@ -4,7 +4,7 @@ Anything else a contract may change (a column gone, another type, a value that i
 judge or rewrite the rows that are there. It is refused, with what to do instead.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import psycopg
 from pyspark.sql import SparkSession
@@ -12,10 +12,19 @@ from pyspark.sql import SparkSession
 from cinelake.errors import ContractRefusedError
 from cinelake.log import get_logger
 from lakehouse import shape
-from lakehouse.contract import SPARK_TYPES, Table
+from lakehouse.contract import LIMITS, SPARK_TYPES, Table
 from lakehouse.shape import Difference, PostgresShape, Shape
 
 log = get_logger("evolve")
+
+_LIMITS_HELD = f"""
+    select relation.relname, array_agg(rule.conname::text)
+    from pg_constraint as rule
+    inner join pg_class as relation on rule.conrelid = relation.oid
+    where relation.relnamespace = to_regnamespace('silver')
+    and rule.contype = 'c' and starts_with(rule.conname, '{LIMITS}')
+    group by relation.relname
+"""
 
 
 def evolve_delta(spark: SparkSession, path: str, table: Table, found: Shape) -> None:
@@ -55,6 +64,33 @@ def evolve_postgres(connection: psycopg.Connection, table: Table, found: Postgre
         clause = _postgres_clause(table, difference)
         connection.execute(f"alter table {table.full_name} {clause}".encode())
         log.info("evolved", place="PostgreSQL", table=table.full_name, clause=clause)
+
+
+def limits_held(connection: psycopg.Connection) -> dict[str, list[str]]:
+    """The names of the constraints that hold limits in PostgreSQL's schema `silver`, by table."""
+    return dict(connection.execute(_LIMITS_HELD.encode()).fetchall())
+
+
+def evolve_limits(connection: psycopg.Connection, table: Table, held: Collection[str]) -> None:
+    """Make the constraints of a table of PostgreSQL those of its contract, as part of the connection's transaction.
+
+    Rows that are there are not asked: one that breaks a new limit stays until silver changes it.
+
+    Args:
+        connection: Acts as the owner of the table.
+        table: Its contract.
+        held: The names of its constraints now, as `limits_held` gives them.
+    """
+    wanted = table.postgres_limits
+    clauses = [f"drop constraint {name}" for name in held if name not in wanted]
+    clauses += [
+        f"add constraint {name} {rule} not valid"
+        for name, rule in wanted.items()
+        if name not in held
+    ]
+    if clauses:
+        connection.execute(f"alter table {table.full_name} {', '.join(clauses)}".encode())
+        log.info("evolved", place="PostgreSQL", table=table.full_name, limits=len(clauses))
 
 
 def _require_additive(

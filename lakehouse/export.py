@@ -6,6 +6,7 @@ import math
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, BinaryIO, Literal, cast
 
 import orjson
@@ -270,9 +271,9 @@ def _json_column(column: pa.Array) -> Sequence[Any]:
     kind = column.type
     if pa.types.is_binary(kind):
         return _base64(column)
-    values: list[Any] = column.to_pylist()
+    values = changes.python_values(column)
     if pa.types.is_timestamp(kind) and kind.tz:
-        return [value and iso_utc(value) for value in values]
+        return [iso_utc(value) if isinstance(value, datetime) else value for value in values]
     if pa.types.is_floating(kind):
         return [v if v is None or math.isfinite(v) else _NOT_FINITE[str(v)] for v in values]
     return values

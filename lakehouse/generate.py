@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from cinelake.settings import PROJECT_ROOT
-from lakehouse.contract import Column, Table, tables
+from lakehouse.contract import Column, Table, limit_in_words, tables
 
 COMMAND = "python -m lakehouse.generate"
 HEADER = f"Generated from lakehouse/contracts by `{COMMAND}`. Do not edit."
@@ -149,9 +149,11 @@ def rules_in_words(column: Column, layer: str) -> Iterable[str]:
     if column.unique:
         yield "unique"
     if column.minimum is not None:
-        yield f"at least {column.minimum:g}"
+        yield f"at least {limit_in_words(column.minimum)}"
     if column.maximum is not None:
-        yield f"at most {column.maximum:g}"
+        yield f"at most {limit_in_words(column.maximum)}"
+    if column.max_length is not None:
+        yield f"at most {column.max_length} characters"
     if column.pattern:
         yield f"matches `{column.pattern}`"
     if column.valid_values:

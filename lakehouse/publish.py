@@ -6,7 +6,8 @@ models downstream can see it go.
 """
 
 import io
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg
@@ -14,13 +15,13 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.csv
 
-from cinelake.errors import ServiceError
+from cinelake.errors import GateFailedError, ServiceError
 from cinelake.log import get_logger
 from cinelake.postgres import connect, one_at_a_time
 from cinelake.settings import Settings
 from lakehouse import changes, shape, watermarks
 from lakehouse.contract import Table, tables
-from lakehouse.evolve import evolve_postgres
+from lakehouse.evolve import evolve_limits, evolve_postgres, limits_held
 
 log = get_logger("publish")
 
@@ -43,7 +44,7 @@ class Published:
 
 
 def ensure_tables(settings: Settings) -> None:
-    """Make the silver tables in PostgreSQL where they are missing, and add columns that lack.
+    """Make the silver tables in PostgreSQL where they are missing, and add columns and limits that lack.
 
     Raises:
         ContractRefusedError: A contract asks more of a table that is there than to add optional columns.
@@ -52,9 +53,11 @@ def ensure_tables(settings: Settings) -> None:
     with connect(settings, "loader") as connection:
         one_at_a_time(connection)
         found = shape.found_in_postgres(connection)
+        limits = limits_held(connection)
         for table in tables("silver"):
             if table.name in found:
                 evolve_postgres(connection, table, found[table.name])
+                evolve_limits(connection, table, limits.get(table.name, ()))
             for statement in table.postgres_ddl():
                 connection.execute(statement.encode())
 
@@ -136,8 +139,9 @@ def publish_table(
 
     Raises:
         ServiceError: The table is behind what was published of it, so that it was made anew; or as for `publish`.
+        GateFailedError: A row is beyond the limits of the contract; nothing of the table was published.
     """
-    with connect(settings, "loader") as connection:
+    with connect(settings, "loader") as connection, _limits_named(table):
         watermark = watermarks.lock(connection, table.full_name)
         newest = changes.current_version(settings, table.full_name)
         if newest < watermark and not scope.full:
@@ -158,6 +162,19 @@ def publish_table(
             merged += connection.execute(_bury_statement(table), [newest]).rowcount
         watermarks.write(connection, table.full_name, newest)
     return Published(table.full_name, copied, merged, newest)
+
+
+@contextmanager
+def _limits_named(table: Table) -> Iterator[None]:
+    """Name the limit that a row broke; its gate would have, had it been asked."""
+    try:
+        yield
+    except psycopg.errors.CheckViolation as error:
+        rule = table.postgres_limits.get(error.diag.constraint_name or "", "")
+        raise GateFailedError(
+            f"A row of {table.full_name} is beyond the limits of its contract {table.version}: {rule}.",
+            "`cinelake gates check silver` names the rows. Mend what they were made from, then run `cinelake refresh`.",
+        ) from error
 
 
 def _copy_changes(
@@ -185,7 +202,9 @@ def _without_preimages(batch: pa.RecordBatch, names: list[str]) -> pa.Table:
     whole = pa.Table.from_batches([batch]).select(
         [*names, changes.CHANGE_TYPE, changes.COMMIT_VERSION]
     )
-    return whole.filter(pa.compute.not_equal(whole[changes.CHANGE_TYPE], "update_preimage"))
+    kept = whole.filter(pa.compute.not_equal(whole[changes.CHANGE_TYPE], "update_preimage"))
+    # A row that a later one of the same key replaces may hold what PostgreSQL does not read.
+    return pa.table({name: changes.nameable(kept[name]) for name in kept.column_names})
 
 
 def _as_csv(rows: pa.Table) -> bytes:

@@ -7,7 +7,7 @@ shown is as far as it has come.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -228,7 +228,7 @@ def _rows(
         return []
     order_by = order or ", ".join(table(full_name).key)
     statement = f"select {', '.join(columns)} from t where {where} order by {order_by}"
-    return cast(list[Facts], changes.query(settings, full_name, statement).to_pylist())
+    return changes.python_rows(changes.query(settings, full_name, statement))
 
 
 def _pick(row: Facts, names: list[str]) -> Facts:
@@ -356,7 +356,7 @@ def _last_changed(settings: Settings, full_name: str, key: Facts) -> Facts:
     if newest > max(known, 0):
         names = list(key)
         for batch in changes.read_changes(settings, full_name, max(known, 0), newest, names):
-            rows = batch.to_pylist()
+            rows = changes.python_rows(batch)
             versions = [row[changes.COMMIT_VERSION] for row in rows if _pick(row, names) == key]
             version = max([*versions, version or 0]) or None
     if version is None:

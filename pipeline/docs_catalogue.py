@@ -95,7 +95,9 @@ def _lake_sample(settings: Settings, contract: Table) -> Sample:
     found = changes.query(
         settings, contract.full_name, f"select {quoted} from t limit {SAMPLE_ROWS}"
     )
-    rows = tuple(tuple(_readable(value) for value in row.values()) for row in found.to_pylist())
+    rows = tuple(
+        tuple(_readable(value) for value in row.values()) for row in changes.python_rows(found)
+    )
     return Sample(tuple(shown), rows)
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Literal
 
 import pandas as pd
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from cinelake.errors import GateFailedError
@@ -17,6 +18,7 @@ from expectations.gate import Batch, run_gold_gate, run_lake_gate
 from expectations.results import GateResult, render, save_results, trace_command
 from lakehouse import changes, ledger, tables, watermarks
 from lakehouse.changes import CHANGE_TYPE, COMMIT_VERSION
+from lakehouse.contract import Column as ColumnOfContract
 from lakehouse.contract import Table
 from lakehouse.contract import tables as contracts
 from lakehouse.publish import EVERYTHING_NEW, Scope
@@ -172,14 +174,18 @@ def _rows(
     rows = _at_most(settings.gate_pandas_rows, reader)
     if rows is None:
         return _spark_increment(spark_session(), settings, table, after, upto)
-    frame = frame_from_arrow(rows)
+    return frame_from_arrow(_still_there(rows, table).select(table.column_names))
+
+
+def _still_there(rows: pa.Table, table: Table) -> pa.Table:
+    """The rows that no later version took away. Of those that were, only the key is looked at."""
+    frame = frame_from_arrow(rows.select([*table.key, CHANGE_TYPE, COMMIT_VERSION]))
     takes_away = frame[CHANGE_TYPE].isin(TAKES_AWAY)
     if not takes_away.any():
-        return frame[table.column_names]
+        return rows
     when = frame[COMMIT_VERSION].where(takes_away)
     last = when.groupby([frame[name] for name in table.key], dropna=False).transform("max")
-    now = frame[~takes_away & ~(frame[COMMIT_VERSION] < last)]
-    return now[table.column_names].reset_index(drop=True)
+    return rows.filter(pa.array(~takes_away & ~(frame[COMMIT_VERSION] < last)))
 
 
 def _at_most(limit: int, reader: pa.RecordBatchReader) -> pa.Table | None:
@@ -200,7 +206,7 @@ def _spark_increment(
     path = tables.table_path(settings, table.full_name)
     if after < 0:
         now = spark.read.format("delta").option("versionAsOf", upto).load(path)
-        return now.select(*table.column_names)
+        return now.select(*map(_nameable, table.columns))
     feed = (
         spark.read.format("delta")
         .option("readChangeFeed", "true")
@@ -213,5 +219,15 @@ def _spark_increment(
     return (
         feed.withColumn("_last", last)
         .where(~takes_away & (F.col("_last").isNull() | (F.col(COMMIT_VERSION) >= F.col("_last"))))
-        .select(*table.column_names)
+        .select(*map(_nameable, table.columns))
     )
+
+
+def _nameable(column: ColumnOfContract) -> Column:
+    """The same as `changes.nameable`, in Spark."""
+    edges = {"date": (date.min, date.max), "timestamp": (datetime.min, datetime.max)}
+    if column.type not in edges:
+        return F.col(column.name)
+    first, last = (F.lit(edge.isoformat()).cast(column.type) for edge in edges[column.type])
+    kept = F.greatest(F.least(F.col(column.name), last), first)
+    return F.when(F.col(column.name).isNotNull(), kept).alias(column.name)

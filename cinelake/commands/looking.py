@@ -76,6 +76,7 @@ def as_of(
 ) -> None:
     """Show a table of bronze or silver as it was at a version or a time."""
     from lakehouse.as_of import Selection, find_version, read_as_of, require_table
+    from lakehouse.changes import python_rows
     from lakehouse.export import json_rows, write_csv
 
     require_table(table)
@@ -95,7 +96,7 @@ def as_of(
         facts = {"version": moment.version, "committed_at": moment.committed_at, "rows": found}
         write_json({"table": table, **facts})
     else:
-        show_rows(rows.to_pylist(), rows.schema.names)
+        show_rows(python_rows(rows), rows.schema.names)
         out.print(said, highlight=False)
         return
     err.print(said, highlight=False)

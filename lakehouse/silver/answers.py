@@ -13,29 +13,31 @@ from lakehouse.quarantine import COORDINATES
 ANSWER_DDL = """
     fetched_at string, deleted_at string, content_hash string,
     movie struct<
-        id bigint, title string, original_title string, original_language string, overview string,
-        tagline string, status string, release_date string, runtime double, budget bigint, revenue bigint,
-        popularity double, vote_average double, vote_count bigint, homepage string, imdb_id string,
+        id string, title string, original_title string, original_language string, overview string,
+        tagline string, status string, release_date string, runtime string, budget string, revenue string,
+        popularity string, vote_average string, vote_count string, homepage string, imdb_id string,
         adult boolean,
-        genres array<struct<id bigint, name string>>,
-        production_companies array<struct<id bigint, name string, origin_country string>>,
+        genres array<struct<id string, name string>>,
+        production_companies array<struct<id string, name string, origin_country string>>,
         production_countries array<struct<iso_3166_1 string, name string>>,
         spoken_languages array<struct<iso_639_1 string, name string, english_name string>>,
-        keywords struct<keywords array<struct<id bigint, name string>>>,
+        keywords struct<keywords array<struct<id string, name string>>>,
         credits struct<
             `cast` array<struct<
-                credit_id string, id bigint, name string, original_name string,
-                known_for_department string, `character` string, `order` int
+                credit_id string, id string, name string, original_name string,
+                known_for_department string, `character` string, `order` string
             >>,
             crew array<struct<
-                credit_id string, id bigint, name string, original_name string,
+                credit_id string, id string, name string, original_name string,
                 known_for_department string, department string, job string
             >>
         >
     >, _corrupt string
 """
 """The parts of a published answer that silver reads, named as TMDB's `/movie/{id}` names them; `keywords` and
-`credits` as `append_to_response` adds them (https://developer.themoviedb.org/docs/append-to-response)."""
+`credits` as `append_to_response` adds them (https://developer.themoviedb.org/docs/append-to-response).
+
+Numbers are texts here, so that one that is sent as a text, or is none, does not make the whole answer unreadable."""
 
 
 def parse(messages: DataFrame) -> DataFrame:

@@ -12,15 +12,18 @@ import ua_parser
 from pyspark.sql import Column
 from pyspark.sql.pandas.functions import arrow_udf
 
+from lakehouse.contract import table
+
 OTHER = "Other"
 """The family of what the rules do not know, as uap-core itself calls it."""
 _BOT = "Spider"
 """The device family that uap-core gives every robot."""
+LONGEST = table("silver.events").column("device").max_length
 DDL = "browser string, os string, device string, is_bot boolean"
 
 
 class Device(NamedTuple):
-    """What is known of a User-Agent; each family is a name of uap-core or `Other`."""
+    """What is known of a User-Agent; each family is a name of uap-core or `Other`, cut to `LONGEST` characters."""
 
     browser: str
     os: str
@@ -32,13 +35,10 @@ class Device(NamedTuple):
 def parse(user_agent: str) -> Device:
     """Read one User-Agent; strings that occurred before are not read again."""
     result = ua_parser.parse(user_agent)
-    device = result.device.family if result.device else OTHER
-    return Device(
-        result.user_agent.family if result.user_agent else OTHER,
-        result.os.family if result.os else OTHER,
-        device,
-        device == _BOT,
-    )
+    found = (result.user_agent, result.os, result.device)
+    # Some rules of uap-core take a name from the User-Agent itself, however long it is there.
+    browser, os, device = (each.family[:LONGEST] if each else OTHER for each in found)
+    return Device(browser, os, device, device == _BOT)
 
 
 def parse_all(user_agents: pa.Array) -> pa.Array:

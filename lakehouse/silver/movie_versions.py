@@ -23,16 +23,21 @@ def observe(movies: DataFrame) -> DataFrame:
     Returns:
         `movie_id`, `observed_at` (when it was fetched), the columns in `TRACKED`, and `content_hash`.
     """
-    genres = F.array_sort(F.array_distinct(F.filter("genres.id", lambda genre: genre.isNotNull())))
     return movies.select(
         "movie_id",
         F.col("fetched_at").alias("observed_at"),
         "title",
         "status",
         _bucket(F.col("popularity")).alias("popularity_bucket"),
-        F.nullif(F.array_join(genres, ","), F.lit("")).alias("genre_ids"),
+        genre_ids().alias("genre_ids"),
         "content_hash",
     )
+
+
+def genre_ids() -> Column:
+    """The ids in the column `genres`, each once, ascending, joined by commas; null for none."""
+    ids = F.array_sort(F.array_distinct(F.filter("genres.id", lambda genre: genre.isNotNull())))
+    return F.nullif(F.array_join(ids, ","), F.lit(""))
 
 
 def _bucket(popularity: Column) -> Column:

@@ -4,19 +4,45 @@ Which answer is the latest is decided by what it says (`fetched_at`, `deleted_at
 batches in any order, cut anywhere and repeated, leave the same table.
 """
 
+from functools import cache
+from typing import cast
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructType
 
+from lakehouse.contract import Column as ContractColumn
 from lakehouse.contract import table
 from lakehouse.quarantine import (
     COORDINATES,
     NUL_PATTERN,
     Rule,
+    column_rules,
     contract_rules,
     first_broken,
+    plain,
 )
-from lakehouse.silver.answers import parse
+from lakehouse.silver.answers import ANSWER_DDL, parse
 from lakehouse.silver.iso_codes import is_known, language_names
+from lakehouse.silver.json_kinds import (
+    BOOLEAN,
+    LIST,
+    OBJECT,
+    first_of_another_kind,
+    in_words,
+    kind_of,
+    shapes_of,
+)
+from lakehouse.silver.movie_versions import genre_ids
+from lakehouse.silver.values import (
+    NOT_FINITE,
+    NUMBER,
+    as_whole,
+    calendar_date,
+    number,
+    utc_time,
+    whole,
+)
 
 LISTS = ["genres", "production_companies", "production_countries", "spoken_languages"]
 """Lists that every answer has, named as TMDB names them."""
@@ -27,6 +53,46 @@ PARTS = [*LISTS, *KEYWORDS, *CREDITS]
 """Lists in an answer that feed tables of their own."""
 
 MOVIE = table("silver.movies").column_names
+NUMBERS = {
+    "id": "bigint",
+    "runtime": "double",
+    "budget": "bigint",
+    "revenue": "bigint",
+    "popularity": "double",
+    "vote_average": "double",
+    "vote_count": "bigint",
+}
+"""Fields of an answer that are numbers, and the type of each: a `bigint` has no fraction."""
+_NAMED = {"name": "name"}
+_PERSON = {name: name for name in ("name", "original_name", "known_for_department")}
+ELEMENTS: dict[str, list[tuple[str, dict[str, str]]]] = {
+    "genres": [("genres", {"id": "genre_id"} | _NAMED)],
+    "production_companies": [
+        ("production_companies", {"id": "company_id", "origin_country": "origin_country"} | _NAMED)
+    ],
+    "production_countries": [("countries", {"iso_3166_1": "country_code"} | _NAMED)],
+    "spoken_languages": [
+        (
+            "languages",
+            {"iso_639_1": "language_code", "english_name": "english_name"} | _NAMED,
+        )
+    ],
+    "keywords": [("keywords", {"id": "keyword_id"} | _NAMED)],
+    "cast_credits": [
+        ("people", {"id": "person_id"} | _PERSON),
+        (
+            "movie_cast",
+            {"credit_id": "credit_id", "character": "character_name", "order": "cast_order"},
+        ),
+    ],
+    "crew_credits": [
+        ("people", {"id": "person_id"} | _PERSON),
+        ("movie_crew", {"credit_id": "credit_id", "department": "department", "job": "job"}),
+    ],
+}
+"""The tables that each list feeds, and the column that each field of its elements becomes."""
+ELEMENT_NUMBERS = {"id": "bigint", "order": "int"}
+"""Fields of the elements that are numbers, in every list."""
 OF_THE_ANSWER = [name for name in MOVIE if name not in ("keywords_at", "credits_at")]
 """Columns of `silver.movies` that come from one answer, the latest."""
 
@@ -34,7 +100,8 @@ OF_THE_ANSWER = [name for name in MOVIE if name not in ("keywords_at", "credits_
 def transform(messages: DataFrame) -> DataFrame:
     """Read, clean and judge TMDB answers.
 
-    A budget, revenue or runtime of 0 means unknown at TMDB and becomes null, as does blank text.
+    A budget, revenue or runtime of 0 means unknown at TMDB and becomes null, as does blank text. A number may be sent as
+    a text.
 
     Args:
         messages: Rows of `bronze.movie`.
@@ -50,52 +117,73 @@ def transform(messages: DataFrame) -> DataFrame:
         "payload",
         *MOVIE,
         *PARTS,
-        first_broken(_rules()).alias("broken"),
+        F.coalesce(first_broken(_rules()), *map(_element_verdict, PARTS)).alias("broken"),
     )
 
 
 def _clean(answers: DataFrame) -> DataFrame:
     """Typed columns named as in the contract, beside those of `parse` that the rules ask for."""
-    fetched_at = F.try_to_timestamp("fetched_at")
+    fetched_at = utc_time(F.col("fetched_at"))
     language = F.lower("movie.original_language")
     keywords, credits = F.col("movie.keywords.keywords"), F.col("movie.credits")
     same = ["title", "original_title", "overview", "tagline", "status", "homepage", "imdb_id"]
-    same += ["popularity", "vote_average", "vote_count", "adult", *LISTS]
+    same += ["adult"]
+    runtime = as_whole(F.round(number(F.col("movie.runtime"))), "int")
     return answers.select(
         *COORDINATES,
-        *("payload", "text", "is_utf8", "_corrupt"),
-        F.col("movie.id").alias("movie_id"),
+        *("payload", "text", "is_utf8", "_corrupt", "movie"),
+        F.col("fetched_at").alias("fetched_at_text"),
+        F.col("deleted_at").alias("deleted_at_text"),
+        F.col("movie.release_date").alias("release_date_text"),
+        whole(F.col("movie.id")).alias("movie_id"),
         *(F.col(f"movie.{name}") for name in same),
         language.alias("original_language"),
         is_known(language, language_names()).alias("original_language_is_iso"),
-        F.to_date(F.try_to_timestamp("movie.release_date")).alias("release_date"),
-        F.col("movie.release_date").alias("release_date_text"),
-        F.nullif(F.round("movie.runtime").try_cast("int"), F.lit(0)).alias("runtime_minutes"),
-        F.round("movie.runtime").alias("runtime"),
-        F.nullif("movie.budget", F.lit(0)).alias("budget_usd"),
-        F.nullif("movie.revenue", F.lit(0)).alias("revenue_usd"),
+        calendar_date(F.col("movie.release_date")).alias("release_date"),
+        F.nullif(runtime, F.lit(0)).alias("runtime_minutes"),
+        F.nullif(whole(F.col("movie.budget")), F.lit(0)).alias("budget_usd"),
+        F.nullif(whole(F.col("movie.revenue")), F.lit(0)).alias("revenue_usd"),
+        number(F.col("movie.popularity")).alias("popularity"),
+        number(F.col("movie.vote_average")).alias("vote_average"),
+        whole(F.col("movie.vote_count")).alias("vote_count"),
         fetched_at.alias("fetched_at"),
         "content_hash",
         F.col("deleted_at").isNotNull().alias("is_deleted"),
-        F.try_to_timestamp("deleted_at").alias("deleted_at"),
-        keywords.alias("keywords"),
+        utc_time(F.col("deleted_at")).alias("deleted_at"),
         F.when(keywords.isNotNull(), fetched_at).alias("keywords_at"),
-        F.when(credits.isNotNull(), F.coalesce("movie.credits.cast", F.array())).alias(
-            "cast_credits"
-        ),
-        F.when(credits.isNotNull(), F.coalesce("movie.credits.crew", F.array())).alias(
-            "crew_credits"
-        ),
         F.when(credits.isNotNull(), fetched_at).alias("credits_at"),
+        *(_elements(name).alias(name) for name in PARTS),
     )
+
+
+def _sent(name: str) -> Column:
+    """A list of an answer as it was sent; null where the answer was not asked for it."""
+    if name in KEYWORDS:
+        return F.col("movie.keywords.keywords")
+    if name in CREDITS:
+        listed = F.col(f"movie.credits.{name.removesuffix('_credits')}")
+        return F.when(F.col("movie.credits").isNotNull(), F.coalesce(listed, F.array()))
+    return F.col(f"movie.{name}")
+
+
+def _elements(name: str) -> Column:
+    """A list with the numbers of its elements as numbers."""
+
+    def typed(element: Column) -> Column:
+        for field, kind in ELEMENT_NUMBERS.items():
+            if field in _columns_of(name):
+                element = element.withField(field, whole(element[field], kind))
+        return element
+
+    return F.transform(_sent(name), typed) if "id" in _columns_of(name) else _sent(name)
 
 
 def _rules() -> list[Rule]:
     """Every way an answer can be wrong, the most basic first."""
-    unreadable = F.col("_corrupt").isNotNull() | F.col("movie_id").isNull()
+    is_corrupt = F.col("_corrupt").isNotNull()
+    unreadable = is_corrupt | F.col("movie.id").isNull()
     is_object = F.schema_of_variant(F.try_parse_json("text")).startswith("OBJECT")
     text = F.col("text")
-    with_ids = ["genres", "production_companies", *KEYWORDS, *CREDITS]
     return [
         Rule("text_not_storable", "the message is not valid UTF-8", ~F.col("is_utf8")),
         Rule("not_json", "the message has no value", F.col("payload").isNull()),
@@ -113,33 +201,109 @@ def _rules() -> list[Rule]:
         Rule(
             "wrong_type",
             "a field has another type than in TMDB's answers",
-            F.col("_corrupt").isNotNull(),
+            is_corrupt,
+            # Texts and numbers have rules of their own.
+            first_of_another_kind(shapes_of(_answer())),
         ),
-        Rule(
-            "bad_timestamp",
-            "deleted_at is not an ISO 8601 time",
-            F.col("is_deleted") & F.col("deleted_at").isNull(),
-        ),
-        Rule(
-            "bad_format",
-            "release_date is not a date",
-            F.col("release_date").isNull() & F.col("release_date_text").isNotNull(),
-        ),
-        Rule(
-            "out_of_range",
-            "runtime is not a number of minutes",
-            F.col("runtime").isNotNull() & F.col("runtime").try_cast("int").isNull(),
-        ),
-        *contract_rules(table("silver.movies")),
+        *_text_rules(),
+        *(rule for name, kind in NUMBERS.items() for rule in _number_rules(name, kind)),
         *(
-            Rule(
-                "out_of_range",
-                f"an id in {name} is below 1",
-                F.exists(name, lambda element: element["id"] < 1),
-            )
-            for name in with_ids
+            _unread("bad_timestamp", name, "an ISO 8601 time")
+            for name in ("fetched_at", "deleted_at")
         ),
+        _unread("bad_format", "release_date", "a date"),
+        *contract_rules(table("silver.movies"), form=plain),
+        *column_rules(table("silver.movie_versions").column("genre_ids"), genre_ids(), plain),
     ]
+
+
+def _unread(rule: str, name: str, what: str) -> Rule:
+    """A text is there that was not read as what it should be."""
+    sent = F.col(f"{name}_text")
+    broken = F.col(name).isNull() & sent.isNotNull()
+    return Rule(rule, f"{name} is not {what}", broken, plain(sent, "text"))
+
+
+def _number_rules(name: str, kind: str) -> list[Rule]:
+    """A number is none, is not finite, or has a fraction that it cannot have."""
+    sent = F.col(f"movie.{name}")
+    form = _form_of(sent)
+    rules = [
+        Rule("out_of_range", f"{name} is not finite", sent.rlike(NOT_FINITE), form),
+        Rule("wrong_type", f"{name} is not a number", ~sent.rlike(NUMBER), form),
+    ]
+    if kind == "bigint":
+        broken = sent.isNotNull() & whole(sent).isNull()
+        rules.append(Rule("wrong_type", f"{name} is not a whole number", broken, form))
+    return rules
+
+
+def _form_of(sent: Column) -> Column:
+    """The JSON type and the beginning of what stands for a number; of a text that is one both look alike."""
+    return (
+        F.when(sent.rlike(NUMBER), plain(sent, "number"))
+        .when(sent.startswith("{"), F.lit("an object"))
+        .when(sent.startswith("["), F.lit("a list"))
+        .when(sent.isin("true", "false"), plain(sent, "boolean"))
+        .otherwise(plain(sent, "text"))
+    )
+
+
+def _element_verdict(name: str) -> Column:
+    """What `first_broken` says of the first element of a list that breaks a rule; null where none does."""
+    # Judged inside of one lambda: there an element is a name, and not the expression that finds it.
+    verdicts = F.transform(_sent(name), lambda element: first_broken(_element_rules(name, element)))
+    return F.get(F.filter(verdicts, lambda verdict: verdict.isNotNull()), F.lit(0))
+
+
+def _element_rules(name: str, element: Column) -> list[Rule]:
+    """What must hold of an element of a list: the limits of the columns that its fields become."""
+    rules = []
+    for field, column in _columns_of(name).items():
+        place = f"{field} in {name}"
+        value = element[field]
+        if field in ELEMENT_NUMBERS:
+            value = whole(element[field], ELEMENT_NUMBERS[field])
+            is_unread = element[field].isNotNull() & value.isNull()
+            reason = f"{place} is not a whole number"
+            rules.append(Rule("wrong_type", reason, is_unread, _form_of(element[field])))
+        # Elements without an id or a name are passed over.
+        optional = column.model_copy(update={"name": place, "required": False})
+        rules += column_rules(optional, value, plain)
+    return rules
+
+
+@cache
+def _columns_of(name: str) -> dict[str, ContractColumn]:
+    """The column that each field of a list's elements becomes."""
+    return {
+        field: table(f"silver.{other}").column(column)
+        for other, columns in ELEMENTS[name]
+        for field, column in columns.items()
+    }
+
+
+@cache
+def _answer() -> StructType:
+    return cast(StructType, StructType.fromDDL(ANSWER_DDL))
+
+
+def _text_rules() -> list[Rule]:
+    """A text is an object, a list or a boolean: `from_json` makes a text of any value."""
+    movie = cast(StructType, _answer()["movie"].dataType)
+    texts = [
+        field.name
+        for field in movie
+        if isinstance(field.dataType, StringType) and field.name not in NUMBERS
+    ]
+    rules = []
+    for name in texts:
+        # Few texts look like one, and only for those the message is read a second time.
+        looks_like_one = F.col(f"movie.{name}").rlike(r"^([\[{].*[\]}]|true|false)$")
+        kind = kind_of(f"movie.{name}")
+        broken = looks_like_one & kind.rlike(f"^({OBJECT}|{LIST}|{BOOLEAN})")
+        rules.append(Rule("wrong_type", f"{name} is not a text", broken, in_words(kind)))
+    return rules
 
 
 def recency(name: str = "") -> Column:

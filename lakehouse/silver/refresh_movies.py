@@ -38,6 +38,7 @@ from lakehouse.silver import (
     production_companies,
     side_by_side,
 )
+from lakehouse.silver.values import whole
 
 log = get_logger("silver")
 
@@ -217,8 +218,8 @@ class _Batch:
             self.spark, self.settings, tables.read(self.spark, self.settings, "bronze.movie")
         )
         if of is not None:
-            movie_id = F.get_json_object(F.col("value").cast("string"), "$.movie.id")
-            wanted = F.broadcast(of.select(F.col("movie_id").cast("string").alias("_id")))
+            movie_id = whole(F.get_json_object(F.col("value").cast("string"), "$.movie.id"))
+            wanted = F.broadcast(of.select(F.col("movie_id").alias("_id")))
             messages = messages.join(wanted, movie_id == wanted["_id"], "left_semi")
         return movies.transform(messages).where("broken is null")
 

@@ -7,6 +7,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from lakehouse.contract import table
+
+LONGEST_PATH = table("silver.comments").column("path").max_length or 0
+
 
 class Place(NamedTuple):
     """A comment's place.
@@ -16,7 +20,8 @@ class Place(NamedTuple):
         thread_id: The first comment of the thread as far as it is known: the one that answers none, one that is
             answered and was not received, or the least id of a circle.
         depth: Answers between the first comment and this one; None where the beginning was not received, or is a circle.
-        path: The ids from the first comment to this one, URL-encoded, separated by `/`; None as with `depth`.
+        path: The ids from the first comment to this one, URL-encoded, separated by `/`; None as with `depth`, and where
+            it would have more than `LONGEST_PATH` characters, as a chain of answers has no end.
     """
 
     comment_id: str
@@ -65,14 +70,19 @@ def _place_chain(
         parent = parents[one]
         above = known.get(parent) if parent is not None else None
         if parent is None:
-            known[one] = Place(one, one, 0, quote(one, safe=""))
+            known[one] = Place(one, one, 0, _path("", one))
         elif above is None:
             known[one] = Place(one, parent, None, None)
-        elif above.depth is None or above.path is None:
+        elif above.depth is None:
             known[one] = Place(one, above.thread_id, None, None)
         else:
-            path = f"{above.path}/{quote(one, safe='')}"
+            path = None if above.path is None else _path(f"{above.path}/", one)
             known[one] = Place(one, above.thread_id, above.depth + 1, path)
+
+
+def _path(above: str, comment_id: str) -> str | None:
+    path = above + quote(comment_id, safe="")
+    return path if len(path) <= LONGEST_PATH else None
 
 
 class Threads:

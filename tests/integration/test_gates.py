@@ -27,12 +27,13 @@ from expectations.results import (
     save_results,
 )
 from expectations.trends import trend_expectations
-from lakehouse import tables, watermarks
+from lakehouse import changes, tables, watermarks
+from lakehouse.as_of import Selection, read_as_of
 from lakehouse.contract import table
 from lakehouse.frames import frame_of
 from lakehouse.publish import Scope, ensure_tables, publish
 from pipeline.gates import gate_bronze, gate_silver, require
-from tests.integration.test_publish import USERS, remove, user, write
+from tests.integration.test_publish import NOON, USERS, remove, user, write
 
 CLEAN = [
     *(
@@ -455,3 +456,43 @@ def test_the_bronze_gate_goes_on_where_it_last_passed(
         assert failed(result) == [("bronze.rejected", "valid_values", "topic")]
         assert checked_rows(settings, attempt, "bronze") == {"bronze.rejected": 2}
     assert watermarks.read(settings, "gate of bronze.rejected") == passed
+
+
+@pytest.mark.parametrize("year", ["-1", "12345"])
+def test_a_date_that_python_has_no_name_for_is_refused_by_its_row_and_a_corrected_one_heals(
+    spark: SparkSession, settings: Settings, year: str
+) -> None:
+    movies = table("silver.movies")
+    tables.ensure_table(spark, settings, movies)
+    known = {"movie_id": 13, "title": "Gump", "fetched_at": NOON, "content_hash": "0" * 64}
+    row = {**dict.fromkeys(movies.column_names), **known, "is_deleted": False}
+    write(spark, settings, movies, row, row | {"movie_id": 14})
+    publish(settings)
+    lake = DeltaTable.forPath(spark, tables.table_path(settings, movies.full_name))
+    wrong = {"release_date": f"make_date({year}, 11, 30)", "popularity": "double('NaN')"}
+    lake.update("movie_id = 13", wrong)
+    on_spark = settings.model_copy(update={"gate_pandas_rows": 0})
+    for run_id, how in (("pandas", settings), ("spark", on_spark)):
+        result = gate_silver(lambda: spark, how, run_id)
+        found = {rule.column: rule for rule in result.failures}
+        assert found.keys() >= {"release_date"}
+        if run_id == "pandas":
+            assert found.keys() == {"release_date", "popularity"}
+            assert found["release_date"].sample[0]["movie_id"] == 13
+        save_results(settings, result)
+    with pytest.raises(GateFailedError, match="beyond the limits"):
+        publish(settings)
+    moment = changes.current_version(settings, movies.full_name)
+    (shown,) = changes.python_rows(
+        read_as_of(settings, movies.full_name, moment, Selection("movie_id = 13"))
+    )
+    assert shown["release_date"].endswith("-11-30")
+    lake.update("movie_id = 13", {"release_date": "date '1994-07-06'", "popularity": "1"})
+    for run_id, how in (("healed", settings), ("healed on Spark", on_spark)):
+        assert gate_silver(lambda: spark, how, run_id).passed
+    publish(settings)
+    with psycopg.connect(settings.postgres) as connection:
+        healed = connection.execute(
+            "select release_date::text from silver.movies where movie_id = 13"
+        )
+        assert healed.fetchall() == [("1994-07-06",)]

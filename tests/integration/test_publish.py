@@ -48,7 +48,7 @@ TEXTS = [
     "e\u0301 is not é",
     "\x01\x7f\ufeff\u2028\ufffd",
     "'; drop table silver.users; --",
-    "x" * 100_000,
+    "x" * (USERS.column("name").max_length or 0),
 ]
 
 
@@ -102,6 +102,39 @@ def merged(done: list[Published]) -> dict[str, int]:
     return {each.table: each.merged for each in done if each.merged}
 
 
+def test_postgres_keeps_the_limits_of_the_contract_and_leaves_rows_from_before_them(
+    spark: SparkSession, lakehouse: Settings
+) -> None:
+    write(spark, lakehouse, USERS, user("ada", name="x" * 256), user("bob"), user("eve"))
+    publish(lakehouse)
+    with psycopg.connect(lakehouse.postgres, autocommit=True) as connection:
+        rules = "select conname from pg_constraint where conrelid = 'silver.users'::regclass and contype = 'c'"
+        held = {name for (name,) in connection.execute(rules)}
+        assert held == set(USERS.postgres_limits)
+        # As a home was before its contract had limits, or had others.
+        for name in held:
+            connection.execute(f"alter table silver.users drop constraint {name}".encode())
+        connection.execute(
+            "alter table silver.users add constraint limits_of_name_0 check (name <> '')"
+        )
+        connection.execute("update silver.users set name = repeat('x', 257) where user_id = 'bob'")
+        write(spark, lakehouse, USERS, user("eve", name="Eve"))
+        publish(lakehouse)
+        assert {name for (name,) in connection.execute(rules)} == held
+    remove(spark, lakehouse, "bob")
+    publish(lakehouse)
+    assert names(lakehouse)["bob"] == ("x" * 257, True)
+    write(spark, lakehouse, USERS, user("eve", name="x" * 257))
+    with pytest.raises(
+        GateFailedError, match=r"silver\.users is beyond the limits .*char_length\(name\) <= 256"
+    ):
+        publish(lakehouse)
+    assert names(lakehouse)["eve"] == ("Eve", False)
+    write(spark, lakehouse, USERS, user("eve", name="Eve L."))
+    publish(lakehouse)
+    assert names(lakehouse)["eve"] == ("Eve L.", False)
+
+
 def test_changes_arrive_once_and_deletions_stay_as_tombstones(
     spark: SparkSession, lakehouse: Settings
 ) -> None:
@@ -140,12 +173,14 @@ def test_of_several_changes_of_a_row_the_last_one_stands(
 
 
 def test_texts_arrive_byte_for_byte(spark: SparkSession, lakehouse: Settings) -> None:
-    rows = [user(f"{number} {text}", name=text) for number, text in enumerate(TEXTS)]
+    longest = USERS.column("user_id").max_length
+    ids = [f"{number} {text}"[:longest] for number, text in enumerate(TEXTS)]
+    rows = [user(user_id, name=text) for user_id, text in zip(ids, TEXTS, strict=True)]
     write(spark, lakehouse, USERS, *rows, user("nobody", name=None))
     publish(lakehouse)
     found = ask(lakehouse, "select user_id, convert_to(name, 'UTF8') from silver.users")
     assert dict(found) == {
-        **{f"{number} {text}": text.encode() for number, text in enumerate(TEXTS)},
+        **{user_id: text.encode() for user_id, text in zip(ids, TEXTS, strict=True)},
         "nobody": None,
     }
 

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import pyarrow as pa
@@ -96,15 +96,16 @@ def _value(column: Column, rng: random.Random) -> Any:
         return MATCHING[column.pattern](rng)
     if column.type in ("int", "bigint", "double"):
         return _number(column, rng)
-    return ANY[column.type](rng)
+    value = ANY[column.type](rng)
+    return value[-(column.max_length or 0) :] if column.type == "string" else value
 
 
 def _number(column: Column, rng: random.Random) -> float:
     """A number within the limits, which themselves come up one time in ten."""
     # Integers with nulls become floats in the gate, which are exact up to 2**53.
     widest = 2**31 - 1 if column.type == "int" else 2**53
-    lowest = -widest if column.minimum is None else column.minimum
-    highest = widest if column.maximum is None else column.maximum
+    lowest = -widest if column.minimum is None else cast(float, column.minimum)
+    highest = widest if column.maximum is None else cast(float, column.maximum)
     if rng.random() < 0.1 and not column.key_position:
         return _type_of(column)(rng.choice((lowest, highest)))
     if column.type == "double":

@@ -1,7 +1,7 @@
 """Batches of a table for the gate: rows that keep every rule, and for each rule a row that breaks it."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from expectations.frames import frame_from_arrow
-from lakehouse.contract import Column, Table
+from lakehouse.contract import Column, Limit, Table
 
 Row = dict[str, Any]
 Verdicts = dict[tuple[str, str], int]
@@ -97,8 +97,17 @@ def _bad_values(column: Column) -> Iterator[tuple[str, Any]]:
     if column.valid_values:
         yield "valid_values", "sneeze"
     if column.minimum is not None:
-        yield "range", type(SAMPLES[column.type])(column.minimum - 1)
+        yield "range", _beyond(column, column.minimum, -1)
     if column.maximum is not None:
-        yield "range", type(SAMPLES[column.type])(column.maximum + 1)
+        yield "range", _beyond(column, column.maximum, 1)
+    if column.max_length is not None:
+        yield "length", _good_value(column) + "\N{CLAPPER BOARD}" * column.max_length
     if column.pattern:
         yield "pattern", "?"
+
+
+def _beyond(column: Column, limit: Limit, direction: int) -> Any:
+    """A value beyond a limit: by one, or by a day."""
+    if isinstance(limit, date):
+        return limit + direction * timedelta(days=1)
+    return type(SAMPLES[column.type])(limit + direction)

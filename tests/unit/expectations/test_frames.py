@@ -54,3 +54,18 @@ def test_every_pattern_of_a_contract_is_matched_in_arrow(pattern: str) -> None:
 )
 def test_what_arrow_takes_differently_is_left_to_python(text: str, pattern: str) -> None:
     assert matched([text], pattern) == ([True], False)
+
+
+def test_what_python_cannot_name_is_brought_to_where_no_contract_allows_it() -> None:
+    days = pa.array([-(10**6), 0, None, 10**7], pa.int32()).cast(pa.date32())
+    times = pa.array([-(10**17), 0, None, 10**18], pa.int64()).cast(pa.timestamp("us", "UTC"))
+    numbers = pa.array([float("nan"), 1.0, None, float("-inf")])
+    frame = frame_from_arrow(pa.table({"day": days, "time": times, "number": numbers}))
+    for name in ("day", "time"):
+        years = [
+            value and value.year
+            for value in frame[name].astype(object).where(frame[name].notna(), None)
+        ]
+        assert years == [1, 1970, None, 9999]
+    assert frame["number"].tolist()[:2] == [float("inf"), 1.0]
+    assert frame["number"].isna().tolist() == [False, False, True, False]

@@ -61,6 +61,7 @@ def test_the_suite_of_ratings_has_a_rule_for_each_promise_of_its_contract() -> N
     assert found == [
         ("columns_exist", None),
         ("not_null", "user_id"),
+        ("length", "user_id"),
         ("not_null", "movie_id"),
         ("type", "movie_id"),
         ("range", "movie_id"),
@@ -69,6 +70,7 @@ def test_the_suite_of_ratings_has_a_rule_for_each_promise_of_its_contract() -> N
         ("not_null", "event_id"),
         ("uuid", "event_id"),
         ("not_null", "rated_at"),
+        ("range", "rated_at"),
         ("not_null", "is_removed"),
         ("type", "is_removed"),
         ("unique", ["user_id", "movie_id"]),
@@ -82,6 +84,7 @@ def test_every_rule_of_a_contract_is_in_its_suite_and_leads_back_to_it(contract:
         expected += column.required + column.is_uuid + column.unique
         expected += bool(column.valid_values) + bool(column.pattern)
         expected += (column.minimum, column.maximum) != (None, None)
+        expected += column.max_length is not None
         expected += column.type in ("bigint", "int", "double", "boolean")
     suite = suite_for(contract)
     assert suite.name == contract.full_name

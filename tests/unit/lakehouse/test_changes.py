@@ -1,7 +1,9 @@
 """Reading the lake without Spark: versions, counts and what changed between two versions."""
 
+from datetime import date
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
@@ -96,3 +98,15 @@ def test_changes_that_were_cleaned_away_are_an_error_that_says_what_to_do(
         changes.read_changes(empty_lake, "silver.genres", first, newest).read_all()
     assert "cinelake publish --full" in caught.value.hint
     assert [row[1:3] for row in seen(empty_lake, -1, newest)] == [(1, "drama"), (2, "Comedy")]
+
+
+def test_a_date_that_python_has_no_name_for_is_shown_as_a_text() -> None:
+    days = pa.array([-(10**6), 0, None], pa.int32()).cast(pa.date32())
+    found = changes.python_rows(pa.table({"day": days, "n": [1, 2, 3]}))
+    assert found == [
+        {"day": "-0768-02-04", "n": 1},
+        {"day": "1970-01-01", "n": 2},
+        {"day": None, "n": 3},
+    ]
+    known = changes.python_rows(pa.table({"day": days[1:]}))
+    assert known == [{"day": date(1970, 1, 1)}, {"day": None}]

@@ -109,6 +109,7 @@ def test_a_key_of_several_columns_is_in_the_order_of_the_contract() -> None:
 
 
 def test_the_ddl_of_ratings_is_what_postgres_gets() -> None:
+    limits = table("silver.ratings").postgres_limits
     create, index, *comments = table("silver.ratings").postgres_ddl()
     assert create.splitlines() == [
         "create table if not exists silver.ratings (",
@@ -120,14 +121,53 @@ def test_the_ddl_of_ratings_is_what_postgres_gets() -> None:
         "    is_removed boolean not null,",
         "    _lake_version bigint not null,",
         "    _deleted boolean not null default false,",
-        "    primary key (user_id, movie_id)",
+        "    primary key (user_id, movie_id),",
+        *(f"    constraint {name} {rule}," for name, rule in list(limits.items())[:-1]),
+        "    constraint {} {}".format(*list(limits.items())[-1]),
         ")",
+    ]
+    assert list(limits.values()) == [
+        "check (_deleted or (char_length(user_id) <= 128))",
+        "check (_deleted or (movie_id >= 1 and movie_id <= 9007199254740991))",
+        "check (_deleted or (rating >= 0.5 and rating <= 10))",
+        "check (_deleted or (rated_at >= timestamptz '1970-01-01T00:00:00Z'"
+        " and rated_at <= timestamptz '2199-12-31T23:59:59Z'))",
     ]
     assert index.endswith("on silver.ratings (_lake_version)")
     assert comments[0] == (
         "comment on table silver.ratings is 'What each user last thought of each movie.'"
     )
     assert len(comments) == 1 + len(table("silver.ratings").columns)
+
+
+def test_a_limit_that_changes_is_another_constraint() -> None:
+    ratings = table("silver.ratings")
+    wider = ratings.model_copy(
+        update={
+            "columns": tuple(
+                each.model_copy(update={"max_length": 129}) if each.name == "user_id" else each
+                for each in ratings.columns
+            )
+        }
+    )
+    changed = wider.postgres_limits.keys() ^ ratings.postgres_limits.keys()
+    assert len(changed) == 2
+    assert all(name.startswith("limits_of_user_id_") for name in changed)
+
+
+@pytest.mark.parametrize("name", [table.full_name for table in tables("silver")])
+def test_every_column_of_silver_is_bounded(name: str) -> None:
+    assert [column.name for column in table(name).columns if not column.is_bounded] == []
+
+
+def test_every_date_and_time_that_a_contract_takes_is_one_that_all_readers_hold() -> None:
+    # pandas counts nanoseconds from 1677-09-21 to 2262-04-11, Python years from 1.
+    for contract in tables("silver"):
+        for column in contract.columns:
+            if column.type in ("date", "timestamp"):
+                years = [limit.year for limit in (column.minimum, column.maximum)]  # type: ignore[union-attr]
+                assert min(years) > 1677
+                assert max(years) < 2262
 
 
 def test_raw_bytes_stay_in_the_lake() -> None:

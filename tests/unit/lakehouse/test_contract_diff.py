@@ -1,5 +1,6 @@
 """Each kind of change is told apart: whom it breaks, and which version it needs."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from lakehouse.contract import Column, Table, table
 from lakehouse.contract_diff import Change, diff
 
-RATINGS = table("silver.ratings")
+RATINGS = table("silver.ratings").model_copy(update={"version": "1.0.0"})
 """At version 1.0.0: user_id, movie_id, rating from 0.5 to 10, event_id, rated_at, is_removed."""
 WORD = Column(name="word", type="string", description="A word.", required=False)
 
@@ -61,6 +62,13 @@ CASES = {
     "no minimum any more": (RATINGS, changed("rating", minimum=None), "compatible"),
     "a lower maximum": (RATINGS, changed("rating", maximum=5), "breaking"),
     "a higher maximum": (RATINGS, changed("rating", maximum=100), "compatible"),
+    "a first length": (word(), word(max_length=9), "breaking"),
+    "a greater length": (word(max_length=9), word(max_length=10), "compatible"),
+    "a later first date": (
+        changed("rated_at", minimum=datetime(1970, 1, 1, tzinfo=UTC)),
+        changed("rated_at", minimum=datetime(1980, 1, 1, tzinfo=UTC)),
+        "breaking",
+    ),
     "a first pattern": (word(), word(pattern="^a"), "breaking"),
     "another pattern": (word(pattern="^a"), word(pattern="^b"), "breaking"),
     "no pattern any more": (word(pattern="^a"), word(), "compatible"),

@@ -55,7 +55,8 @@ def test_contracts_are_read_as_they_were(repository: Repository) -> None:
     repository.commit("ratings")
     repository.commit("genres")
     file = repository.folder / "silver/ratings.yaml"
-    file.write_text(file.read_text("utf-8").replace("1.0.0", "2.0.0"), "utf-8")
+    version = working_tree()["silver.ratings"].version
+    file.write_text(file.read_text("utf-8").replace(version, "99.0.0"), "utf-8")
     assert sorted(at_revision("HEAD", repository.folder)) == ["silver.genres", "silver.ratings"]
     before = at_revision("HEAD^", repository.folder)
     assert list(before) == ["silver.ratings"]

@@ -6,7 +6,7 @@ breaks it. All are judged in one Spark job.
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession, types
 from pyspark.sql import functions as F
 
-from lakehouse.contract import Column, PhysicalType, Table, tables
+from lakehouse.contract import NUMBERS, Column, Limit, PhysicalType, Table, tables
 from lakehouse.frames import frame_of
 from lakehouse.quarantine import contract_rules, first_broken
 
@@ -50,7 +50,7 @@ class Case(NamedTuple):
 
     @property
     def name(self) -> str:
-        return f"{self.table.name}.{self.column} {self.rule} {self.value}"
+        return f"{self.table.name}.{self.column} {self.rule} {str(self.value)[:40]}"
 
 
 def good_value(column: Column) -> Any:
@@ -62,12 +62,21 @@ def good_value(column: Column) -> Any:
     if column.pattern:
         return next(text for text in TEXTS if re.search(column.pattern, text))
     limits = [limit for limit in (column.minimum, column.maximum) if limit is not None]
-    return type(GOOD[column.type])(limits[0]) if limits else GOOD[column.type]
+    return as_value(column, limits[0]) if limits else GOOD[column.type]
+
+
+def as_value(column: Column, limit: Limit) -> Any:
+    """A limit as a value of the column."""
+    return type(GOOD[column.type])(limit) if column.type in NUMBERS else limit
+
+
+def step(column: Column) -> Any:
+    """What is added to a limit to be beyond it."""
+    return 1 if column.type in NUMBERS else timedelta(days=1)
 
 
 def breaking_values(column: Column) -> Iterator[tuple[str, Any]]:
     """For each rule of a column the name under which it is set aside, and a value that breaks it."""
-    number = type(GOOD[column.type])
     if column.required:
         yield "missing_field", None
     if column.is_uuid:
@@ -75,9 +84,12 @@ def breaking_values(column: Column) -> Iterator[tuple[str, Any]]:
     if column.valid_values:
         yield "value_not_allowed", f"not {column.valid_values[0]}"
     if column.minimum is not None:
-        yield "out_of_range", number(column.minimum) - 1
+        yield "out_of_range", as_value(column, column.minimum) - step(column)
     if column.maximum is not None:
-        yield "out_of_range", number(column.maximum) + 1
+        yield "out_of_range", as_value(column, column.maximum) + step(column)
+    if column.max_length is not None:
+        longer = good_value(column) + "\N{CLAPPER BOARD}" * column.max_length
+        yield "out_of_range", longer
     if column.pattern:
         yield "bad_format", f"\N{SNOWMAN}{good_value(column)}"
 

@@ -28,6 +28,12 @@ def test_a_user_agent_tells_browser_system_device_and_robots() -> None:
     assert read.to_pylist() == [safari, None, robot, nothing, safari]
 
 
+def test_a_name_that_comes_from_the_user_agent_itself_is_cut() -> None:
+    model = "X" * 6_000
+    agent = f"Mozilla/5.0 (Linux; Android 10; {model} Build/QP1A) AppleWebKit/537.36"
+    assert devices.parse(agent).device == "X" * 256
+
+
 def test_real_user_agents_each_have_a_family(real_files: Path) -> None:
     strings = read_strings(real_files)
     assert len(strings) == 12_472

@@ -81,7 +81,45 @@ BROKEN = [
     (answer(genres=[{"id": 0, "name": "Nothing"}]), "out_of_range"),
     (answer(deleted_at="yesterday"), "bad_timestamp"),
     (answer(fetched_at=None), "missing_field"),
-]
+    *(
+        (answer(**{name: value}), "wrong_type")
+        for name in movies.NUMBERS
+        for value in ("0x10", "1,000", "1 000", "1_000", "12 min", "1.5.2", ".5", "5.", "+5", {}, True)
+    ),
+    *(
+        (answer(**{name: value}), "out_of_range")
+        for name in movies.NUMBERS
+        for value in ("NaN", "nan", "Infinity", "-inf", float("nan"), float("inf"), "1e400", -1e300)
+    ),
+    *((answer(**{name: 1.5}), "wrong_type") for name in ("id", "budget", "vote_count")),
+    *(
+        (answer(release_date=text), "bad_format")
+        for text in ("12:30", "T12:00", "-0001-11-30", "0000-00-00", "10000-01-01", "+2009-12-10", "2009-02-30")
+    ),
+    *((answer(release_date=text), "bad_format") for text in ("1994", "1994-07", "7/6/1994", "19940706", "2009-12-10T")),
+    *(
+        (answer(**{name: text}), "bad_timestamp")
+        for name in ("fetched_at", "deleted_at")
+        for text in ("12:30", "T12:00", "1969-12-31", "-0001-11-30", "10000-01-01T00:00:00Z", "1767225600")
+    ),
+    (answer(title={"en": "Gump"}), "wrong_type"),
+    (answer(title=["Gump"]), "wrong_type"),
+    (answer(overview=False), "wrong_type"),
+    (answer(adult="perhaps"), "wrong_type"),
+    (answer(genres=["Drama"]), "wrong_type"),
+    (answer(genres=[{"id": "many", "name": "Drama"}]), "wrong_type"),
+    (answer(genres=[{"id": 1.5, "name": "Drama"}]), "wrong_type"),
+    (answer(genres=[{"id": 2**53, "name": "Drama"}]), "out_of_range"),
+    (answer(genres=[{"id": 1, "name": "x" * 1025}]), "out_of_range"),
+    (answer(genres=[{"id": 2**52 + n, "name": "Many"} for n in range(300)]), "out_of_range"),
+    (answer(production_companies=[{"id": 1, "origin_country": "x" * 17}]), "out_of_range"),
+    (answer(production_countries=[{"iso_3166_1": "x" * 17}]), "out_of_range"),
+    (answer(spoken_languages=[{"iso_639_1": "de"}, {"iso_639_1": "x" * 17}]), "out_of_range"),
+    (answer(keywords={"keywords": [{"id": 7, "name": "x" * 1025}]}), "out_of_range"),
+    (answer(credits={"cast": [{"id": 1, "credit_id": "x" * 65}]}), "out_of_range"),
+    (answer(credits={"cast": [{"id": 1, "credit_id": "c", "order": 10**12}]}), "out_of_range"),
+    (answer(credits={"crew": [{"id": 1, "credit_id": "c", "job": "x" * 257}]}), "out_of_range"),
+]  # fmt: skip
 
 
 def test_each_broken_answer_is_set_aside_with_its_rule(
@@ -91,6 +129,85 @@ def test_each_broken_answer_is_set_aside_with_its_rule(
     assert [row.broken.rule if row.broken else None for row in rows] == [rule for _, rule in BROKEN]
     sent = [json.dumps(v).encode() if isinstance(v, dict) else v for v, _ in BROKEN]
     assert [row.payload and bytes(row.payload) for row in rows] == sent
+
+
+@pytest.mark.parametrize("text", ["93.49", " 93.49 ", "9349e-2", "0.9349E+2"])
+def test_a_number_that_comes_as_a_text_is_taken(
+    bronze_rows: Callable[..., DataFrame], text: str
+) -> None:
+    (row,) = _judged(bronze_rows, answer(popularity=text, runtime=text))
+    assert (row.broken, row.popularity, row.runtime_minutes) == (None, 93.49, 93)
+
+
+@pytest.mark.parametrize("form", [str, float, "{}.0".format, "{}e0".format, " {} ".format])
+def test_a_whole_number_is_taken_in_every_form_of_a_finite_decimal(
+    bronze_rows: Callable[..., DataFrame], form: Callable[[int], Any]
+) -> None:
+    person = {"id": form(31), "credit_id": "c", "order": form(2)}
+    (row,) = _judged(
+        bronze_rows,
+        answer(
+            id=form(13),
+            runtime=form(142),
+            budget=form(55_000_000),
+            vote_count=form(25_000),
+            genres=[{"id": form(18), "name": "Drama"}, None],
+            credits={"cast": [person], "crew": [person]},
+        ),
+    )
+    assert row.broken is None
+    assert (row.movie_id, row.runtime_minutes, row.budget_usd, row.vote_count) == (
+        13,
+        142,
+        55_000_000,
+        25_000,
+    )
+    assert (row.genres[0].id, row.cast_credits[0].id, row.cast_credits[0].order) == (18, 31, 2)
+    assert row.crew_credits[0].id == 31
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2009-12-10",
+        "2009-12-10T23:30:00-05:00",
+        "2009-12-10 00:30:00+05:00",
+        "2009-12-10T23:30Z",
+        "2009-12-10T23:30:00.123456",
+    ],
+)
+def test_a_time_in_a_field_of_dates_counts_as_the_date_that_is_written(
+    bronze_rows: Callable[..., DataFrame], text: str
+) -> None:
+    (row,) = _judged(bronze_rows, answer(release_date=text))
+    assert (row.broken, row.release_date) == (None, date(2009, 12, 10))
+
+
+def test_the_title_of_a_thousand_characters_is_taken(bronze_rows: Callable[..., DataFrame]) -> None:
+    title = "".join(map(chr, range(0x4E00, 0x4E00 + 1000)))
+    (row,) = _judged(bronze_rows, answer(title=title))
+    assert (row.broken, row.title) == (None, title)
+
+
+REASONS = [
+    (answer(budget="much"), 'budget is not a number; it is the text "much"'),
+    (answer(budget={"usd": 1}), "budget is not a number; it is an object"),
+    (answer(popularity=1e308), "popularity is above 1000000000; it is the number 1.0E308"),
+    (answer(title="x" * 2000), f'title is longer than 1024 characters; it is the text "{"x" * 40}"... (2000 characters)'),
+    (answer(release_date="-0001-11-30"), 'release_date is not a date; it is the text "-0001-11-30"'),
+    (answer(keywords=["a list"]), "a field has another type than in TMDB's answers; it is movie.keywords, a list"),
+    (answer(title=["Gump"]), "title is not a text; it is a list"),
+    (answer(genres=[{"id": 1}, {"id": "0x1"}]), 'id in genres is not a whole number; it is the text "0x1"'),
+    (answer(genres=[{"id": 1}, {"id": 0}]), "id in genres is below 1; it is the number 0"),
+]  # fmt: skip
+
+
+def test_each_reason_names_the_field_and_shows_the_form_of_its_value(
+    bronze_rows: Callable[..., DataFrame],
+) -> None:
+    rows = _judged(bronze_rows, *(value for value, _ in REASONS))
+    found = [row.broken.reason if row.broken else None for row in rows]
+    assert found == [reason for _, reason in REASONS]
 
 
 def test_the_answer_fetched_last_wins_whatever_its_offset(

@@ -107,7 +107,43 @@ BROKEN_PROPERTIES = {
         "not_a_uuid", message(event_id=str(UUID(int=0)))
     ),
 }
+EXACT = 2**53 - 1
+LATEST = "2199-12-31T23:59:59Z"
+
+
+def too_long(sent: Callable[[str], Any], name: str, limit: int) -> dict[str, Broken]:
+    """A message whose text has a character too many."""
+    return {
+        f"{name} is longer than {limit} characters": Broken("out_of_range", sent("x" * limit + "x"))
+    }
+
+
+LIMITS_OF_EVENTS = {
+    "schema_version is above 1000000": Broken("out_of_range", message(schema_version=1_000_001)),
+    f"occurred_at is above {LATEST}": Broken(
+        "out_of_range", message(occurred_at="2200-01-01T00:00:00Z")
+    ),
+    f"received_at is above {LATEST}": Broken(
+        "out_of_range", message(received_at="2200-01-01T00:00:00Z")
+    ),
+    f"movie_id is above {EXACT}": Broken("out_of_range", message(movie_id=EXACT + 1)),
+    "kafka_partition is above 1000000": Broken("out_of_range", message(), partition=1_000_001),
+    f"kafka_offset is above {EXACT}": Broken("out_of_range", message(), offset=EXACT + 1),
+    **too_long(lambda text: message(user_id=text), "user_id", 128),
+    **too_long(lambda text: message(anonymous_id=text), "anonymous_id", 128),
+    **too_long(lambda text: message(session_id=text), "client_session_id", 128),
+    **too_long(lambda text: message(context={"user_agent": text}), "user_agent", 8192),
+    **too_long(lambda text: message(context={"locale": text}), "locale", 256),
+    **too_long(lambda text: message(context={"referrer": text}), "referrer", 4096),
+    **too_long(lambda text: message(context={"app_version": text}), "app_version", 256),
+    **too_long(lambda text: message(context={"screen": text}), "screen", 256),
+    **too_long(lambda text: message(properties={"much": text}), "properties", 65536),
+}
 UNBREAKABLE_EVENTS = {
+    "occurred_at is below 1970-01-01T00:00:00Z": "the rule bad_timestamp finds it first",
+    "received_at is below 1970-01-01T00:00:00Z": "it is read as no time, and so is missing",
+    "visitor_id is longer than 130 characters": "user_id or anonymous_id has too many first",
+    "kafka_topic is longer than 249 characters": "Kafka takes no longer name",
     "country does not match ^[A-Z]{2}$": "it is one of those that ISO knows",
     "referrer_class is none of direct, internal, search, social, other": "it is chosen here",
     "visitor_id is missing": "the rule no_visitor finds it first",
@@ -118,7 +154,16 @@ UNBREAKABLE_EVENTS = {
     "kafka_partition is missing": "bronze requires it",
     "kafka_offset is missing": "bronze requires it",
 }
-UNBREAKABLE_MOVIES = {"is_deleted is missing": "it is made here"}
+OF_EVENTS = BROKEN_EVENTS | LIMITS_OF_EVENTS | BROKEN_PROPERTIES
+UNBREAKABLE_MOVIES = {
+    "is_deleted is missing": "it is made here",
+    "fetched_at is below 1970-01-01T00:00:00Z": "the rule bad_timestamp finds it first",
+    "deleted_at is below 1970-01-01T00:00:00Z": "the rule bad_timestamp finds it first",
+    "keywords_at is below 1970-01-01T00:00:00Z": "it is fetched_at",
+    "credits_at is below 1970-01-01T00:00:00Z": "it is fetched_at",
+    f"keywords_at is above {LATEST}": "it is fetched_at",
+    f"credits_at is above {LATEST}": "it is fetched_at",
+}
 BROKEN_MOVIES = {
     "movie_id is missing": Broken("missing_field", answer(id=None)),
     "movie_id is below 1": Broken("out_of_range", answer(id=0)),
@@ -135,6 +180,27 @@ BROKEN_MOVIES = {
     "fetched_at is missing": Broken("missing_field", answer(fetched_at=None)),
     "content_hash is missing": Broken("missing_field", answer(content_hash=None)),
     "content_hash does not match ^[0-9a-f]{64}$": Broken("bad_format", answer(content_hash="ab")),
+    f"movie_id is above {EXACT}": Broken("out_of_range", answer(id=EXACT + 1)),
+    "runtime_minutes is above 1000000": Broken("out_of_range", answer(runtime=1e300)),
+    "budget_usd is above 1000000000000000": Broken("out_of_range", answer(budget=10**15 + 1)),
+    "revenue_usd is above 1000000000000000": Broken("out_of_range", answer(revenue=10**300)),
+    "popularity is above 1000000000": Broken("out_of_range", answer(popularity=1e308)),
+    "vote_count is above 1000000000000": Broken("out_of_range", answer(vote_count=10**13)),
+    "release_date is below 1800-01-01": Broken("out_of_range", answer(release_date="0001-01-01")),
+    "release_date is above 2199-12-31": Broken("out_of_range", answer(release_date="9999-12-31")),
+    f"fetched_at is above {LATEST}": Broken(
+        "out_of_range", answer(fetched_at="2200-01-01T00:00:00Z")
+    ),
+    f"deleted_at is above {LATEST}": Broken(
+        "out_of_range", answer() | {"deleted_at": "9999-12-31T23:59:59Z"}
+    ),
+    **too_long(lambda text: answer(title=text), "title", 1024),
+    **too_long(lambda text: answer(original_title=text), "original_title", 1024),
+    **too_long(lambda text: answer(original_language=text), "original_language", 16),
+    **too_long(lambda text: answer(overview=text), "overview", 20_000),
+    **too_long(lambda text: answer(tagline=text), "tagline", 4096),
+    **too_long(lambda text: answer(homepage=text), "homepage", 4096),
+    **too_long(lambda text: answer(imdb_id=text), "imdb_id", 16),
 }
 
 
@@ -162,7 +228,7 @@ def messages_of(spark: SparkSession, topic: str, broken: Mapping[str, Broken]) -
         (
             "silver.events",
             {*events.OF_HISTORY, *events.OF_LOOKUPS},
-            BROKEN_EVENTS,
+            BROKEN_EVENTS | LIMITS_OF_EVENTS,
             UNBREAKABLE_EVENTS,
         ),
         ("silver.movies", set(), BROKEN_MOVIES, UNBREAKABLE_MOVIES),
@@ -179,10 +245,15 @@ def test_every_rule_of_the_contract_has_a_row_that_breaks_it(
     assert {rule.reason for rule in rules} == {*broken, *unbreakable}
 
 
+def said(reason: str) -> str:
+    """A reason without the form of the value."""
+    return reason.partition("; it is ")[0]
+
+
 @pytest.mark.parametrize(
     ("topic", "refresh", "broken", "good", "contract"),
     [
-        ("user_logs", refresh_events, BROKEN_EVENTS | BROKEN_PROPERTIES, message(), EVENTS),
+        ("user_logs", refresh_events, OF_EVENTS, message(), EVENTS),
         ("movie", refresh_movies, BROKEN_MOVIES, answer(), table("silver.movies")),
     ],
 )
@@ -199,11 +270,11 @@ def test_each_broken_row_lands_in_quarantine_once_and_the_good_beside_it_in_silv
     refresh(spark, empty_lake, messages_of(spark, topic, broken))
     set_aside = tables.read(spark, empty_lake, "silver.quarantine").collect()
     found = sorted(
-        (row.kafka_topic, row.rule, row.reason, bytes(row.payload), row.contract_version)
+        (row.kafka_topic, row.rule, said(row.reason), bytes(row.payload), row.contract_version)
         for row in set_aside
     )
     assert found == sorted(
-        (topic, row.rule, reason, json.dumps(row.value).encode(), contract.version)
+        (topic, row.rule, said(reason), json.dumps(row.value).encode(), contract.version)
         for reason, row in broken.items()
     )
     ids = {row.event_id for row in set_aside if row.rule == "not_a_uuid"}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse.silver.threads import Place, Threads, places
+from lakehouse.silver.threads import LONGEST_PATH, Place, Threads, places
 
 PARENTS = {
     "root": None,
@@ -50,6 +50,18 @@ def test_a_thread_deeper_than_pythons_stack_is_placed() -> None:
     parents = {str(n): str(n - 1) if n else None for n in range(5_000)}
     deepest = next(places(dict(reversed(parents.items()))))
     assert (deepest.thread_id, deepest.depth) == ("0", 4_999)
+
+
+def test_a_chain_of_answers_keeps_its_depth_where_its_path_would_grow_without_end() -> None:
+    ids = [f"{n:036}" for n in range(2_000)]
+    placed = list(places(dict(zip(ids, [None, *ids], strict=False))))
+    assert [place.depth for place in placed] == list(range(2_000))
+    assert {place.thread_id for place in placed} == {ids[0]}
+    assert placed[200].path == "/".join(ids[:201])
+    assert placed[-1].path is None
+    assert max(len(place.path or "") for place in placed) <= LONGEST_PATH
+    (long,) = places({"\N{CLAPPER BOARD}" * 1_000: None})
+    assert (long.depth, long.path) == (0, None)
 
 
 def _row(comment_id: str, user_id: str, at: int, parent: str | None = None) -> dict[str, Any]:

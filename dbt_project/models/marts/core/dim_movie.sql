@@ -1,8 +1,5 @@
 {{ config(
-    indexes=[
-        {'columns': ['movie_id', 'valid_from'], 'unique': true},
-        {'columns': ['title']}
-    ]
+    indexes=[{'columns': ['movie_id', 'valid_from'], 'unique': true}]
 ) }}
 
 with versions as (
