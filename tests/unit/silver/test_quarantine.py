@@ -137,13 +137,13 @@ LIMITS_OF_EVENTS = {
     **too_long(lambda text: message(context={"referrer": text}), "referrer", 4096),
     **too_long(lambda text: message(context={"app_version": text}), "app_version", 256),
     **too_long(lambda text: message(context={"screen": text}), "screen", 256),
-    **too_long(lambda text: message(properties={"much": text}), "properties", 65536),
 }
 UNBREAKABLE_EVENTS = {
     "occurred_at is below 1970-01-01T00:00:00Z": "the rule bad_timestamp finds it first",
     "received_at is below 1970-01-01T00:00:00Z": "it is read as no time, and so is missing",
     "visitor_id is longer than 130 characters": "user_id or anonymous_id has too many first",
     "kafka_topic is longer than 249 characters": "Kafka takes no longer name",
+    "properties is longer than 65536 characters": "it has too many bytes first",
     "country does not match ^[A-Z]{2}$": "it is one of those that ISO knows",
     "referrer_class is none of direct, internal, search, social, other": "it is chosen here",
     "visitor_id is missing": "the rule no_visitor finds it first",
