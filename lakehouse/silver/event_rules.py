@@ -221,11 +221,11 @@ def _ranges(place: str, schema: Schema, value: Column) -> Iterator[Rule]:
         yield Rule("out_of_range", f"{place} is not above {lowest:g}", value <= lowest)
     if "maximum" in schema:
         yield Rule(
-            "out_of_range", f"{place} is above {schema['maximum']:,}", value > schema["maximum"]
+            "out_of_range", f"{place} is above {schema['maximum']:,.15g}", value > schema["maximum"]
         )
     if "exclusiveMaximum" in schema:
         highest = schema["exclusiveMaximum"]
-        yield Rule("out_of_range", f"{place} is not below {highest}", value >= highest)
+        yield Rule("out_of_range", f"{place} is not below {highest:,}", value >= highest)
     if "multipleOf" in schema:
         step = schema["multipleOf"]
         yield Rule("out_of_range", f"{place} is not a multiple of {step:g}", value / step % 1 != 0)
