@@ -6,17 +6,11 @@
 -- interest; the seconds watched of a visitor's sessions are those of the visitor's plays. What a
 -- session does not know (null) it cannot contradict, and an event or a play may know a session that
 -- is still to come.
---
--- Silver writes a batch table by table, so a publication beside it may hold a batch in part. Then
--- the sums differ, and the visitors whom the newest version of the events touched are left to the
--- next build, unless there is no other version.
 with facts as (
 
     select
         session_id,
-        visitor_id,
-        event_type,
-        lake_version
+        event_type
     from {{ ref('fact_user_event') }}
 
 ),
@@ -25,33 +19,6 @@ sessions as (
 
     select * from {{ ref('dim_session') }}
     where session_id is not null
-
-),
-
-newest as (
-
-    select max(lake_version) as lake_version
-    from facts
-    having
-        min(lake_version) < max(lake_version)
-        and count(*) <> (select sum(sessions.event_count) from sessions)
-
-),
-
-unsettled as (
-
-    select distinct facts.visitor_id
-    from facts
-    inner join newest on facts.lake_version = newest.lake_version
-
-),
-
-settled as (
-
-    select sessions.*
-    from sessions
-    left join unsettled on sessions.visitor_id = unsettled.visitor_id
-    where unsettled.visitor_id is null
 
 ),
 
@@ -88,23 +55,23 @@ of_visitors as (
         visitor_id,
         count(*) as session_count,
         sum(cast(seconds_watched as numeric)) as seconds_watched
-    from settled
+    from sessions
     group by visitor_id
     having count(*) = count(seconds_watched)
 
 )
 
 select
-    settled.visitor_id,
-    settled.session_id,
+    sessions.visitor_id,
+    sessions.session_id,
     'another number of events' as problem
-from settled
-left join of_events on settled.session_id = of_events.session_id
+from sessions
+left join of_events on sessions.session_id = of_events.session_id
 where
-    settled.event_count <> coalesce(of_events.event_count, 0)
-    or settled.is_bounce <> of_events.is_bounce
+    sessions.event_count <> coalesce(of_events.event_count, 0)
+    or sessions.is_bounce <> of_events.is_bounce
     {% for type in counted %}
-        or settled.{{ type }}_count <> of_events.{{ type }}_count
+        or sessions.{{ type }}_count <> of_events.{{ type }}_count
     {% endfor %}
 union all
 select

@@ -130,6 +130,8 @@ def fourth_publication(silver: Silver) -> None:
     silver.delete("movie_keywords", movie_id=2)
     # An event from before the change arrives after it.
     silver.event(7, "ada", "ada 1", 2, at="2024-03-01T10:59:59Z")
+    # With what ada said of herself at nine and at ten.
+    silver.session("ada 1", "ada", events=6)
 
 
 PUBLICATIONS = (first_publication, second_publication, third_publication, fourth_publication)
@@ -369,6 +371,7 @@ def test_a_build_leaves_alone_what_no_changed_table_feeds_and_comes_to_the_same(
 
     silver.version = 2
     silver.event(6, "ada", "ada 1", 1)
+    silver.session("ada 1", "ada", events=2)
     of_events = built_by(settings, monkeypatch)
     assert of_events is not None
     assert {"fact_user_event", "dim_date", "movie_daily", "genre_trends"} <= of_events
