@@ -1,6 +1,6 @@
 """`silver.sessions`: visits, by the id the client gave or cut by inactivity."""
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
 from lakehouse.keys import hashed_key
@@ -14,9 +14,11 @@ OF_CLIENT = ["session_start", "session_end"]
 OF_DEVICE = ["device", "browser", "os", "is_bot"]
 """What the User-Agent tells; of a session what that of its first event with one does."""
 
-_LEVELS = 30
-"""Blocks of 2 ** 0 to 2 ** 30 pauses: more than any visitor has."""
-_BLOCKS = """
+_BLOCKS_AROUND = """
+    transform(sequence(0, 30), level -> named_struct('level', level, 'block', shiftright(_pause, level)))
+"""
+"""The blocks of 2 ** level pauses that a pause lies in; no visitor has more than 2 ** 30 pauses."""
+_BLOCKS_FROM_TO = """
     filter(
         flatten(transform(
             transform(sequence(0, int(log2(_until))), level -> named_struct(
@@ -32,7 +34,7 @@ _BLOCKS = """
         piece -> piece.block is not null
     )
 """
-"""The largest blocks of pauses that together are those from `_pauses` to before `_until`; each begins at a multiple of its size."""
+"""The largest blocks that together are the pauses from `_pauses` to before `_until`; each begins at a multiple of its size."""
 
 
 def assign(events: DataFrame, gap_minutes: int) -> DataFrame:
@@ -79,35 +81,47 @@ def _with_given(events: DataFrame, gap: Column) -> DataFrame:
     shortly before it, and no other has a nearer one. One up to one gap later counts where no session goes on across the
     event, and then it is that session's first.
     """
-    in_time = Window.partitionBy("visitor_id").orderBy("occurred_at")
-    back_in_time = Window.partitionBy("visitor_id").orderBy(F.desc("occurred_at"))
-    smallest = F.min("client_session_id").over(Window.partitionBy("visitor_id", "occurred_at"))
+    # At one time the smaller id comes last, and events without one after it: nearest to them.
+    in_time = Window.partitionBy("visitor_id").orderBy("occurred_at", F.desc("client_session_id"))
+    back_in_time = Window.partitionBy("visitor_id").orderBy(
+        F.desc("occurred_at"), F.desc("client_session_id")
+    )
+    so_far = (Window.unboundedPreceding, Window.currentRow)
     is_given = F.col("client_session_id").isNotNull()
     given_at = F.when(is_given, F.col("occurred_at"))
-    last_given_at = F.max(given_at).over(
-        in_time.rowsBetween(Window.unboundedPreceding, Window.currentRow - 1)
-    )
+
+    def last(value: Column, window: WindowSpec) -> Column:
+        return F.last(value, ignorenulls=True).over(window.rowsBetween(*so_far))
+
+    earlier = in_time.rowsBetween(Window.unboundedPreceding, -1)
     # A pause is longer than the gap, and has no event with an id in it; it goes by the number of those before it.
-    ends_pause = F.coalesce(given_at - last_given_at > gap, F.lit(False))
-    # By visitor first: what is sorted so need not be moved for any of the others.
+    ends_pause = F.coalesce(given_at - F.col("_earlier_at") > gap, F.lit(False)).cast("bigint")
+    is_soon_after = F.col("occurred_at") - F.col("_before_at") <= gap
+    is_soon_before = F.col("_after_at") - F.col("occurred_at") <= gap
     around = (
-        events.withColumn("_ends_pause", ends_pause)
-        .withColumn("_known", F.when(is_given, F.struct("occurred_at", smallest.alias("id"))))
-        .withColumn("_before", F.last("_known", ignorenulls=True).over(in_time))
-        .withColumn("_after", F.last("_known", ignorenulls=True).over(back_in_time))
-        .withColumn("_pauses", F.sum(F.col("_ends_pause").cast("bigint")).over(in_time))
+        events.select(
+            "*",
+            F.max(given_at).over(earlier).alias("_earlier_at"),
+            last(given_at, in_time).alias("_before_at"),
+            last(F.col("client_session_id"), in_time).alias("_before"),
+        )
+        .withColumn("_pauses", F.sum(ends_pause).over(in_time.rowsBetween(*so_far)))
+        .withColumn("_pause", F.when(~is_given & ~is_soon_after, F.col("_pauses")))
     )
-    is_soon_after = F.col("occurred_at") - F.col("_before.occurred_at") <= gap
-    is_soon_before = F.col("_after.occurred_at") - F.col("occurred_at") <= gap
-    in_pause = around.withColumn("_pause", F.when(~is_given & ~is_soon_after, F.col("_pauses")))
-    across = F.broadcast(_across(in_pause))
-    return in_pause.join(across, ["visitor_id", "_pause"], "left").withColumn(
+    with_after = around.select(
+        "*",
+        last(given_at, back_in_time).alias("_after_at"),
+        last(F.col("client_session_id"), back_in_time).alias("_after"),
+    )
+    return with_after.join(
+        F.broadcast(_across(around)), ["visitor_id", "_pause"], "left"
+    ).withColumn(
         "_given",
         F.coalesce(
             "client_session_id",
-            F.when(is_soon_after, F.col("_before.id")),
+            F.when(is_soon_after, F.col("_before")),
             "_across",
-            F.when(is_soon_before, F.col("_after.id")),
+            F.when(is_soon_before, F.col("_after")),
         ),
     )
 
@@ -116,8 +130,8 @@ def _across(events: DataFrame) -> DataFrame:
     """Which session goes on across each pause in which an event without an id lies.
 
     A session that is silent from one pause to another is noted at the few blocks that make up this row of pauses, as in
-    a segment tree, and a pause looks at the blocks it lies in. So the work grows with the number of events, where a join
-    by range would compare each pause of a visitor with each session.
+    a segment tree, and a pause at all blocks it lies in. So the work grows with the number of events, where a join by
+    range would compare each pause of a visitor with each session.
 
     Args:
         events: Rows with `_pauses`, the number of pauses before the event, and `_pause`, the one that it lies in.
@@ -125,27 +139,25 @@ def _across(events: DataFrame) -> DataFrame:
     Returns:
         `visitor_id`, `_pause` and `_across`, the id of the session; pauses that none goes on across are left out.
     """
-    heard = (
-        events.where("client_session_id is not null")
-        .groupBy("visitor_id", "client_session_id", "_pauses")
-        .agg(F.max("occurred_at").alias("last_at"))
-    )
     session = Window.partitionBy("visitor_id", "client_session_id").orderBy("_pauses")
-    silent = heard.withColumn("_until", F.lead("_pauses").over(session)).where("_until is not null")
     # The latest, and of several the one with the smaller id.
     rank = F.struct((-F.unix_micros("last_at")).alias("age"), "client_session_id")
-    blocks = (
-        silent.select("visitor_id", rank.alias("rank"), F.inline(F.expr(_BLOCKS)))
-        .groupBy("visitor_id", "level", "block")
-        .agg(F.min("rank").alias("rank"))
-    )
+    is_silent = F.col("client_session_id").isNotNull() & F.col("_until").isNotNull()
     return (
-        events.where("_pause is not null")
-        .select("visitor_id", "_pause")
-        .distinct()
-        .select("*", F.explode(F.sequence(F.lit(0), F.lit(_LEVELS))).alias("level"))
-        .withColumn("block", F.expr("shiftright(_pause, level)"))
-        .join(blocks, ["visitor_id", "level", "block"])
+        events.groupBy("visitor_id", "client_session_id", "_pauses")
+        .agg(F.max("occurred_at").alias("last_at"), F.max("_pause").alias("_pause"))
+        .withColumn("_until", F.lead("_pauses").over(session))
+        .where(is_silent | F.col("_pause").isNotNull())
+        .select(
+            "visitor_id",
+            "_pause",
+            F.when(is_silent, rank).alias("rank"),
+            F.inline(F.when(is_silent, F.expr(_BLOCKS_FROM_TO)).otherwise(F.expr(_BLOCKS_AROUND))),
+        )
+        .groupBy("visitor_id", "level", "block")
+        .agg(F.min("rank").alias("rank"), F.collect_list("_pause").alias("_pauses"))
+        .where("rank is not null")
+        .select("visitor_id", "rank", F.explode("_pauses").alias("_pause"))
         .groupBy("visitor_id", "_pause")
         .agg(F.min("rank").getField("client_session_id").alias("_across"))
     )
