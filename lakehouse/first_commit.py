@@ -14,10 +14,16 @@ from uuid import uuid4
 
 from cinelake.whole_file import whole_file
 from lakehouse.contract import Table
+from lakehouse.silver import rules
 
 PROPERTIES = {"delta.enableChangeDataFeed": "true", "delta.enableDeletionVectors": "true"}
 """Of every table of the lake."""
 FIRST = "00000000000000000000.json"
+
+
+def properties_of(table: Table) -> dict[str, str]:
+    """The properties that a table is made with; one of silver names the rules that it is going to be made by."""
+    return PROPERTIES | ({rules.PROPERTY: str(rules.VERSION)} if table.layer == "silver" else {})
 
 
 def make(folder: Path, table: Table) -> None:
@@ -52,7 +58,7 @@ def _actions(table: Table) -> Iterator[dict[str, Any]]:
                 "clusterBy": json.dumps(table.cluster_by),
                 "description": table.purpose,
                 "isManaged": "false",
-                "properties": json.dumps(PROPERTIES),
+                "properties": json.dumps(properties_of(table)),
             },
             "isolationLevel": "Serializable",
             "isBlindAppend": True,
@@ -78,7 +84,7 @@ def _actions(table: Table) -> Iterator[dict[str, Any]]:
             "format": {"provider": "parquet", "options": {}},
             "schemaString": table.spark_schema().json(),
             "partitionColumns": [],
-            "configuration": PROPERTIES,
+            "configuration": properties_of(table),
             "createdTime": now,
         }
     }

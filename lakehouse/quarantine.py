@@ -14,6 +14,7 @@ from cinelake.settings import Settings
 from lakehouse import tables
 from lakehouse.contract import NUMBERS, UUID_PATTERN, Table, limit_in_words, table
 from lakehouse.contract import Column as ContractColumn
+from lakehouse.frames import frame_of
 
 # A NUL, raw or escaped in JSON; a backslash that is itself escaped does not count. PostgreSQL cannot store it.
 NUL_PATTERN = r"\x00|(?<!\\)(\\\\)*\\u0000"
@@ -154,16 +155,56 @@ def quarantine(spark: SparkSession, settings: Settings, bad: DataFrame, contract
         bad: Columns `kafka_topic`, `kafka_partition`, `kafka_offset`, `event_id`, `payload` and the struct `broken`.
         contract: The contract that was applied; its version is kept.
     """
-    kept = table("silver.quarantine")
-    rows = bad.select(
+    tables.insert_new(spark, settings, table("silver.quarantine"), _as_rows(bad, contract))
+
+
+def replace_quarantine(
+    spark: SparkSession, settings: Settings, bad: DataFrame, contract: Table, topic: str
+) -> None:
+    """Make quarantine hold, of the messages of a topic, exactly those that break a rule now.
+
+    One that was there keeps when it was first seen and how often it was judged; one with the same verdict stays as it is.
+
+    Args:
+        spark: The session.
+        settings: Tells where the lake is.
+        bad: As for `quarantine`: every message of the topic that breaks a rule.
+        contract: The contract that was applied.
+        topic: The Kafka topic.
+    """
+    quarantined = table("silver.quarantine")
+    held = tables.read(spark, settings, quarantined.full_name)
+    known = held.select(*COORDINATES, F.struct(*held.columns).alias("held"))
+    is_same = (F.col("rule") == F.col("held.rule")) & (F.col("reason") == F.col("held.reason"))
+    rows = (
+        _as_rows(bad, contract)
+        .join(known, COORDINATES, "left")
+        .withColumns(
+            {
+                "first_seen_at": F.coalesce("held.first_seen_at", "first_seen_at"),
+                "attempts": F.coalesce("held.attempts", "attempts"),
+                **{
+                    name: F.when(is_same, F.col(f"held.{name}")).otherwise(F.col(name))
+                    for name in ("contract_version", "last_seen_at")
+                },
+            }
+        )
+    )
+    of_topic = frame_of(spark, [(topic,)], "kafka_topic string")
+    tables.replace_for(spark, settings, quarantined, rows, of_topic)
+
+
+def _as_rows(bad: DataFrame, contract: Table) -> DataFrame:
+    """Messages that break a rule as rows of `silver.quarantine`, as if each were seen for the first time."""
+    longest = table("silver.quarantine").column("event_id").max_length
+    return bad.select(
         *COORDINATES,
         "broken.rule",
         "broken.reason",
-        F.left("event_id", F.lit(kept.column("event_id").max_length)).alias("event_id"),
+        F.left("event_id", F.lit(longest)).alias("event_id"),
         "payload",
         F.lit(contract.version).alias("contract_version"),
         F.current_timestamp().alias("first_seen_at"),
         F.current_timestamp().alias("last_seen_at"),
         F.lit(1).alias("attempts"),
     )
-    tables.insert_new(spark, settings, kept, rows)

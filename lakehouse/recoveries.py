@@ -87,5 +87,23 @@ def record(spark: SparkSession, settings: Settings, recovered: DataFrame, run_id
     tables.insert_new(spark, settings, table(RECOVERIES), rows)
 
 
+def take_back(spark: SparkSession, settings: Settings) -> bool:
+    """Forget the recoveries of messages that are in quarantine, because stricter rules set them aside again.
+
+    Returns:
+        Whether there were any.
+    """
+    noted, held = (
+        tables.read(spark, settings, name).select(*COORDINATES)
+        for name in (RECOVERIES, "silver.quarantine")
+    )
+    again = noted.join(held, COORDINATES, "left_semi").localCheckpoint()
+    if again.isEmpty():
+        return False
+    nothing = tables.read(spark, settings, RECOVERIES).limit(0)
+    tables.replace_for(spark, settings, table(RECOVERIES), nothing, again)
+    return True
+
+
 def _renamed() -> list[tuple[str, str]]:
     return list(zip(COORDINATES, _PLACE, strict=True))

@@ -1,4 +1,4 @@
-"""Where the Delta tables are, how they are made from their contracts, and the three ways to write to one."""
+"""Where the Delta tables are, how they are made from their contracts, and the four ways to write to one."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -52,7 +52,7 @@ def ensure_table(spark: SparkSession, settings: Settings, table: Table) -> None:
 def _make(spark: SparkSession, path: str, table: Table) -> None:
     """Make the table in a store of objects, where Spark knows how to write a commit that is not there yet."""
     builder = DeltaTable.createIfNotExists(spark).location(path).comment(table.purpose)
-    for name, value in first_commit.PROPERTIES.items():
+    for name, value in first_commit.properties_of(table).items():
         builder = builder.property(name, value)
     for column in table.columns:
         builder = builder.addColumn(
@@ -160,6 +160,35 @@ def replace_for(
         F.broadcast(owners), owners.columns, "left_semi"
     )
     return _apply(spark, settings, table, _changes(table, rows, current, "full"))
+
+
+def replace_all(spark: SparkSession, settings: Settings, table: Table, rows: DataFrame) -> None:
+    """Make the table hold exactly `rows`, in one commit that writes only what differs.
+
+    Rows that share their key, as a mistake may have left them, go in a commit before.
+
+    Args:
+        spark: The session.
+        settings: Tells where the lake is.
+        table: The table's contract.
+        rows: All of its rows, with the contract's columns, one row a key.
+    """
+    if is_unwritten(settings, table):
+        return _append(settings, table, rows)
+    _drop_twins(spark, settings, table)
+    current = read(spark, settings, table.full_name)
+    return _apply(spark, settings, table, _changes(table, rows, current, "full"))
+
+
+def _drop_twins(spark: SparkSession, settings: Settings, table: Table) -> None:
+    current = read(spark, settings, table.full_name)
+    twins = current.groupBy(*table.key).count().where("count > 1").persist()
+    try:
+        if not twins.isEmpty():
+            target = _target(spark, settings, table)
+            target.merge(twins.alias("new"), same_key(table)).whenMatchedDelete().execute()
+    finally:
+        twins.unpersist()
 
 
 def _changes(table: Table, rows: DataFrame, current: DataFrame, how: str) -> DataFrame:

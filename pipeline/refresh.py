@@ -19,7 +19,7 @@ from lakehouse import ledger, publish
 from lakehouse.ledger import Ledger
 from pipeline import alerts, gates, gold, runs
 from pipeline.locks import only_one
-from pipeline.streams import STAGES, run_bronze, run_silver
+from pipeline.streams import STAGES, rebuild_silver, run_bronze, run_silver, to_rebuild
 from pipeline.swap import SwapResult, swap_gold
 
 log = get_logger("refresh")
@@ -82,6 +82,8 @@ def refresh(
     beside_silver: Mapping[str, Callable[[], None]] = MappingProxyType({}),
 ) -> RefreshReport:
     """Bring everything up to date: bronze, gate, silver, gate, publish, gold_next, gate, swap, ledger.
+
+    After an update that reads messages by other rules, silver is rebuilt first.
 
     Args:
         spark_session: Makes the session, or returns the one that there is. Its start-up counts as a stage; where daemons
@@ -194,6 +196,9 @@ def _run_stages(
         run_bronze(spark_session, settings)
     with stage("bronze gate"):
         gate(gates.gate_bronze(spark_session, settings, report.run_id))
+    if outdated := to_rebuild(settings):
+        with stage("rebuild silver"):
+            rebuild_silver(spark_session, settings, outdated)
     with stage("silver"):
         run_silver(spark_session, settings)
     for name, run in beside_silver.items():

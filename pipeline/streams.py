@@ -1,6 +1,7 @@
 """The two streaming stages: Kafka to bronze and bronze to silver, once or as daemons."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Literal, get_args
 
@@ -12,6 +13,7 @@ from cinelake.settings import Settings
 from cinelake.stack import local
 from ingestion.topics import ensure_topics
 from lakehouse import checkpoints, tables
+from lakehouse.silver import rebuild, turns
 from lakehouse.silver import refresh as silver_refresh
 from pipeline import lag, stream_progress
 from pipeline.locks import only_one
@@ -70,6 +72,8 @@ def run_silver(
 ) -> dict[str, int]:
     """Bronze to silver; returns the rows each query read. Where a daemon streams already: as for `run_bronze`.
 
+    What other rules than the present made is rebuilt first.
+
     Args:
         spark_session: Makes the session, unless a daemon does the work.
         settings: All of them.
@@ -81,19 +85,11 @@ def run_silver(
         CheckpointMismatchError: Silver was lost and its checkpoints were not; nothing was read.
         ServiceError: A query failed, or another process holds silver.
     """
-    known = silver_refresh.REFRESH_OF_SOURCE
-    if unknown := sorted(set(sources) - set(known)):
-        raise BadInputError(
-            f"Silver does not read {', '.join(unknown)}.", f"It reads {', '.join(known)}."
-        )
+    chosen = _chosen(sources)
     if not trigger.every and local.is_streaming(settings, "silver"):
         return _by_daemon(settings, "silver")
-    with only_one(settings, "silver"):
-        checkpoints.require_silver(settings)
-        spark = spark_session()
-        tables.ensure_layer(spark, settings, "bronze")
-        tables.ensure_layer(spark, settings, "silver")
-        chosen = [source for source in known if not sources or source in sources]
+    with _silver(spark_session, settings) as spark:
+        _rebuild(spark, settings, [each for each in rebuild.outdated(settings) if each in chosen])
         # Once: one after the other, as two cores gain nothing from two queries at once. Daemons: side by side.
         groups = [chosen] if trigger.every else [[source] for source in chosen]
         read: dict[str, int] = {}
@@ -103,6 +99,59 @@ def run_silver(
                 partial(stream_progress.note, settings),
             )
         return read
+
+
+def rebuild_silver(
+    spark_session: SparkSource, settings: Settings, sources: Collection[str] = ()
+) -> None:
+    """Make silver hold what bronze says by the present rules and nothing else, in place.
+
+    Args:
+        spark_session: Makes the session.
+        settings: All of them.
+        sources: Only what these tables of bronze feed; empty for all of silver.
+
+    Raises:
+        BadInputError: Silver reads no such table.
+        CheckpointMismatchError: Silver was lost and its checkpoints were not; nothing was read.
+        ServiceError: Another process, perhaps a daemon, holds silver.
+    """
+    chosen = _chosen(sources)
+    with _silver(spark_session, settings) as spark:
+        _rebuild(spark, settings, chosen)
+
+
+def to_rebuild(settings: Settings) -> list[str]:
+    """The tables of bronze that the next run of silver reads anew because its rules have changed; a daemon's does not count."""
+    return [] if local.is_streaming(settings, "silver") else rebuild.outdated(settings)
+
+
+def _rebuild(spark: SparkSession, settings: Settings, sources: Collection[str]) -> None:
+    # One turn: nobody shall look at movies of the one rules beside events of the other.
+    with turns.batch(settings) if sources else nullcontext():
+        for source in sources:
+            rebuild.rebuild(spark, settings, source)
+
+
+@contextmanager
+def _silver(spark_session: SparkSource, settings: Settings) -> Iterator[SparkSession]:
+    """Alone in silver, whose tables are there and are those of its checkpoints."""
+    with only_one(settings, "silver"):
+        checkpoints.require_silver(settings)
+        spark = spark_session()
+        tables.ensure_layer(spark, settings, "bronze")
+        tables.ensure_layer(spark, settings, "silver")
+        yield spark
+
+
+def _chosen(sources: Collection[str]) -> list[str]:
+    """The tables of bronze that are meant, movies first."""
+    known = silver_refresh.REFRESH_OF_SOURCE
+    if unknown := sorted(set(sources) - set(known)):
+        raise BadInputError(
+            f"Silver does not read {', '.join(unknown)}.", f"It reads {', '.join(known)}."
+        )
+    return [source for source in known if not sources or source in sources]
 
 
 def pending(settings: Settings, stage: Stage) -> int:

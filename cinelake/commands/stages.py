@@ -42,12 +42,21 @@ def silver(
             help="Only what this table of bronze feeds; can be repeated. The movies of bronze.movie come first."
         ),
     ] = None,
+    is_rebuild: Annotated[
+        bool,
+        typer.Option(
+            "--rebuild",
+            help="First read every message of bronze anew and mend what differs; an update of the rules does so by itself.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Bring silver up to date with bronze."""
-    from pipeline.streams import run_silver
+    from pipeline.streams import rebuild_silver, run_silver
 
     def run(spark: "SparkSource", settings: "Settings", trigger: "Trigger") -> dict[str, int]:
+        if is_rebuild:
+            rebuild_silver(spark, settings, source or ())
         return run_silver(spark, settings, trigger, source or ())
 
     name = " ".join(["silver", *(each.removeprefix("bronze.") for each in source or ())])

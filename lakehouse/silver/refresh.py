@@ -1,7 +1,7 @@
 """Bronze to silver: the queries that feed every silver table, each from one bronze table."""
 
-from collections.abc import Callable
 from threading import Lock
+from typing import Protocol
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
@@ -14,7 +14,15 @@ from lakehouse.silver.refresh_events import refresh_events
 from lakehouse.silver.refresh_movies import refresh_movies
 from spark_streaming.bronze import Trigger
 
-Refresh = Callable[[SparkSession, Settings, DataFrame], None]
+
+class Refresh(Protocol):
+    """Brings silver up to date with messages of a bronze table."""
+
+    def __call__(
+        self, spark: SparkSession, settings: Settings, messages: DataFrame, is_rebuild: bool = False
+    ) -> None:
+        """As `refresh_events` and `refresh_movies` do."""
+
 
 REFRESH_OF_SOURCE: dict[str, Refresh] = {
     "bronze.movie": refresh_movies,

@@ -14,10 +14,11 @@ from pyspark.sql import functions as F
 
 from cinelake.log import get_logger
 from cinelake.settings import Settings
+from ingestion.topics import USER_LOGS
 from lakehouse import changes, tables
 from lakehouse.contract import table
 from lakehouse.frames import frame_of
-from lakehouse.quarantine import COORDINATES, quarantine
+from lakehouse.quarantine import COORDINATES, quarantine, replace_quarantine
 from lakehouse.silver import (
     comment_votes,
     comments,
@@ -49,22 +50,27 @@ THREAD_COLUMNS = ["comment_id", "user_id", "parent_comment_id", "commented_at", 
 PLACE_COLUMNS = ["thread_id", "depth", "path"]
 
 
-def refresh_events(spark: SparkSession, settings: Settings, messages: DataFrame) -> None:
+def refresh_events(
+    spark: SparkSession, settings: Settings, messages: DataFrame, is_rebuild: bool = False
+) -> None:
     """Bring every table of behaviour, `duplicates` and `quarantine` up to date with new messages.
 
     Args:
         spark: The session.
         settings: Tells where the lake is, and the limits and keys of `events.Policy`.
         messages: New rows of `bronze.user_logs`.
+        is_rebuild: They are all rows of it, and the tables are to hold what follows from them and nothing else.
     """
     judged = events.transform(messages, events.Policy.of(settings)).persist()
     try:
         bad = judged.where("broken is not null")
-        if not bad.isEmpty():
+        if is_rebuild:
+            replace_quarantine(spark, settings, bad, table("silver.events"), USER_LOGS)
+        elif not bad.isEmpty():
             quarantine(spark, settings, bad, table("silver.events"))
         good = judged.where("broken is null").drop("broken", "payload")
-        if not good.isEmpty():
-            _Batch(spark, settings, good).write()
+        if is_rebuild or not good.isEmpty():
+            _Batch(spark, settings, good, is_rebuild).write()
     finally:
         judged.unpersist()
 
@@ -76,12 +82,16 @@ class _Batch:
         spark: The session.
         settings: Tells where the lake is, and how long a session's pauses may be.
         good: Rows of `events.transform` that broke no rule.
+        is_rebuild: They are all there are: what silver holds of events plays no part in what it is to hold.
     """
 
-    def __init__(self, spark: SparkSession, settings: Settings, good: DataFrame) -> None:
+    def __init__(
+        self, spark: SparkSession, settings: Settings, good: DataFrame, is_rebuild: bool
+    ) -> None:
         self.spark = spark
         self.settings = settings
         self.good = good
+        self.is_rebuild = is_rebuild
 
     def write(self) -> None:
         """Write every table that the messages change.
@@ -94,8 +104,7 @@ class _Batch:
         # First, as a message that loses its place in `silver.events` is in no later batch: killed between the two
         # writes, or asked again once the place is taken, nobody would know that it was there.
         self._write_duplicates()
-        changed = self.complete.where("is_changed")
-        tables.upsert(self.spark, self.settings, table("silver.events"), changed, count)
+        self._write_changed_events(count)
         side_by_side.run(
             [
                 partial(
@@ -114,7 +123,7 @@ class _Batch:
         )
 
     def _read_events(self) -> None:
-        held_events = self._table("events")
+        held_events = self._held("events")
         first = events.first_received(self.good)
         self.held = self._keep(held_events.join(first.select("event_id"), "event_id", "left_semi"))
         self.counted = {
@@ -145,8 +154,8 @@ class _Batch:
         self.linked = self._keep(
             identities.carrying_both(self._touched()).select("anonymous_id").distinct()
         )
-        self.has_links = not self.linked.isEmpty()
-        known = self._table("identities")
+        self.has_links = self.is_rebuild or not self.linked.isEmpty()
+        known = self._held("identities")
         if self.has_links:
             of_links = self.others.unionByName(fresh).join(
                 F.broadcast(self.linked), "anonymous_id", "left_semi"
@@ -175,8 +184,8 @@ class _Batch:
         return resolved.withColumn("is_changed", is_changed).drop("_stored")
 
     def _has(self, module: ModuleType) -> bool:
-        """Whether the batch has events that a table is made of."""
-        return any(name in self.counted for name in module.EVENT_TYPES)
+        """Whether the batch has events that a table is made of; in a rebuild that is no matter."""
+        return self.is_rebuild or any(name in self.counted for name in module.EVENT_TYPES)
 
     def _has_plays(self) -> bool:
         """Whether the batch has plays, or changes the session or the user of earlier ones."""
@@ -196,25 +205,38 @@ class _Batch:
     def _write_identities(self) -> None:
         self._replace("identities", self.links, self.linked)
 
+    def _write_changed_events(self, count: int) -> None:
+        if self.is_rebuild:
+            tables.replace_all(self.spark, self.settings, table("silver.events"), self.complete)
+        else:
+            changed = self.complete.where("is_changed")
+            tables.upsert(self.spark, self.settings, table("silver.events"), changed, count)
+
     def _write_duplicates(self) -> None:
-        repeats = _repeats(self._touched(), self.winners).persist()
+        contract = table("silver.duplicates")
+        repeats = _repeats(self._touched(), self.winners)
+        if self.is_rebuild:
+            known = self._table("duplicates").select(
+                *COORDINATES, F.col("detected_at").alias("_at")
+            )
+            detected_at = F.coalesce("_at", "detected_at")
+            repeats = repeats.join(known, COORDINATES, "left").withColumn(
+                "detected_at", detected_at
+            )
+            return tables.replace_all(self.spark, self.settings, contract, repeats)
+        repeats = repeats.persist()
         try:
             if not repeats.isEmpty():
-                tables.insert_new(self.spark, self.settings, table("silver.duplicates"), repeats)
+                tables.insert_new(self.spark, self.settings, contract, repeats)
         finally:
             repeats.unpersist()
 
     def _write_comments(self) -> None:
         """Write the comments of the users in the batch, and those of others that get another place in their thread."""
-        contract = table("silver.comments")
         own = self._keep(comments.transform(self.complete))
         among = threads.Threads(
             _rows(own.select(*THREAD_COLUMNS)),
-            changes.query(
-                self.settings,
-                contract.full_name,
-                f"select {', '.join(THREAD_COLUMNS + PLACE_COLUMNS)} from t",
-            ).to_pylist(),
+            [] if self.is_rebuild else self._held_places(),
             {row["user_id"] for row in _rows(self._users())},
         )
         moved = among.moved()
@@ -223,18 +245,22 @@ class _Batch:
         )
         authors = [(one, row["user_id"]) for one, row in among.own.items()]
         mine = frame_of(self.spark, authors, "comment_id string, user_id string")
-        of_others = self._table("comments").join(F.broadcast(mine), "comment_id", "left_anti")
+        of_others = self._held("comments").join(F.broadcast(mine), "comment_id", "left_anti")
         rows = own.join(F.broadcast(mine), ["comment_id", "user_id"], "left_semi").unionByName(
             of_others.select(*own.columns)
         )
         ids = [(one,) for one in {place.comment_id for place in moved} | among.gone]
-        tables.replace_for(
-            self.spark,
-            self.settings,
-            contract,
+        self._replace(
+            "comments",
             rows.join(F.broadcast(places), "comment_id"),
             frame_of(self.spark, ids, "comment_id string"),
         )
+
+    def _held_places(self) -> list[dict[str, Any]]:
+        """Every comment that silver holds, with its place in its thread."""
+        columns = ", ".join(THREAD_COLUMNS + PLACE_COLUMNS)
+        held = changes.query(self.settings, "silver.comments", f"select {columns} from t")
+        return cast(list[dict[str, Any]], held.to_pylist())
 
     def _keep(self, frame: DataFrame) -> DataFrame:
         """Compute a frame once, and cut off how it came about: plans that hold plans take longer than their data."""
@@ -243,8 +269,18 @@ class _Batch:
     def _table(self, name: str) -> DataFrame:
         return tables.read(self.spark, self.settings, f"silver.{name}")
 
+    def _held(self, name: str) -> DataFrame:
+        """What is to be completed of a table that follows from events: nothing of it in a rebuild."""
+        held = self._table(name)
+        return held.limit(0) if self.is_rebuild else held
+
     def _replace(self, name: str, rows: DataFrame, owners: DataFrame) -> None:
-        tables.replace_for(self.spark, self.settings, table(f"silver.{name}"), rows, owners)
+        """Make a table hold these rows for the owners; in a rebuild there are no others."""
+        contract = table(f"silver.{name}")
+        if self.is_rebuild:
+            tables.replace_all(self.spark, self.settings, contract, rows)
+        else:
+            tables.replace_for(self.spark, self.settings, contract, rows, owners)
 
 
 def _rows(frame: DataFrame) -> list[dict[str, Any]]:

@@ -14,9 +14,10 @@ from pyspark.sql import functions as F
 
 from cinelake.log import get_logger
 from cinelake.settings import Settings
+from ingestion.topics import MOVIE
 from lakehouse import changes, tables
 from lakehouse.contract import table
-from lakehouse.quarantine import quarantine
+from lakehouse.quarantine import quarantine, replace_quarantine
 from lakehouse.recoveries import as_recovered
 from lakehouse.silver import (
     countries,
@@ -58,22 +59,29 @@ OF_CREDITS: dict[str, ModuleType] = {"movie_cast": movie_cast, "movie_crew": mov
 """Tables whose rows of a movie the latest answer with credits replaces."""
 
 
-def refresh_movies(spark: SparkSession, settings: Settings, messages: DataFrame) -> None:
+def refresh_movies(
+    spark: SparkSession, settings: Settings, messages: DataFrame, is_rebuild: bool = False
+) -> None:
     """Bring every table of movies, `quarantine`, and the movie of each event, up to date with new TMDB answers.
 
     Args:
         spark: The session.
         settings: Tells where the lake is.
         messages: New rows of `bronze.movie`.
+        is_rebuild: They are all rows of it, and the tables are to hold what follows from them and nothing else.
     """
     judged = movies.transform(messages).persist()
     try:
         bad = judged.where("broken is not null")
-        if not bad.isEmpty():
+        if is_rebuild:
+            replace_quarantine(spark, settings, bad, table("silver.movies"), MOVIE)
+        elif not bad.isEmpty():
             quarantine(spark, settings, bad, table("silver.movies"))
         answers = judged.where("broken is null")
-        _Batch(spark, settings, answers).write()
-        movie_context.refresh(spark, settings, answers.select("movie_id"))
+        _Batch(spark, settings, answers, is_rebuild).write()
+        # In a rebuild a movie may also be gone.
+        changed = tables.read(spark, settings, "silver.events") if is_rebuild else answers
+        movie_context.refresh(spark, settings, changed.select("movie_id"))
     finally:
         judged.unpersist()
 
@@ -85,14 +93,18 @@ class _Batch:
         spark: The session.
         settings: Tells where the lake is.
         answers: Rows of `movies.transform` that broke no rule.
+        is_rebuild: They are all there are: what silver holds of movies plays no part in what it is to hold.
     """
 
-    def __init__(self, spark: SparkSession, settings: Settings, answers: DataFrame) -> None:
+    def __init__(
+        self, spark: SparkSession, settings: Settings, answers: DataFrame, is_rebuild: bool
+    ) -> None:
         self.spark = spark
         self.settings = settings
         self.answers = answers
-        self.current = movies.merge(movies.latest(answers), self._read("movies"))
-        self.newest_held = _newest(settings)
+        self.is_rebuild = is_rebuild
+        self.current = movies.merge(movies.latest(answers), self._held("movies"))
+        self.newest_held = -1 if is_rebuild else _newest(settings)
         self.is_in_order = False
 
     def write(self) -> None:
@@ -101,7 +113,7 @@ class _Batch:
         try:
             counted = self._count()
             log.info("batch", **counted)
-            if counted["movies"]:
+            if counted["movies"] or self.is_rebuild:
                 side_by_side.run(self._writes(counted))
                 # Last, as it is what makes an answer count as held, should this batch run again.
                 self._upsert("movies", self.current)
@@ -123,23 +135,23 @@ class _Batch:
         return counted
 
     def _writes(self, counted: dict[str, int]) -> list[side_by_side.Write]:
-        """One write a table; those that the batch has nothing for are left out."""
+        """One write a table; those that the batch has nothing for are left out, but in a rebuild."""
         writes: list[side_by_side.Write] = [
             partial(self._write_versions, counted["late"] > 0),
             self._write_companies,
             *(partial(self._name, *item) for item in NAMED_IN_ANSWERS.items()),
         ]
-        if counted["newer"]:
+        if counted["newer"] or self.is_rebuild:
             writes += [
                 partial(self._replace, name, module, "takes_answer")
                 for name, module in OF_ANSWERS.items()
             ]
-        if counted["with_keywords"]:
+        if counted["with_keywords"] or self.is_rebuild:
             writes += [
                 partial(self._name, "keywords", keywords),
                 partial(self._replace, "movie_keywords", movie_keywords, "takes_keywords"),
             ]
-        if counted["with_credits"]:
+        if counted["with_credits"] or self.is_rebuild:
             writes += [
                 partial(self._name, "people", people),
                 *(
@@ -151,11 +163,11 @@ class _Batch:
 
     def _name(self, name: str, module: ModuleType) -> None:
         """Bring a table of what answers name up to date."""
-        held = self._read(name)
+        held = self._held(name)
         self._upsert(name, named.superseding(self._found(name, module, held), held, _key(name)))
 
     def _write_companies(self) -> None:
-        held = self._read("production_companies")
+        held = self._held("production_companies")
         found = self._found("production_companies", production_companies, held)
         self._upsert("production_companies", production_companies.merge(found, held))
 
@@ -178,17 +190,11 @@ class _Batch:
     def _replace(self, name: str, module: ModuleType, flag: str) -> None:
         """Make a table hold, of the movies that the flag marks, what their answers list."""
         taken = self.current.where(flag)
-        tables.replace_for(
-            self.spark,
-            self.settings,
-            table(f"silver.{name}"),
-            module.transform(taken),
-            taken.select("movie_id"),
-        )
+        self._replace_for(name, module.transform(taken), taken.select("movie_id"))
 
     def _write_versions(self, some_are_late: bool) -> None:
         touched = self.current.select("movie_id")
-        held = self._read("movie_versions").join(F.broadcast(touched), "movie_id", "left_semi")
+        held = self._held("movie_versions").join(F.broadcast(touched), "movie_id", "left_semi")
         seen = [
             movie_versions.observe(self.answers),
             movie_versions.held_observations(held),
@@ -197,13 +203,8 @@ class _Batch:
             # Versions do not tell when a state that lasted was seen again; a late answer may fall in between.
             late = self.current.where("is_late").select("movie_id")
             seen.append(movie_versions.observe(self._history(late)))
-        tables.replace_for(
-            self.spark,
-            self.settings,
-            table("silver.movie_versions"),
-            movie_versions.transform(reduce(DataFrame.unionByName, seen)),
-            touched,
-        )
+        versions = movie_versions.transform(reduce(DataFrame.unionByName, seen))
+        self._replace_for("movie_versions", versions, touched)
 
     def _history(self, of: DataFrame | None = None) -> DataFrame:
         """Every valid answer in bronze, for what cannot be decided by silver alone because an answer came late.
@@ -223,11 +224,23 @@ class _Batch:
             messages = messages.join(wanted, movie_id == wanted["_id"], "left_semi")
         return movies.transform(messages).where("broken is null")
 
-    def _read(self, name: str) -> DataFrame:
-        return tables.read(self.spark, self.settings, f"silver.{name}")
+    def _held(self, name: str) -> DataFrame:
+        """What the answers are weighed against of a table: nothing of it in a rebuild."""
+        held = tables.read(self.spark, self.settings, f"silver.{name}")
+        return held.limit(0) if self.is_rebuild else held
 
     def _upsert(self, name: str, rows: DataFrame) -> None:
-        tables.upsert(self.spark, self.settings, table(f"silver.{name}"), rows)
+        """Bring rows into a table; in a rebuild they are all it holds."""
+        write = tables.replace_all if self.is_rebuild else tables.upsert
+        write(self.spark, self.settings, table(f"silver.{name}"), rows)
+
+    def _replace_for(self, name: str, rows: DataFrame, movie_ids: DataFrame) -> None:
+        """Make a table hold these rows for the movies; in a rebuild there are no others."""
+        contract = table(f"silver.{name}")
+        if self.is_rebuild:
+            tables.replace_all(self.spark, self.settings, contract, rows)
+        else:
+            tables.replace_for(self.spark, self.settings, contract, rows, movie_ids)
 
 
 def _key(name: str) -> str:
