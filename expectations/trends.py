@@ -13,6 +13,7 @@ from expectations.query_rule import BROKEN_ROWS, QueryRule
 from expectations.results import Severity
 from expectations.suites import UNKNOWN_KEY, rule_meta
 from lakehouse.contract import table
+from lakehouse.watermarks import SILVER_RULES
 
 RUNS = 7
 """Earlier runs that say what is usual."""
@@ -23,7 +24,7 @@ LEAST_EVENTS_A_DAY = 10
 UNKNOWN_SHARE = 0.5
 """Of the events that name a movie: those whose movie nobody knows."""
 QUARANTINED_SHARE, LEAST_QUARANTINED = 0.5, 100
-"""Of what has arrived since the run before; below that many rows a share says little."""
+"""Of what was judged since the run before, after a rebuild of silver all; below that many rows a share says little."""
 LEAST_RATINGS, LOWEST_MEAN, HIGHEST_MEAN = 50, 3.0, 9.5
 """Bounds of a day's mean rating, for days with that many ratings."""
 
@@ -136,14 +137,31 @@ def _rules(name: str) -> Iterator[Expectation]:
     )  # fmt: skip
     yield _rule(
         name, "quarantined", "",
-        f"at most {QUARANTINED_SHARE:.0%} of what arrived since the run before is quarantined",
+        f"at most {QUARANTINED_SHARE:.0%} of what was judged since the run before is quarantined",
         f"""
-            with arrived as ({ARRIVED}),
+            with run_before as (
+                select coalesce(max(recorded_at), '-infinity') as at from ops.ledger
+            ),
+            rebuilt as (
+                select 1
+                from ops.watermarks
+                inner join run_before
+                on watermarks.loaded_at > run_before.at
+                where watermarks.table_name = '{SILVER_RULES}'
+            ),
+            arrived as (
+                select case
+                    when exists (select from rebuilt)
+                        then (select count(*) from {{batch}} as every_event)
+                    else ({ARRIVED})
+                end as rows
+            ),
             quarantined as (
                 select count(*) as rows
                 from silver.quarantine
-                where not _deleted
-                and first_seen_at > coalesce((select max(recorded_at) from ops.ledger), '-infinity')
+                inner join run_before
+                on quarantine.first_seen_at > run_before.at
+                where not quarantine._deleted
             )
             select quarantined.rows as {BROKEN_ROWS}, arrived.rows as taken
             from quarantined

@@ -33,6 +33,12 @@ def current_version(settings: Settings, full_name: str) -> int:
     return delta.version() if delta else -1
 
 
+def property_of(settings: Settings, full_name: str, name: str) -> str | None:
+    """A property of the table; None where it has no such one, or does not exist."""
+    delta = open_table(settings, full_name)
+    return delta.metadata().configuration.get(name) if delta else None
+
+
 def query(settings: Settings, full_name: str, sql: str, version: int | None = None) -> pa.Table:
     """Run a query on one table.
 

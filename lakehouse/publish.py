@@ -20,8 +20,10 @@ from cinelake.log import get_logger
 from cinelake.postgres import connect, one_at_a_time
 from cinelake.settings import Settings
 from lakehouse import changes, shape, watermarks
+from lakehouse.checkpoints import FIRST_FED
 from lakehouse.contract import Table, tables
 from lakehouse.evolve import evolve_limits, evolve_postgres, limits_held
+from lakehouse.silver import rules
 
 log = get_logger("publish")
 
@@ -123,7 +125,19 @@ def publish(
         done.append(result)
         if progress:
             progress(1)
+    _note_rules(settings)
     return done
+
+
+def _note_rules(settings: Settings) -> None:
+    """Note by which rules silver was made, and so also when a rebuild was published."""
+    made_by = min(
+        int(changes.property_of(settings, name, rules.PROPERTY) or rules.UNKNOWN)
+        for name in FIRST_FED.values()
+    )
+    if watermarks.read(settings, watermarks.SILVER_RULES) != made_by:
+        with connect(settings, "loader") as connection:
+            watermarks.write(connection, watermarks.SILVER_RULES, made_by)
 
 
 def publish_table(

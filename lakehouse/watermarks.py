@@ -28,6 +28,10 @@ def of_gate(table: str) -> str:
     return f"gate of {table}"
 
 
+SILVER_RULES = "rules of silver"
+"""The name under which stands by which version of its rules the silver was made that was published last."""
+
+
 def lock(connection: psycopg.Connection, name: str) -> int:
     """The last version dealt with, -1 at first; another transaction that locks the same name waits for this one."""
     connection.execute(

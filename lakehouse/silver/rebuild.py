@@ -23,7 +23,17 @@ log = get_logger("silver")
 
 def outdated(settings: Settings) -> list[str]:
     """The tables of bronze of which silver holds what other rules than the present made; none where silver is not there."""
-    return [source for source in REFRESH_OF_SOURCE if _made_by(settings, source) != rules.VERSION]
+    return [
+        source
+        for source in REFRESH_OF_SOURCE
+        if changes.open_table(settings, FIRST_FED[source])
+        and made_by(settings, source) != rules.VERSION
+    ]
+
+
+def made_by(settings: Settings, source: str) -> int:
+    """The version of the rules by which silver has read what a table of bronze holds."""
+    return int(changes.property_of(settings, FIRST_FED[source], rules.PROPERTY) or rules.UNKNOWN)
 
 
 def rebuild(spark: SparkSession, settings: Settings, source: str) -> None:
@@ -35,7 +45,7 @@ def rebuild(spark: SparkSession, settings: Settings, source: str) -> None:
         source: A key of `REFRESH_OF_SOURCE`; its tables of silver are there, empty or not.
     """
     about = {"source": source, "rules": rules.VERSION}
-    log.info("rebuild begins", made_by=_made_by(settings, source), **about)
+    log.info("rebuild begins", made_by=made_by(settings, source), **about)
     started = time.monotonic()
     _refresh(spark, settings, source)
     if recoveries.take_back(spark, settings):
@@ -49,14 +59,6 @@ def _refresh(spark: SparkSession, settings: Settings, source: str) -> None:
     messages = tables.read(spark, settings, source)
     as_recovered = recoveries.as_recovered(spark, settings, messages)
     REFRESH_OF_SOURCE[source](spark, settings, as_recovered, is_rebuild=True)
-
-
-def _made_by(settings: Settings, source: str) -> int:
-    """The version of the rules by which silver read what a table of bronze holds; the present one where it has not yet."""
-    delta = changes.open_table(settings, FIRST_FED[source])
-    if delta is None:
-        return rules.VERSION
-    return int(delta.metadata().configuration.get(rules.PROPERTY, "1"))
 
 
 def _note(spark: SparkSession, settings: Settings, source: str) -> None:

@@ -7,7 +7,9 @@ A change of texts, of plans or of speed raises nothing.
 """
 
 VERSION = 2
-"""The present version. 1, which no table names, is that of silver before it knew its rules."""
+"""The present version."""
+UNKNOWN = 1
+"""The version of tables that name none: silver did not always know its rules."""
 
 PROPERTY = "cinelake.silver_rules"
 """The property of a Delta table of silver that names the version that it was made by."""

@@ -274,6 +274,28 @@ def test_what_is_unusual_is_told_by_the_rule_for_it_and_by_no_other(
     assert kept.result.warnings == result.warnings
 
 
+def test_what_a_rebuild_of_silver_set_aside_is_held_against_all_events(
+    gold_next: psycopg.Connection,
+) -> None:
+    published_now = (
+        "set role loader; insert into ops.watermarks (table_name, lake_version) values"
+        f" ('{watermarks.SILVER_RULES}', 2); set role transformer"
+    )
+    of_quarantine = [what for what, rule in UNUSUAL if rule == "quarantined"]
+    for statement in (*USUAL, *of_quarantine):
+        gold_next.execute(statement.encode())
+    (query,) = (
+        rule.unexpected_rows_query.format(batch="fact_user_event")
+        for rule in trend_expectations("gold.fact_user_event")
+        if rule.meta["rule"] == "quarantined"
+    )
+    assert gold_next.execute(query.encode()).fetchall() == [(200, 100)]
+    gold_next.execute(published_now.encode())
+    assert gold_next.execute(query.encode()).fetchall() == []
+    gold_next.execute(b"delete from fact_user_event where n > 18")
+    assert gold_next.execute(query.encode()).fetchall() == [(200, 190)]
+
+
 def test_stale_data_and_half_the_usual_volume_stop_a_run_where_that_is_asked_for(
     settings: Settings, gold_next: psycopg.Connection
 ) -> None:

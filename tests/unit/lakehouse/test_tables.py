@@ -1,4 +1,4 @@
-"""The three ways to write to a Delta table, each of which may be run again."""
+"""The four ways to write to a Delta table, each of which may be run again."""
 
 from datetime import datetime
 from typing import Any
@@ -131,3 +131,31 @@ def test_tables_are_made_once_from_their_contracts(
     made = tables.read(spark, empty_lake, "silver.events").schema
     expected = table("silver.events").spark_schema()
     assert [(f.name, f.dataType) for f in made] == [(f.name, f.dataType) for f in expected]
+
+
+def test_replace_all_writes_what_differs_and_deletes_the_rest(
+    spark: SparkSession, empty_lake: Settings
+) -> None:
+    tables.replace_all(spark, empty_lake, GENRES, genres(spark, g1="Drama", g2="Comedy", g3="Fun"))
+    version = changes.current_version(empty_lake, "silver.genres")
+    for _ in range(2):
+        tables.replace_all(spark, empty_lake, GENRES, genres(spark, g1="Drama", g2="Joy", g4="War"))
+    assert held(empty_lake, "silver.genres") == [(1, "Drama"), (2, "Joy"), (4, "War")]
+    assert feed(empty_lake, "silver.genres", version) == [
+        ("delete", 3),
+        ("insert", 4),
+        ("update_postimage", 2),
+        ("update_preimage", 2),
+    ]
+
+
+def test_replace_all_leaves_one_row_of_a_key_that_several_had(
+    spark: SparkSession, empty_lake: Settings
+) -> None:
+    for _ in range(2):
+        twins = genres(spark, g1="Drama", g2="Comedy")
+        twins.write.format("delta").mode("append").save(
+            tables.table_path(empty_lake, "silver.genres")
+        )
+    tables.replace_all(spark, empty_lake, GENRES, genres(spark, g1="Drama", g3="Horror"))
+    assert held(empty_lake, "silver.genres") == [(1, "Drama"), (3, "Horror")]

@@ -1,14 +1,20 @@
 """Silver of other rules, or of anything, becomes in place what the messages of bronze say by the present ones."""
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from cinelake.settings import Settings
-from lakehouse import changes, tables
+from lakehouse import changes, recoveries, tables
+from lakehouse.contract import table
 from lakehouse.contract import tables as contracts
+from lakehouse.frames import frame_of
+from lakehouse.quarantine import COORDINATES, replace_quarantine
 from lakehouse.silver import rebuild, rules
 from lakehouse.silver.refresh import REFRESH_OF_SOURCE
 from tests.unit.silver.test_refresh import (
@@ -90,10 +96,10 @@ def put(spark: SparkSession, lake: Settings, source: str, messages: Iterable[Mes
     rows.write.format("delta").mode("append").save(tables.table_path(lake, source))
 
 
-def forget_rules(spark: SparkSession, lake: Settings) -> None:
-    """Make silver one that does not know its rules, as it was before it did."""
-    for contract in contracts("silver"):
-        path = tables.table_path(lake, contract.full_name)
+def forget_rules(spark: SparkSession, lake: Settings, *names: str) -> None:
+    """Make tables of silver some that do not know their rules, as they were before they did."""
+    for name in names:
+        path = tables.table_path(lake, name)
         spark.sql(f"alter table delta.`{path}` unset tblproperties ('{rules.PROPERTY}')")
 
 
@@ -132,10 +138,11 @@ def old_lake(spark: SparkSession, empty_lake: Settings) -> Settings:
         put(spark, empty_lake, source, messages)
     refresh(spark, empty_lake, "bronze.movie", as_others_read_them(SENT["bronze.movie"]))
     refresh(spark, empty_lake, "bronze.user_logs", as_others_read_it(MESSAGES))
-    forget_rules(spark, empty_lake)
+    forget_rules(spark, empty_lake, "silver.movies", "silver.events")
     return empty_lake
 
 
+@pytest.mark.usefixtures("full_scale")
 def test_silver_of_other_rules_becomes_what_an_empty_one_becomes_and_a_second_rebuild_writes_nothing(
     spark: SparkSession, old_lake: Settings, fresh: Contents
 ) -> None:
@@ -155,3 +162,90 @@ def test_silver_of_other_rules_becomes_what_an_empty_one_becomes_and_a_second_re
         name: changes.current_version(old_lake, f"silver.{name}") - version - noted.get(name, 0)
         for name, version in versions.items()
     } == dict.fromkeys(FROM_BRONZE, 0)
+
+
+def test_silver_that_was_never_made_or_by_the_present_rules_is_not_rebuilt(
+    empty_lake: Settings, tmp_path: Path
+) -> None:
+    assert rebuild.outdated(empty_lake) == []
+    assert rebuild.outdated(empty_lake.model_copy(update={"lake": str(tmp_path / "none")})) == []
+
+
+def test_a_rebuild_that_was_killed_is_still_to_be_done(
+    spark: SparkSession, empty_lake: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    forget_rules(spark, empty_lake, "silver.movies")
+    monkeypatch.setitem(REFRESH_OF_SOURCE, "bronze.movie", killed)
+    with pytest.raises(KeyboardInterrupt):
+        rebuild_all(spark, empty_lake)
+    assert rebuild.outdated(empty_lake) == ["bronze.movie"]
+    monkeypatch.setitem(REFRESH_OF_SOURCE, "bronze.movie", lambda *_, **__: None)
+    rebuild_all(spark, empty_lake)
+    assert rebuild.outdated(empty_lake) == []
+
+
+LONG_AGO = datetime(2020, 1, 1)
+
+
+def put_aside(spark: SparkSession, lake: Settings, *rows: tuple[int, str, str]) -> None:
+    """Messages of the topic `user_logs` in quarantine since long ago, judged twice: offset, rule and reason."""
+    held = [
+        ("user_logs", 0, offset, rule, reason, None, b"old", "0.1.0", LONG_AGO, LONG_AGO, 2)
+        for offset, rule, reason in rows
+    ]
+    contract = table("silver.quarantine")
+    frame = frame_of(spark, held, contract.spark_schema())
+    tables.insert_new(spark, lake, contract, frame)
+
+
+def judged(spark: SparkSession, *rows: tuple[int, str, str]) -> DataFrame:
+    verdicts = [
+        ("user_logs", 0, offset, None, b"old", (rule, reason)) for offset, rule, reason in rows
+    ]
+    return frame_of(
+        spark,
+        verdicts,
+        "kafka_topic string, kafka_partition int, kafka_offset bigint, event_id string, payload binary,"
+        " broken struct<rule: string, reason: string>",
+    )
+
+
+def test_quarantine_keeps_what_was_judged_the_same_and_since_when_the_rest_is_there(
+    spark: SparkSession, empty_lake: Settings
+) -> None:
+    missing, other = ("missing_field", "user_id is missing"), ("out_of_range", "rating is above 10")
+    put_aside(spark, empty_lake, (0, *missing), (1, *missing), (2, *missing))
+    contract = table("silver.events")
+    bad = judged(spark, (0, *missing), (1, *other), (3, *other))
+    replace_quarantine(spark, empty_lake, bad, contract, "user_logs")
+
+    held = changes.query(
+        empty_lake,
+        "silver.quarantine",
+        "select kafka_offset, rule, contract_version, attempts, first_seen_at < timestamp '2021-01-01' as of_old,"
+        " last_seen_at < timestamp '2021-01-01' as untouched from t order by 1",
+    )
+    assert [tuple(row.values()) for row in held.to_pylist()] == [
+        (0, "missing_field", "0.1.0", 2, True, True),
+        (1, "out_of_range", contract.version, 2, True, False),
+        (3, "out_of_range", contract.version, 1, False, False),
+    ]
+    replace_quarantine(spark, empty_lake, judged(spark), table("silver.movies"), "movie")
+    assert changes.count_rows(empty_lake, "silver.quarantine") == 3
+
+
+def test_a_recovery_that_no_longer_helps_is_taken_back(
+    spark: SparkSession, empty_lake: Settings
+) -> None:
+    noted = judged(spark, (0, "bad_format", "x"), (1, "bad_format", "x")).select(
+        *COORDINATES, "event_id", "broken.rule", F.lit(None).cast("string").alias("mapping")
+    )
+    recoveries.record(spark, empty_lake, noted.na.fill("e", ["event_id"]), "run")
+    assert not recoveries.take_back(spark, empty_lake)
+    put_aside(spark, empty_lake, (1, "bad_format", "x"))
+    assert recoveries.take_back(spark, empty_lake)
+    left = changes.query(empty_lake, recoveries.RECOVERIES, "select kafka_offset from t")
+    assert left["kafka_offset"].to_pylist() == [0]
