@@ -12,7 +12,7 @@ from cinelake.errors import BadInputError, ServiceError
 from cinelake.settings import Settings
 from cinelake.stack import local
 from ingestion.topics import ensure_topics
-from lakehouse import checkpoints, tables
+from lakehouse import changes, checkpoints, tables
 from lakehouse.silver import rebuild, turns
 from lakehouse.silver import refresh as silver_refresh
 from pipeline import lag, stream_progress
@@ -169,7 +169,14 @@ def _still_to_take(settings: Settings, stage: Stage) -> Callable[[], int]:
         ends = lag.ends_of_topics(settings)
         return lambda: sum(each.waiting for each in lag.of_bronze(settings, ends))
     versions = lag.versions_of_bronze(settings)
-    return lambda: sum(each.waiting for each in lag.of_silver(settings, versions))
+    return lambda: (
+        sum(each.waiting for each in lag.of_silver(settings, versions)) + _to_read_anew(settings)
+    )
+
+
+def _to_read_anew(settings: Settings) -> int:
+    """Messages that silver has read by other rules than the present ones."""
+    return sum(changes.count_rows(settings, source) for source in rebuild.outdated(settings))
 
 
 def await_daemon(settings: Settings, stage: Stage, patience: float = DAEMON_SECONDS) -> int:

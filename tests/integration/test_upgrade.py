@@ -215,7 +215,7 @@ def fresh(
     """A lake that has taken all messages for the first time, published and built."""
     with own_database(stack, tmp_path / "fresh") as settings:
         Lake(spark, with_tables(settings), recorded).land(1, 2, 3)
-        run_silver(spark, settings)
+        run_silver(lambda: spark, settings)
         publish(settings)
         build_gold(settings)
         yield settings
@@ -228,7 +228,7 @@ def test_the_first_run_after_an_update_gives_the_silver_and_gold_of_a_fresh_load
     assert contents_of_gold(upgraded)["dim_session"] != expected["dim_session"]
     assert rebuild.outdated(upgraded) == list(silver_refresh.REFRESH_OF_SOURCE)
 
-    run_silver(spark, upgraded)
+    run_silver(lambda: spark, upgraded)
     gates.require(gates.gate_silver(lambda: spark, upgraded, "upgrade"))
     publish(upgraded, upto=gates.passed_versions(upgraded, "silver"))
     gold.build_next(upgraded)

@@ -7,6 +7,8 @@ import pytest
 from cinelake.errors import ServiceError
 from cinelake.settings import Settings
 from cinelake.stack import local
+from lakehouse import changes
+from lakehouse.silver import rebuild
 from pipeline import lag, streams
 from pipeline.streams import Stage, await_daemon
 
@@ -56,6 +58,18 @@ def test_steady_traffic_does_not_keep_who_waits_for_a_daemon(
 ) -> None:
     assert await_daemon(lake, stage, patience=5) == 50
     assert traffic.end > traffic.taken
+
+
+def test_who_waits_for_the_daemon_of_silver_waits_for_its_rebuild(
+    lake: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rebuilds = iter([["bronze.movie", "bronze.user_logs"], ["bronze.user_logs"]])
+    monkeypatch.setattr(rebuild, "outdated", lambda _: next(rebuilds, []))
+    monkeypatch.setattr(changes, "count_rows", lambda *_: 20)
+    monkeypatch.setattr(lag, "of_silver", lambda *_: [])
+    monkeypatch.setattr(streams, "WAIT_SECONDS", 0)
+    assert await_daemon(lake, "silver", patience=5) == 40
+    assert next(rebuilds, None) is None
 
 
 def test_a_daemon_that_takes_nothing_is_told_of(
