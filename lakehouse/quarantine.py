@@ -163,7 +163,8 @@ def replace_quarantine(
 ) -> None:
     """Make quarantine hold, of the messages of a topic, exactly those that break a rule now.
 
-    One that was there keeps when it was first seen and how often it was judged; one with the same verdict stays as it is.
+    One that was there keeps when it was first seen and how often it was judged; one with the same verdict by
+    the same contract stays as it is.
 
     Args:
         spark: The session.
@@ -175,7 +176,8 @@ def replace_quarantine(
     quarantined = table("silver.quarantine")
     held = tables.read(spark, settings, quarantined.full_name)
     known = held.select(*COORDINATES, F.struct(*held.columns).alias("held"))
-    is_same = (F.col("rule") == F.col("held.rule")) & (F.col("reason") == F.col("held.reason"))
+    judged_by = ("rule", "reason", "contract_version")
+    is_same = tables.all_of([F.col(name) == F.col(f"held.{name}") for name in judged_by])
     rows = (
         _as_rows(bad, contract)
         .join(known, COORDINATES, "left")
@@ -183,10 +185,9 @@ def replace_quarantine(
             {
                 "first_seen_at": F.coalesce("held.first_seen_at", "first_seen_at"),
                 "attempts": F.coalesce("held.attempts", "attempts"),
-                **{
-                    name: F.when(is_same, F.col(f"held.{name}")).otherwise(F.col(name))
-                    for name in ("contract_version", "last_seen_at")
-                },
+                "last_seen_at": F.when(is_same, F.col("held.last_seen_at")).otherwise(
+                    F.col("last_seen_at")
+                ),
             }
         )
     )

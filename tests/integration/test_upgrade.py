@@ -21,7 +21,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cinelake.settings import Settings
+from ingestion.topics import USER_LOGS
 from lakehouse import tables
+from lakehouse.checkpoints import FIRST_FED
 from lakehouse.contract import SPARK_TYPES, Table
 from lakehouse.contract import tables as contracts
 from lakehouse.frames import frame_of
@@ -111,7 +113,10 @@ class Lake:
         """Put a row in each table of silver that follows from bronze."""
         rng = random.Random(7)
         for contract in FROM_BRONZE:
-            rows = [tuple(row.values()) for row in valid_rows(contract, rng, 1)]
+            (row,) = valid_rows(contract, rng, 1)
+            if contract.name == "quarantine":
+                row["kafka_topic"] = USER_LOGS
+            rows = [tuple(row.values())]
             self._append(contract, frame_of(self.spark, rows, contract.spark_schema()))
 
     def be_of_the_version_before(self) -> None:
@@ -121,8 +126,8 @@ class Lake:
                 patch.setitem(silver_refresh.REFRESH_OF_SOURCE, source, _take_nothing)
                 silver_refresh.start(self.spark, self.settings, source, ONCE).awaitTermination()
             assert silver_refresh.REFRESH_OF_SOURCE[source] is refresh
-        for contract in contracts("silver"):
-            path = tables.table_path(self.settings, contract.full_name)
+        for name in FIRST_FED.values():
+            path = tables.table_path(self.settings, name)
             self.spark.sql(f"alter table delta.`{path}` unset tblproperties ('{rules.PROPERTY}')")
 
     def _append(self, contract: Table, rows: DataFrame) -> None:
