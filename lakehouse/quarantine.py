@@ -117,7 +117,7 @@ def column_rules(column: ContractColumn, value: Column, form: Form = masked) -> 
     if column.required:
         rules.append(Rule("missing_field", f"{column.name} is missing", value.isNull()))
     if column.is_uuid:
-        broken = ~value.rlike(UUID_PATTERN)
+        broken = ~value.rlike(_whole_text(UUID_PATTERN))
         rules.append(Rule("not_a_uuid", f"{column.name} is not a UUID", broken, shown))
     if column.valid_values:
         allowed = ", ".join(column.valid_values)
@@ -135,8 +135,16 @@ def column_rules(column: ContractColumn, value: Column, form: Form = masked) -> 
         rules.append(Rule("out_of_range", reason, F.char_length(value) > column.max_length, shown))
     if column.pattern:
         reason = f"{column.name} does not match {column.pattern}"
-        rules.append(Rule("bad_format", reason, ~value.rlike(column.pattern), shown))
+        rules.append(Rule("bad_format", reason, ~value.rlike(_whole_text(column.pattern)), shown))
     return rules
+
+
+def _whole_text(pattern: str) -> str:
+    """A pattern of a contract for Java, whose `$` also matches before a line break at the end.
+
+    PostgreSQL takes no UUID with one, and would refuse all rows that are published with it.
+    """
+    return rf"{pattern[:-1]}\z" if pattern.endswith("$") else pattern
 
 
 def first_broken(rules: list[Rule]) -> Column:

@@ -40,11 +40,12 @@ def as_whole(value: Column, kind: str = "bigint") -> Column:
     """A double without its fraction, as `kind`; beyond `LARGEST` it is that.
 
     Args:
-        value: A double, not NaN.
+        value: A double, not NaN; null stays null.
         kind: `bigint` or `int`.
     """
     largest = F.lit(float(LARGEST[kind]))
-    return F.greatest(F.least(value, largest), -largest).cast(kind)
+    # Both pass over nulls.
+    return F.when(value.isNotNull(), F.greatest(F.least(value, largest), -largest).cast(kind))
 
 
 def calendar_date(text: Column) -> Column:

@@ -26,7 +26,7 @@ def _text(rng: random.Random) -> str:
 
 
 MATCHING: dict[str, Callable[[random.Random], str]] = {
-    "^[ua]:.+": lambda rng: f"{rng.choice('ua')}:{_text(rng)}",
+    "^[ua]:([.]|[^.])": lambda rng: f"{rng.choice('ua')}:{_text(rng)}",
     "^[0-9a-f]{64}$": lambda rng: f"{rng.getrandbits(256):064x}",
     "^[A-Z]{2}$": lambda rng: rng.choice("ABGZ") + rng.choice("ABGZ"),
     "^tt[0-9]+$": lambda rng: f"tt{rng.randint(0, 10**7):07}",

@@ -35,7 +35,7 @@ SAMPLES: dict[str, Any] = {
     "boolean": True,
     "binary": b"bytes",
 }
-MATCHING = {"^[ua]:.+": "u:ada", "^[A-Z]{2}$": "GB", "^[0-9a-f]{64}$": "0" * 64}
+MATCHING = {"^[ua]:([.]|[^.])": "u:ada", "^[A-Z]{2}$": "GB", "^[0-9a-f]{64}$": "0" * 64}
 """A text for each pattern of the contracts that these tests use."""
 
 

@@ -81,6 +81,7 @@ def breaking_values(column: Column) -> Iterator[tuple[str, Any]]:
         yield "missing_field", None
     if column.is_uuid:
         yield "not_a_uuid", UUID.upper()
+        yield "not_a_uuid", f"{UUID}\n"
     if column.valid_values:
         yield "value_not_allowed", f"not {column.valid_values[0]}"
     if column.minimum is not None:
@@ -92,6 +93,8 @@ def breaking_values(column: Column) -> Iterator[tuple[str, Any]]:
         yield "out_of_range", longer
     if column.pattern:
         yield "bad_format", f"\N{SNOWMAN}{good_value(column)}"
+        if column.pattern.endswith("$"):
+            yield "bad_format", f"{good_value(column)}\n"
 
 
 def cases_of(table: Table) -> list[Case]:

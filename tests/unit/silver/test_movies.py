@@ -28,6 +28,14 @@ def test_zero_and_blank_mean_unknown(bronze_rows: Callable[..., DataFrame]) -> N
     assert (row.release_date, row.homepage, row.tagline) == (None, None, None)
 
 
+def test_a_number_that_is_not_given_is_null(bronze_rows: Callable[..., DataFrame]) -> None:
+    columns = ["budget_usd", "revenue_usd", "runtime_minutes", "popularity", "vote_average"]
+    fields = ("budget", "revenue", "runtime", "popularity", "vote_average", "vote_count")
+    (row,) = _judged(bronze_rows, answer(**dict.fromkeys(fields)))
+    assert row.broken is None
+    assert {row[name] for name in (*columns, "vote_count")} == {None}
+
+
 def test_known_fields_are_typed_and_trimmed(bronze_rows: Callable[..., DataFrame]) -> None:
     (row,) = _judged(bronze_rows, answer())
     assert (row.title, row.runtime_minutes, row.budget_usd) == ("Forrest Gump", 142, 55000000)

@@ -147,7 +147,7 @@ UNBREAKABLE_EVENTS = {
     "country does not match ^[A-Z]{2}$": "it is one of those that ISO knows",
     "referrer_class is none of direct, internal, search, social, other": "it is chosen here",
     "visitor_id is missing": "the rule no_visitor finds it first",
-    "visitor_id does not match ^[ua]:.+": "a blank id counts as missing",
+    "visitor_id does not match ^[ua]:([.]|[^.])": "a blank id counts as missing",
     "ip_hash does not match ^[0-9a-f]{64}$": "the pseudonym is made here",
     "is_late is missing": "it follows from two required times",
     "kafka_topic is missing": "bronze requires it",
