@@ -56,8 +56,8 @@ test: install-airflow ## Run the checks and all tests (36 to 47 minutes on 2 cor
 	@$(MAKE) --no-print-directory check
 	@CINELAKE_DATA="$(TEST_DATA)" $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-prove: install-airflow ## Test with 200,000 simulated events, in batches and with killed drivers, and kill under Airflow (two hours)
-	@CINELAKE_DATA="$(TEST_DATA)" $(BIN)/python -m pytest --full-scale tests/integration/test_simulation_and_files.py tests/integration/test_batches.py tests/unit/lakehouse/test_lineage.py tests/demo/test_under_airflow.py tests/chaos/test_airflow.py
+prove: install-airflow ## Test with 200,000 simulated events, in batches and with killed drivers, with thirty batches of drawn records, and kill under Airflow (three hours)
+	@CINELAKE_DATA="$(TEST_DATA)" $(BIN)/python -m pytest --full-scale tests/integration/test_simulation_and_files.py tests/integration/test_batches.py tests/integration/test_whole_way.py tests/unit/lakehouse/test_lineage.py tests/demo/test_under_airflow.py tests/chaos/test_airflow.py
 
 coverage: install ## Branches of silver's transforms that their own tests reach (at least 95%)
 	@$(BIN)/python -m pytest --cov --cov-report=term tests/unit/silver
