@@ -13,8 +13,8 @@ from tests.integration.whole_way.records import RECORDED, Sent, recorded
 from tests.integration.whole_way.smallest import smallest
 from tests.integration.whole_way.way import Way, own_way
 
-SEEDS = range(1, 3)
-"""Batches of each run, after the recorded one; `--hypothesis-seed` draws others."""
+SEEDS = range(1, 2)
+"""Batches after the first one, which begins with the recorded records; `--hypothesis-seed` draws others."""
 SEEDS_AT_FULL_SCALE = range(1, 31)
 
 
