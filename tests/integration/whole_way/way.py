@@ -1,7 +1,7 @@
 """A home of its own, and the way of records through it: the real doors, and a refresh."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count, groupby
@@ -26,6 +26,8 @@ from tests.integration.whole_way.drawn import CSV_COLUMNS
 from tests.integration.whole_way.records import Sent
 
 EVENTS_A_POST = 50
+BYTES_A_POST = 512 * 1024
+"""Half of what the API takes."""
 
 
 @dataclass
@@ -79,8 +81,7 @@ class Way:
     def _post(self, records: list[Sent]) -> None:
         headers = {"X-API-Key": self._key, "Content-Type": "application/json"}
         with requests.Session() as session:
-            for start in range(0, len(records), EVENTS_A_POST):
-                part = records[start : start + EVENTS_A_POST]
+            for part in _posts(records):
                 body = f"[{','.join(record.text for record in part)}]".encode()
                 answer = session.post(
                     f"{endpoint(self.settings)}/v1/events", data=body, headers=headers, timeout=60
@@ -141,6 +142,20 @@ class Way:
             writer.writeheader()
             writer.writerows(record.value for record in records)
         return path
+
+
+def _posts(records: Iterable[Sent]) -> Iterator[list[Sent]]:
+    """Events that go together."""
+    part: list[Sent] = []
+    size = 0
+    for record in records:
+        if part and (len(part) == EVENTS_A_POST or size + len(record.text) > BYTES_A_POST):
+            yield part
+            part, size = [], 0
+        part.append(record)
+        size += len(record.text)
+    if part:
+        yield part
 
 
 def _door(record: Sent) -> str:
