@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import pytest
 import requests
+from pyspark.sql import SparkSession
 
 from cinelake.stack import ports
 from tests.demo.home import set_rating
@@ -127,7 +128,7 @@ def test_the_bad_events_of_a_mixed_batch_are_named(mixed: MixedBatch) -> None:
 
 
 def test_a_refresh_killed_in_the_middle_is_repaired_by_a_second_demo_with_other_visitors(
-    lakehouse: CommandLine, mixed: MixedBatch
+    spark: SparkSession, lakehouse: CommandLine, mixed: MixedBatch
 ) -> None:
     lakehouse.run("simulate", "--users", "20", "--days", "2", "--seed", "77")
     command = [str(Path(sys.executable).with_name("cinelake")), "refresh"]
@@ -145,7 +146,7 @@ def test_a_refresh_killed_in_the_middle_is_repaired_by_a_second_demo_with_other_
         time.sleep(4)
         os.killpg(victim.pid, signal.SIGKILL)
     accepted = lakehouse.status()["ledger"]["accepted"]
-    lakehouse.run("demo")
+    lakehouse.here("demo")
     ledger = lakehouse.status()["ledger"]
     assert (ledger["balanced"], ledger["waiting"]) == (True, {})
     assert ledger["accepted"] == ledger["bronze"] > accepted + 1_000
@@ -161,13 +162,13 @@ def test_the_good_event_of_a_mixed_batch_arrives_in_gold(
 
 
 def test_a_row_broken_by_hand_in_silver_never_reaches_gold(
-    lakehouse: CommandLine, home: Path, mixed: MixedBatch
+    spark: SparkSession, lakehouse: CommandLine, home: Path, mixed: MixedBatch
 ) -> None:
     before = lakehouse.sql("select sum(rating), count(*) from ratings")
-    set_rating(home, "integration", 99.0)
+    set_rating(spark, home, "integration", 99.0)
     webhook = {"CINELAKE_ALERT_WEBHOOK": f"http://{ports.HOST}:{ports.choose([])}/nobody-listens"}
     alerted = CommandLine(lakehouse.environment | webhook)
-    refused = alerted.run("refresh", check=False)
+    refused = alerted.here("refresh", check=False)
     assert refused.returncode == 3
     assert "alert_not_sent" in refused.stderr
     assert "The silver gate refused the data" in alerted.run("alerts", "list").stdout
@@ -180,8 +181,8 @@ def test_a_row_broken_by_hand_in_silver_never_reaches_gold(
     assert lakehouse.sql("select sum(rating), count(*) from ratings") == before
     refusal = lakehouse.status()["gold"]["refusal"]
     assert refusal["reason"].startswith("The silver gate refused the data")
-    set_rating(home, "integration", 8.5)
-    alerted.run("refresh")
+    set_rating(spark, home, "integration", 8.5)
+    alerted.here("refresh")
     assert alerted.run("alerts", "list").stdout == ""
     found = json.loads(alerted.run("gates", "--json").stdout)
     assert {gate["gate"] for gate in found if gate["passed"]} == {"bronze", "silver", "gold"}

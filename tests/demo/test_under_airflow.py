@@ -7,6 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from playwright.sync_api import Browser
+from pyspark.sql import SparkSession
 
 from cinelake.settings import PROJECT_ROOT, load_settings
 from cinelake.stack import airflow as airflow_service
@@ -154,13 +155,17 @@ def run_id(airflow: AirflowClient, orchestrated: CommandLine) -> str:
 
 
 def test_a_run_brings_what_the_same_refresh_by_command_line_would(
-    airflow: AirflowClient, orchestrated: CommandLine, home: Path, run_id: str
+    spark: SparkSession,
+    airflow: AirflowClient,
+    orchestrated: CommandLine,
+    home: Path,
+    run_id: str,
 ) -> None:
     ledger = orchestrated.status()["ledger"]
     assert (ledger["balanced"], ledger["waiting"]) == (True, {})
     orchestrated_gold, remembered = rows_of_gold(home), rows_of_histories(home)
     assert orchestrated_gold["fact_user_event"][0] == ledger["facts"]
-    orchestrated.run("refresh", "--full-refresh")
+    orchestrated.here("refresh", "--full-refresh")
     anew, places_of_now = rows_of_gold(home), rows_of_histories(home)
     for name in HISTORIES:
         del anew[name], orchestrated_gold[name]
@@ -240,6 +245,7 @@ def test_the_page_shows_the_graph_with_the_models(
 
 def test_a_gate_that_fails_ends_the_run_before_gold_and_the_next_run_repairs_it(
     full_scale: None,
+    spark: SparkSession,
     airflow: AirflowClient,
     orchestrated: CommandLine,
     home: Path,
@@ -250,7 +256,7 @@ def test_a_gate_that_fails_ends_the_run_before_gold_and_the_next_run_repairs_it(
     user = orchestrated.sql(
         "select ratings.user_id from ratings where ratings.user_id is not null limit 1"
     )[0][0]
-    set_rating(home, user, 99.0)
+    set_rating(spark, home, user, 99.0)
     broken = airflow.trigger(MEDALLION)
     states = airflow.wait(MEDALLION, broken, RUN_SECONDS)
     assert states["silver_gate"] == "failed"
@@ -269,7 +275,7 @@ def test_a_gate_that_fails_ends_the_run_before_gold_and_the_next_run_repairs_it(
     assert "The silver gate refused the data" in alert
     # The table of rules is in the log: it would be unreadable in a chat.
     assert "│" not in alert
-    set_rating(home, user, 8.0)
+    set_rating(spark, home, user, 8.0)
     repaired = airflow.trigger(MEDALLION)
     airflow.succeed(MEDALLION, repaired, RUN_SECONDS)
     assert orchestrated.status()["gold"]["refusal"] is None

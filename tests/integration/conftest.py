@@ -1,11 +1,14 @@
 """The real stack, started once a session by the project itself, and the command line as a user has it."""
 
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -14,8 +17,10 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+import structlog
 
-from cinelake.settings import Settings, load_settings
+from cinelake import cli
+from cinelake.settings import Settings, get_settings, load_settings
 from cinelake.stack import local
 from cinelake.stack.postgres import bootstrap
 from lakehouse.publish import ensure_tables
@@ -105,11 +110,32 @@ class CommandLine:
         done = subprocess.run(
             command, env=self.environment, capture_output=True, text=True, timeout=900, check=False
         )
-        if check:
-            assert done.returncode == 0, (
-                f"{arguments}\n{done.stdout[-4000:]}\n{done.stderr[-6000:]}"
-            )
-        return done
+        return _ended_well(done) if check else done
+
+    def here(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """As `run`, inside this process: for a command whose start is not what is tested.
+
+        A stage then finds a session of Spark that is warm, where the test asks for the fixture `spark`.
+        """
+        stdout, stderr = io.StringIO(), io.StringIO()
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            redirect_stdout(stdout),
+            redirect_stderr(stderr),
+        ):
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["cinelake", *arguments])
+            # A command may set one of its own.
+            on_end = signal.getsignal(signal.SIGTERM)
+            get_settings.cache_clear()
+            # A context of its own, as the command binds the id of its run.
+            code = copy_context().run(_exit_code, cli.main)
+            signal.signal(signal.SIGTERM, on_end)
+        get_settings.cache_clear()
+        structlog.reset_defaults()
+        done = subprocess.CompletedProcess(arguments, code, stdout.getvalue(), stderr.getvalue())
+        return _ended_well(done) if check else done
 
     def python(self, script: Path) -> subprocess.CompletedProcess[str]:
         """Run a script of the test's own as the command line would run, and insist that it ends well."""
@@ -135,6 +161,20 @@ class CommandLine:
         """What `cinelake status --json` prints."""
         status: dict[str, Any] = json.loads(self.run("status", "--json").stdout)
         return status
+
+
+def _ended_well(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+    assert done.returncode == 0, f"{done.args}\n{done.stdout[-4000:]}\n{done.stderr[-6000:]}"
+    return done
+
+
+def _exit_code(main: Callable[[], None]) -> int:
+    """What a process that runs `main` would end with."""
+    try:
+        main()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
 
 
 def command_line(home: Path) -> CommandLine:

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 from psycopg import sql
 from psycopg.rows import dict_row
+from pyspark.sql import SparkSession
 
 from cinelake.errors import BadInputError
 from cinelake.settings import Settings, load_settings
@@ -48,7 +49,7 @@ def home(reachable_folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def lakehouse(home: Path, simulation: Simulation) -> Iterator[CommandLine]:
+def lakehouse(home: Path, simulation: Simulation, spark: SparkSession) -> Iterator[CommandLine]:
     """A home of its own to which visitors were simulated, and refreshed."""
     with own_home(home) as cinelake:
         cinelake.run("up")
@@ -56,7 +57,7 @@ def lakehouse(home: Path, simulation: Simulation) -> Iterator[CommandLine]:
             "simulate", *simulation.arguments(), "--truth", str(home / "truth.json")
         )
         (home / "simulate.txt").write_text(sent.stdout)
-        cinelake.run("refresh")
+        cinelake.here("refresh")
         yield cinelake
 
 
@@ -418,8 +419,8 @@ def test_silver_then_has_each_event_once(
     lakehouse: CommandLine, lake: Settings, truth: dict[str, Any], known_tags: pd.DataFrame
 ) -> None:
     """Runs last in this file: takes in what the tests before it have sent."""
-    lakehouse.run("bronze")
-    lakehouse.run("silver")
+    lakehouse.here("bronze")
+    lakehouse.here("silver")
     counts = truth["counts"]
     of_file = FILE_RATINGS + 1
     ledger = lakehouse.status()["ledger"]
