@@ -12,7 +12,13 @@ from pyspark.sql.types import ArrayType, BooleanType, StructType
 OBJECT, LIST, BOOLEAN = "OBJECT", "ARRAY", "BOOLEAN"
 """What the names that Spark gives to such kinds begin with."""
 _OBJECTS = r"ARRAY<(OBJECT|VOID)"
-_WORDS = {OBJECT: "an object", LIST: "a list", BOOLEAN: "a boolean", "STRING": "a text"}
+_WORDS = {
+    OBJECT: "an object",
+    LIST: "a list",
+    BOOLEAN: "a boolean",
+    "STRING": "a text",
+    "VOID": "null",
+}
 
 
 def kind_of(place: str) -> Column:
@@ -23,10 +29,9 @@ def kind_of(place: str) -> Column:
 
 def in_words(kind: Column) -> Column:
     """A kind as people say it."""
-    words = F.when(kind == "VOID", "null")
-    for name, word in _WORDS.items():
-        words = words.when(kind.startswith(name), word)
-    return words.otherwise("a number")
+    words = F.create_map(*(F.lit(part) for pair in _WORDS.items() for part in pair))
+    name = F.regexp_extract(kind, "^[A-Z]+", 0)
+    return F.coalesce(F.try_element_at(words, name), F.lit("a number"))
 
 
 def first_of_another_kind(wanted: Iterable[tuple[str, str]]) -> Column:

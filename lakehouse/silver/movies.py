@@ -252,21 +252,22 @@ def _form_of(sent: Column) -> Column:
 def _element_verdict(name: str) -> Column:
     """What `first_broken` says of the first element of a list that breaks a rule; null where none does."""
     # Judged inside of one lambda: there an element is a name, and not the expression that finds it.
-    verdicts = F.transform(_sent(name), lambda element: first_broken(_element_rules(name, element)))
+    verdicts = F.zip_with(
+        _sent(name), name, lambda sent, read: first_broken(_element_rules(name, sent, read))
+    )
     return F.get(F.filter(verdicts, lambda verdict: verdict.isNotNull()), F.lit(0))
 
 
-def _element_rules(name: str, element: Column) -> list[Rule]:
+def _element_rules(name: str, sent: Column, read: Column) -> list[Rule]:
     """What must hold of an element of a list: the limits of the columns that its fields become."""
     rules = []
     for field, column in _columns_of(name).items():
         place = f"{field} in {name}"
-        value = element[field]
+        value = read[field]
         if field in ELEMENT_NUMBERS:
-            value = whole(element[field], ELEMENT_NUMBERS[field])
-            is_unread = element[field].isNotNull() & value.isNull()
+            is_unread = sent[field].isNotNull() & value.isNull()
             reason = f"{place} is not a whole number"
-            rules.append(Rule("wrong_type", reason, is_unread, _form_of(element[field])))
+            rules.append(Rule("wrong_type", reason, is_unread, _form_of(sent[field])))
         # Elements without an id or a name are passed over.
         optional = column.model_copy(update={"name": place, "required": False})
         rules += column_rules(optional, value, plain)
