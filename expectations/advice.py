@@ -9,6 +9,7 @@ ADVICE = {
     "unique": "Trace a row: a key stands twice. Find what wrote beside the refresh, delete the wrong row, and refresh.",
     "valid_values": "If the value is a new one, add it to the contract; else mend the row, and refresh again.",
     "range": "If the bound is wrong, change the contract; else mend the row, and refresh again.",
+    "length": "If the text may be longer, change the contract; else mend the row, and refresh again.",
     "pattern": "If the pattern is too narrow, change the contract; else mend the row, and refresh again.",
     "uuid": "Trace a row: something wrote an id that is none. Mend the row, and refresh again.",
     "reference": "Run `cinelake gold --full-refresh`: a fact points to a member that its dimension does not have.",

@@ -81,6 +81,11 @@ def read(spark: SparkSession, settings: Settings, full_name: str) -> DataFrame:
     return spark.read.format("delta").load(table_path(settings, full_name))
 
 
+def computed(frame: DataFrame) -> DataFrame:
+    """Compute a frame once, and cut off how it came about: Spark looks through the plan of a persisted one at each use."""
+    return frame.localCheckpoint()
+
+
 def insert_new(spark: SparkSession, settings: Settings, table: Table, rows: DataFrame) -> None:
     """Add the rows whose key the table does not hold; running it again adds nothing.
 

@@ -61,18 +61,15 @@ def refresh_events(
         messages: New rows of `bronze.user_logs`.
         is_rebuild: They are all rows of it, and the tables are to hold what follows from them and nothing else.
     """
-    judged = events.transform(messages, events.Policy.of(settings)).persist()
-    try:
-        bad = judged.where("broken is not null")
-        if is_rebuild:
-            replace_quarantine(spark, settings, bad, table("silver.events"), USER_LOGS)
-        elif not bad.isEmpty():
-            quarantine(spark, settings, bad, table("silver.events"))
-        good = judged.where("broken is null").drop("broken", "payload")
-        if is_rebuild or not good.isEmpty():
-            _Batch(spark, settings, good, is_rebuild).write()
-    finally:
-        judged.unpersist()
+    judged = tables.computed(events.transform(messages, events.Policy.of(settings)))
+    bad = judged.where("broken is not null")
+    if is_rebuild:
+        replace_quarantine(spark, settings, bad, table("silver.events"), USER_LOGS)
+    elif not bad.isEmpty():
+        quarantine(spark, settings, bad, table("silver.events"))
+    good = judged.where("broken is null").drop("broken", "payload")
+    if is_rebuild or not good.isEmpty():
+        _Batch(spark, settings, good, is_rebuild).write()
 
 
 class _Batch:
@@ -125,25 +122,27 @@ class _Batch:
     def _read_events(self) -> None:
         held_events = self._held("events")
         first = events.first_received(self.good)
-        self.held = self._keep(held_events.join(first.select("event_id"), "event_id", "left_semi"))
+        self.held = tables.computed(
+            held_events.join(first.select("event_id"), "event_id", "left_semi")
+        )
         self.counted = {
             row["event_type"]: row["count"]
             for row in self._touched().groupBy("event_type").count().collect()
         }
-        self.winners = self._keep(events.first_received(self.held.unionByName(first)))
+        self.winners = tables.computed(events.first_received(self.held.unionByName(first)))
         # New, or received before the message that silver holds.
         new = self.winners.join(self.held, ["event_id", *COORDINATES], "left_anti")
-        fresh = self._keep(
+        fresh = tables.computed(
             events.with_lookups(new, self._table("movie_versions"), self._table("movies"))
         )
         ids = tables.of_few(fresh.select("event_id"), sum(self.counted.values()))
         self.others = held_events.join(ids, "event_id", "left_anti")
         self._read_links(fresh)
-        self.visitors = self._keep(
+        self.visitors = tables.computed(
             self._touched().select("visitor_id").union(self._linked_visitors()).distinct()
         )
         history = self.others.join(F.broadcast(self.visitors), "visitor_id", "left_semi")
-        self.complete = self._keep(self._completed(history, fresh))
+        self.complete = tables.computed(self._completed(history, fresh))
 
     def _touched(self) -> DataFrame:
         """The messages, and the events that one of them may take the place of."""
@@ -151,7 +150,7 @@ class _Batch:
 
     def _read_links(self, fresh: DataFrame) -> None:
         """Which anonymous ids the batch tells something new of, and whose each id in it is."""
-        self.linked = self._keep(
+        self.linked = tables.computed(
             identities.carrying_both(self._touched()).select("anonymous_id").distinct()
         )
         self.has_links = self.is_rebuild or not self.linked.isEmpty()
@@ -160,7 +159,7 @@ class _Batch:
             of_links = self.others.unionByName(fresh).join(
                 F.broadcast(self.linked), "anonymous_id", "left_semi"
             )
-            self.links = self._keep(identities.transform(of_links))
+            self.links = tables.computed(identities.transform(of_links))
             known = known.join(F.broadcast(self.linked), "anonymous_id", "left_anti").unionByName(
                 self.links
             )
@@ -233,7 +232,7 @@ class _Batch:
 
     def _write_comments(self) -> None:
         """Write the comments of the users in the batch, and those of others that get another place in their thread."""
-        own = self._keep(comments.transform(self.complete))
+        own = tables.computed(comments.transform(self.complete))
         among = threads.Threads(
             _rows(own.select(*THREAD_COLUMNS)),
             [] if self.is_rebuild else self._held_places(),
@@ -261,10 +260,6 @@ class _Batch:
         columns = ", ".join(THREAD_COLUMNS + PLACE_COLUMNS)
         held = changes.query(self.settings, "silver.comments", f"select {columns} from t")
         return cast(list[dict[str, Any]], held.to_pylist())
-
-    def _keep(self, frame: DataFrame) -> DataFrame:
-        """Compute a frame once, and cut off how it came about: plans that hold plans take longer than their data."""
-        return frame.localCheckpoint()
 
     def _table(self, name: str) -> DataFrame:
         return tables.read(self.spark, self.settings, f"silver.{name}")

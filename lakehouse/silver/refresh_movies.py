@@ -70,20 +70,17 @@ def refresh_movies(
         messages: New rows of `bronze.movie`.
         is_rebuild: They are all rows of it, and the tables are to hold what follows from them and nothing else.
     """
-    judged = movies.transform(messages).persist()
-    try:
-        bad = judged.where("broken is not null")
-        if is_rebuild:
-            replace_quarantine(spark, settings, bad, table("silver.movies"), MOVIE)
-        elif not bad.isEmpty():
-            quarantine(spark, settings, bad, table("silver.movies"))
-        answers = judged.where("broken is null")
-        _Batch(spark, settings, answers, is_rebuild).write()
-        # In a rebuild a movie may also be gone.
-        changed = tables.read(spark, settings, "silver.events") if is_rebuild else answers
-        movie_context.refresh(spark, settings, changed.select("movie_id"))
-    finally:
-        judged.unpersist()
+    judged = tables.computed(movies.transform(messages))
+    bad = judged.where("broken is not null")
+    if is_rebuild:
+        replace_quarantine(spark, settings, bad, table("silver.movies"), MOVIE)
+    elif not bad.isEmpty():
+        quarantine(spark, settings, bad, table("silver.movies"))
+    answers = judged.where("broken is null")
+    _Batch(spark, settings, answers, is_rebuild).write()
+    # In a rebuild a movie may also be gone.
+    changed = tables.read(spark, settings, "silver.events") if is_rebuild else answers
+    movie_context.refresh(spark, settings, changed.select("movie_id"))
 
 
 class _Batch:
