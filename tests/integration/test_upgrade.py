@@ -40,8 +40,10 @@ from tests.unit.silver.test_refresh import contents
 RECORDED = Path(__file__).with_name("home_04e28ab.jsonl")
 TOOK = datetime(2026, 1, 6)
 """When Kafka took the messages; no table of silver tells of it."""
-OF_THE_RUN = ("lake_version",)
+OF_THE_RUN = ("lake_version", "plays_lake_version")
 """Columns of gold that tell of the run that made a row."""
+OF_THE_PAST = ("int_event_places", "int_play_places")
+"""Tables that keep every place where an event or a play was ever counted."""
 
 NOT_FROM_BRONZE = ("recoveries", "recommendation_models", "movie_recommendations", "similar_movies")
 FROM_BRONZE = [each for each in contracts("silver") if each.name not in NOT_FROM_BRONZE]
@@ -156,17 +158,20 @@ def _take_nothing(*_: Any, **__: Any) -> None:
 
 
 def contents_of_gold(settings: Settings) -> Contents:
-    """Every table of `gold_next`, row by row."""
+    """Every table of `gold_next` but those of the past, row by row."""
     columns = (
         "select table_name, array_agg(column_name::text order by column_name)"
         " from information_schema.columns natural join information_schema.tables"
         " where table_schema = 'gold_next' and table_type = 'BASE TABLE' and column_name <> all(%s)"
+        " and table_name <> all(%s)"
         " group by 1 order by 1"
     )
     with psycopg.connect(settings.postgres) as connection:
         return {
             name: [row[0] for row in connection.execute(_rows(name, names))]
-            for name, names in connection.execute(columns, [list(OF_THE_RUN)]).fetchall()
+            for name, names in connection.execute(
+                columns, [list(OF_THE_RUN), list(OF_THE_PAST)]
+            ).fetchall()
         }
 
 
