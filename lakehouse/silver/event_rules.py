@@ -41,7 +41,7 @@ _KINDS = {
     "string": ("a text", r"^STRING$"),
     "integer": ("a whole number", r"^BIGINT$"),
     "number": ("a number", r"^(BIGINT|DECIMAL.*|DOUBLE)$"),
-    "object": ("an object", r"^OBJECT.*$"),
+    "object": ("an object", "^OBJECT"),
 }
 """By JSON Schema's names: what a person reads, and how Spark names the types of such values."""
 

@@ -300,7 +300,7 @@ def _text_rules() -> list[Rule]:
     rules = []
     for name in texts:
         # Few texts look like one, and only for those the message is read a second time.
-        looks_like_one = F.col(f"movie.{name}").rlike(r"^([\[{].*[\]}]|true|false)$")
+        looks_like_one = F.col(f"movie.{name}").rlike(r"(?s)^([\[{].*[\]}]|true|false)$")
         kind = kind_of(f"movie.{name}")
         broken = looks_like_one & kind.rlike(f"^({OBJECT}|{LIST}|{BOOLEAN})")
         rules.append(Rule("wrong_type", f"{name} is not a text", broken, in_words(kind)))

@@ -54,7 +54,7 @@ def test_the_summary_has_rows_seconds_gates_and_what_to_try_next(
 
 
 def test_the_demonstration_recommends_movies(lakehouse: CommandLine, home: Path) -> None:
-    assert re.search(r"recommendations +\d", (home / "first-demo.txt").read_text())
+    assert re.search(r"recommendations\W+\d", (home / "first-demo.txt").read_text())
     models = json.loads(lakehouse.run("recommend", "status", "--json").stdout)
     assert [each["verdict"] for each in models].count("published") == 1
     for name in ("movie_recommendations", "similar_movies"):
