@@ -1,5 +1,6 @@
 """Nothing that is let in is lost, stops another record or means something else behind: drawn records, all the way to gold."""
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
@@ -16,6 +17,8 @@ from tests.integration.whole_way.way import Way, own_way
 SEEDS = range(1, 2)
 """Batches after the first one, which begins with the recorded records; `--hypothesis-seed` draws others."""
 SEEDS_AT_FULL_SCALE = range(1, 31)
+SECONDS_OF_HALVING = 600
+"""A batch that fails is halved for so long, and at full scale to the end."""
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +65,9 @@ def test_what_is_accepted_is_in_gold_as_it_was_sent_or_in_quarantine(
     for number, records in enumerate(_batches(pytestconfig)):
         way.send(records)
         if problems := broken_promises(way):
-            found = _smallest(spark, folder, records)
+            is_full_scale = pytestconfig.getoption("full_scale")
+            patience = math.inf if is_full_scale else SECONDS_OF_HALVING
+            found = _smallest(spark, folder, records, patience)
             lines = "\n".join(record.recorded() for record in found)
             pytest.fail(
                 f"Batch {number} broke promises:\n{listed(problems)}\n"
@@ -70,7 +75,9 @@ def test_what_is_accepted_is_in_gold_as_it_was_sent_or_in_quarantine(
             )
 
 
-def _smallest(spark: SparkSession, folder: Path, records: Sequence[Sent]) -> list[Sent]:
+def _smallest(
+    spark: SparkSession, folder: Path, records: Sequence[Sent], seconds: float
+) -> list[Sent]:
     """What is left of a batch when it is halved, each half in a home of its own."""
     numbers = count()
 
@@ -79,4 +86,4 @@ def _smallest(spark: SparkSession, folder: Path, records: Sequence[Sent]) -> lis
             opened.send(part)
             return bool(broken_promises(opened))
 
-    return smallest(records, breaks)
+    return smallest(records, breaks, seconds)

@@ -1,12 +1,16 @@
 """The smallest part of a list that still breaks a promise."""
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
-def smallest(records: Sequence[T], breaks: Callable[[Sequence[T]], bool]) -> list[T]:
+def smallest(
+    records: Sequence[T], breaks: Callable[[Sequence[T]], bool], seconds: float = math.inf
+) -> list[T]:
     """Halve a list that breaks a promise until nothing of it can be left out.
 
     The delta debugging of Zeller and Hildebrandt ("Simplifying and Isolating Failure-Inducing Input", 2002): first
@@ -15,13 +19,15 @@ def smallest(records: Sequence[T], breaks: Callable[[Sequence[T]], bool]) -> lis
     Args:
         records: What breaks the promise as a whole.
         breaks: Whether a part does; called with parts in the order of `records`.
+        seconds: No further round begins after so long.
 
     Returns:
-        A part that breaks it, from which no single record can be left out.
+        A part that breaks it, from which no single record can be left out if there was time for that.
     """
+    deadline = time.monotonic() + seconds
     left = list(records)
     pieces = 2
-    while len(left) > 1:
+    while len(left) > 1 and time.monotonic() < deadline:
         size = -(-len(left) // pieces)
         starts = range(0, len(left), size)
         parts = [left[start : start + size] for start in starts]
