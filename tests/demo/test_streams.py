@@ -174,6 +174,9 @@ def test_a_daemon_that_was_killed_is_started_again_and_a_refresh_publishes_under
 
 
 def test_a_daemon_that_was_stopped_is_left_alone(streaming: CommandLine) -> None:
+    # What came while the refresh before was running; each waits for its daemon.
+    streaming.run("bronze")
+    streaming.run("silver")
     streaming.run("streams", "down")
     watched = json.loads(streaming.run("streams", "watch", "--json").stdout)
     assert watched == {"started_again": [], "lag": {"bronze": 0, "silver": 0}}
