@@ -87,7 +87,11 @@ def fields() -> tuple[Field, ...]:
         )
         for found, (limits, is_required) in said.items()
     ]
-    listed += [Field(place, limits, False, ()) for place, limits in _OBSERVED.items()]
+    # Which types there are says the contract of `silver.events`; here, that one is a text.
+    listed += [
+        Field(place, limits, False, ())
+        for place, limits in {"event_type": {"type": "string"}, **_OBSERVED}.items()
+    ]
     return tuple(sorted(listed, key=lambda field: _order(field.place)))
 
 
