@@ -33,11 +33,11 @@ def test_only_a_large_batch_sorts_the_history_of_events(
     spark: SparkSession, empty_lake: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plans: list[str] = []
-    keep, apply = module._Batch._keep, tables._apply
+    compute, apply = tables.computed, tables._apply
 
-    def noting_keep(batch: module._Batch, frame: DataFrame) -> DataFrame:
+    def noting_computed(frame: DataFrame) -> DataFrame:
         plans.append(plan(frame))
-        return keep(batch, frame)
+        return compute(frame)
 
     def noting_apply(spark: SparkSession, lake: Settings, table: Table, rows: DataFrame) -> None:
         if table.full_name == "silver.events":
@@ -57,7 +57,7 @@ def test_only_a_large_batch_sorts_the_history_of_events(
             if "Join" in line and "[event_id" in line and kind in line
         }
 
-    monkeypatch.setattr(module._Batch, "_keep", noting_keep)
+    monkeypatch.setattr(tables, "computed", noting_computed)
     monkeypatch.setattr(tables, "_apply", noting_apply)
     joins_of("before")
     assert joins_of("small") == dict.fromkeys(("LeftAnti", "LeftSemi"), "BroadcastHashJoin")
