@@ -97,7 +97,7 @@ def take_back(spark: SparkSession, settings: Settings) -> bool:
         tables.read(spark, settings, name).select(*COORDINATES)
         for name in (RECOVERIES, "silver.quarantine")
     )
-    again = noted.join(held, COORDINATES, "left_semi").localCheckpoint()
+    again = tables.computed(noted.join(held, COORDINATES, "left_semi"))
     if again.isEmpty():
         return False
     nothing = tables.read(spark, settings, RECOVERIES).limit(0)

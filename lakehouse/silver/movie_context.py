@@ -61,6 +61,6 @@ def refresh(spark: SparkSession, settings: Settings, movie_ids: DataFrame) -> No
     )
     before = events.withColumn("_before", F.struct(*COLUMNS))
     after = transform(before, versions, movies)
-    changed = after.where(~F.struct(*COLUMNS).eqNullSafe(F.col("_before"))).localCheckpoint()
+    changed = tables.computed(after.where(~F.struct(*COLUMNS).eqNullSafe(F.col("_before"))))
     if count := changed.count():
         tables.upsert(spark, settings, contract, changed, count)
