@@ -74,6 +74,9 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
         .config("spark.databricks.delta.merge.repartitionBeforeWrite.enabled", "true")
         # Spark compiles classes for each plan and keeps 100 of them: too few for the next refresh to find its own there.
         .config("spark.sql.codegen.cache.maxEntries", 1000)
+        # Each hash table takes a page at once, one that is sent to the tasks until it is collected: 16 MB each by Spark's
+        # reckoning from a heap of 1 GB, for a few hundred rows. A larger row gets a page of its own.
+        .config("spark.buffer.pageSize", "1m")
         .config("spark.sql.streaming.metricsEnabled", "true")
         .config("spark.sql.streaming.disabledV2MicroBatchReaders", KAFKA_SOURCE)
         .getOrCreate()
@@ -100,7 +103,14 @@ def _libraries(master: str) -> tuple[str, str]:
 def _with_ui(builder: SparkSession.Builder, port: int | None) -> SparkSession.Builder:
     """Spark's web interface, on which it serves its own metrics; off without a port, as a short run has no use for it."""
     if port is None:
-        return builder.config("spark.ui.enabled", "false")
+        # Nobody looks at the plans and jobs that it would keep.
+        return (
+            builder.config("spark.ui.enabled", "false")
+            .config("spark.sql.ui.retainedExecutions", 10)
+            .config("spark.ui.retainedJobs", 10)
+            .config("spark.ui.retainedStages", 10)
+            .config("spark.ui.retainedTasks", 100)
+        )
     # The interface listens wherever this says, and else on every address of the machine.
     os.environ.setdefault("SPARK_LOCAL_IP", HOST)
     sink = "spark.metrics.conf.*.sink.prometheusServlet"

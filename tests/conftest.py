@@ -1,5 +1,6 @@
 """Fixtures every test may use: the one Spark session, and a home that an unprivileged PostgreSQL can reach."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -125,6 +126,17 @@ def spark(spark_settings: Settings) -> Iterator[SparkSession]:
     )
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forget_lakes() -> Iterator[None]:
+    """Let Delta forget the tables of a module's lakes: it keeps what it knows of a path for an hour, in memory."""
+    yield
+    # A command that ran in this process may have started Spark, too.
+    session = SparkSession.getActiveSession()
+    if session is not None and session._jvm is not None:
+        gc.collect()
+        session._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
 
 
 @pytest.fixture
