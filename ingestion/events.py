@@ -43,10 +43,12 @@ MAX_USER_AGENT = 8190
 """Characters of the `User-Agent` header: what the API's server takes of one header."""
 NO_EVENT_ID = UUID(int=0)
 """Refused as an `event_id`: all events that had it would count as one."""
-PLACEHOLDERS = frozenset(
-    ("", "undefined", "null", "nan", "none", "[object object]", str(NO_EVENT_ID), "0", "-1")
-)
-"""What programs write where they know no id, in lower case and without blanks around: it identifies nobody and nothing."""
+_NO_IDS = ("", "undefined", "null", "nan", "none", "[object object]", str(NO_EVENT_ID), "0", "-1")
+PLACEHOLDERS = frozenset(f"{quote}{text}{quote}" for text in _NO_IDS for quote in ("", '"', "'"))
+"""What programs write where they know no id, in lower case and without blanks around: it identifies nobody and nothing.
+
+In quotes is how some write a text that they have turned into JSON once more.
+"""
 BLANKS = "".join(filter(str.isspace, map(chr, range(0x3001))))
 """What `str.strip` takes for a blank, for whoever trims by other means."""
 
@@ -691,7 +693,7 @@ def json_schema() -> dict[str, Any]:
         "Text contains no NUL character and no lone surrogate; numbers are finite and integers fit 64 bits;"
         f" properties take at most {MAX_PROPERTIES_BYTES} bytes of JSON and nest at most {MAX_DEPTH} levels;"
         " times carry an offset from UTC; a placeholder in a text of the format identifier counts as missing:"
-        f" {', '.join(sorted(PLACEHOLDERS - {''}))}, or blanks alone. The server sets received_at, context.ip and context.user_agent."
+        f" {', '.join(sorted(filter(None, _NO_IDS)))}, each also in quotes, or blanks alone. The server sets received_at, context.ip and context.user_agent."
     )
     return {"current_version": SCHEMA_VERSION, "versions": {str(SCHEMA_VERSION): schema}}
 

@@ -200,7 +200,7 @@ def replace_quarantine(
         )
     )
     of_topic = frame_of(spark, [(topic,)], "kafka_topic string")
-    tables.replace_for(spark, settings, quarantined, rows, of_topic)
+    tables.replace(spark, settings, quarantined, rows, of_topic)
 
 
 def _as_rows(bad: DataFrame, contract: Table) -> DataFrame:

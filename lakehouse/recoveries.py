@@ -101,7 +101,7 @@ def take_back(spark: SparkSession, settings: Settings) -> bool:
     if again.isEmpty():
         return False
     nothing = tables.read(spark, settings, RECOVERIES).limit(0)
-    tables.replace_for(spark, settings, table(RECOVERIES), nothing, again)
+    tables.replace(spark, settings, table(RECOVERIES), nothing, again)
     return True
 
 

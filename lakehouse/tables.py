@@ -143,45 +143,31 @@ def upsert(
     return _apply(spark, settings, table, _changes(table, rows, current, "left"))
 
 
-def replace_for(
+def replace(
     spark: SparkSession,
     settings: Settings,
     table: Table,
     rows: DataFrame,
-    owners: DataFrame,
+    owners: DataFrame | None,
 ) -> None:
-    """Make the table hold exactly `rows` for the given owners, in one commit; others are left alone.
+    """Make the table hold exactly `rows`, of the given owners or of all, in one commit that writes only what differs.
 
     Args:
         spark: The session.
         settings: Tells where the lake is.
         table: The table's contract.
-        rows: The complete rows of the owners, with the contract's columns.
-        owners: Distinct values of the columns that say whose rows they are, for example `visitor_id`.
+        rows: The complete rows of the owners, with the contract's columns, one row a key.
+        owners: Distinct values of the columns that say whose rows they are, for example `visitor_id`; others are left
+            alone. None: `rows` are all of the table, and rows of it that share their key, as a mistake may have left
+            them, go in a commit before.
     """
     if is_unwritten(settings, table):
         return _append(settings, table, rows)
-    current = read(spark, settings, table.full_name).join(
-        F.broadcast(owners), owners.columns, "left_semi"
-    )
-    return _apply(spark, settings, table, _changes(table, rows, current, "full"))
-
-
-def replace_all(spark: SparkSession, settings: Settings, table: Table, rows: DataFrame) -> None:
-    """Make the table hold exactly `rows`, in one commit that writes only what differs.
-
-    Rows that share their key, as a mistake may have left them, go in a commit before.
-
-    Args:
-        spark: The session.
-        settings: Tells where the lake is.
-        table: The table's contract.
-        rows: All of its rows, with the contract's columns, one row a key.
-    """
-    if is_unwritten(settings, table):
-        return _append(settings, table, rows)
-    _drop_twins(spark, settings, table)
+    if owners is None:
+        _drop_twins(spark, settings, table)
     current = read(spark, settings, table.full_name)
+    if owners is not None:
+        current = current.join(F.broadcast(owners), owners.columns, "left_semi")
     return _apply(spark, settings, table, _changes(table, rows, current, "full"))
 
 

@@ -186,7 +186,7 @@ def _replace(
     held = tables.read(spark, settings, name).select(owner)
     owners = held.union(frame.select(owner)).distinct().persist()
     try:
-        tables.replace_for(spark, settings, contract, frame, owners)
+        tables.replace(spark, settings, contract, frame, owners)
     finally:
         frame.unpersist()
         owners.unpersist()

@@ -38,6 +38,8 @@ revoke all on ops.api_keys from analyst;
 """
 
 WRITE = "write"
+LONGEST_NAME = 100
+"""Characters; the name stands in an index."""
 SCRYPT = {"n": 2**14, "r": 8, "p": 1}
 """The work factor: about 50 ms and 16 MiB a check (RFC 7914); paid once a process and key, see `KeyRing`."""
 
@@ -108,11 +110,15 @@ def create_key(
         The key, which can be seen this once.
 
     Raises:
-        BadInputError: A key of that name is in use, or the name is blank.
+        BadInputError: A key of that name is in use, or the name is blank or longer than `LONGEST_NAME`.
         ServiceError: PostgreSQL cannot be reached.
     """
     if not name.strip():
         raise BadInputError("A key needs a name.", "Name it after who uses it.")
+    if len(name) > LONGEST_NAME:
+        raise BadInputError(
+            f"A key's name has at most {LONGEST_NAME} characters, not {len(name)}.", "Shorten it."
+        )
     key = new_api_key()
     try:
         with _keys_table(settings) as connection:

@@ -20,6 +20,7 @@ from lakehouse.quarantine import (
 )
 from lakehouse.silver import devices, event_rules, movie_context, places, referrers
 from lakehouse.silver.event_rules import known
+from lakehouse.silver.values import utc_time
 
 OF_HISTORY = ["session_id", "resolved_user_id", "local_hour"]
 """Columns that follow from the whole history of a visitor, and so may change with later events."""
@@ -115,7 +116,9 @@ def _parse(messages: DataFrame) -> DataFrame:
 
 def _clean(parsed: DataFrame, policy: Policy) -> DataFrame:
     """Typed, pseudonymised columns named as in the contract."""
-    received_at, occurred_at = _time("received_at"), _time("occurred_at")
+    received_at, occurred_at = (
+        utc_time(F.col(name), rf"^({RFC3339_PATTERN})\z") for name in ("received_at", "occurred_at")
+    )
     user_id, anonymous_id = known(F.col("user_id")), known(F.col("anonymous_id"))
     late_after = F.expr(f"interval {policy.late_after_hours} hours")
     return parsed.select(
@@ -156,16 +159,6 @@ def _clean(parsed: DataFrame, policy: Policy) -> DataFrame:
         _cleaned_properties(policy.pseudonym_secret).alias("properties"),
         (received_at - occurred_at > late_after).alias("is_late"),
     )
-
-
-def _time(name: str) -> Column:
-    """A time from 1970 to 9999 as the event contract has it; null for any other text.
-
-    Spark itself also reads `T12:00` (today's noon), and years whose differences overflow.
-    """
-    time = F.try_to_timestamp(F.upper(name))
-    is_one = F.col(name).rlike(rf"^({RFC3339_PATTERN})\z") & F.year(time).between(1970, 9999)
-    return F.when(is_one, time)
 
 
 def _cleaned_properties(secret: str) -> Column:

@@ -206,7 +206,7 @@ class _Batch:
 
     def _write_changed_events(self, count: int) -> None:
         if self.is_rebuild:
-            tables.replace_all(self.spark, self.settings, table("silver.events"), self.complete)
+            self._replace("events", self.complete, self.visitors)
         else:
             changed = self.complete.where("is_changed")
             tables.upsert(self.spark, self.settings, table("silver.events"), changed, count)
@@ -222,7 +222,7 @@ class _Batch:
             repeats = repeats.join(known, COORDINATES, "left").withColumn(
                 "detected_at", detected_at
             )
-            return tables.replace_all(self.spark, self.settings, contract, repeats)
+            return tables.replace(self.spark, self.settings, contract, repeats, None)
         repeats = repeats.persist()
         try:
             if not repeats.isEmpty():
@@ -272,10 +272,8 @@ class _Batch:
     def _replace(self, name: str, rows: DataFrame, owners: DataFrame) -> None:
         """Make a table hold these rows for the owners; in a rebuild there are no others."""
         contract = table(f"silver.{name}")
-        if self.is_rebuild:
-            tables.replace_all(self.spark, self.settings, contract, rows)
-        else:
-            tables.replace_for(self.spark, self.settings, contract, rows, owners)
+        of = None if self.is_rebuild else owners
+        tables.replace(self.spark, self.settings, contract, rows, of)
 
 
 def _rows(frame: DataFrame) -> list[dict[str, Any]]:

@@ -228,16 +228,17 @@ class _Batch:
 
     def _upsert(self, name: str, rows: DataFrame) -> None:
         """Bring rows into a table; in a rebuild they are all it holds."""
-        write = tables.replace_all if self.is_rebuild else tables.upsert
-        write(self.spark, self.settings, table(f"silver.{name}"), rows)
+        contract = table(f"silver.{name}")
+        if self.is_rebuild:
+            tables.replace(self.spark, self.settings, contract, rows, None)
+        else:
+            tables.upsert(self.spark, self.settings, contract, rows)
 
     def _replace_for(self, name: str, rows: DataFrame, movie_ids: DataFrame) -> None:
         """Make a table hold these rows for the movies; in a rebuild there are no others."""
         contract = table(f"silver.{name}")
-        if self.is_rebuild:
-            tables.replace_all(self.spark, self.settings, contract, rows)
-        else:
-            tables.replace_for(self.spark, self.settings, contract, rows, movie_ids)
+        of = None if self.is_rebuild else movie_ids
+        tables.replace(self.spark, self.settings, contract, rows, of)
 
 
 def _key(name: str) -> str:

@@ -53,10 +53,14 @@ def calendar_date(text: Column) -> Column:
     return F.regexp_extract(text, DATE, 1).try_cast("date")
 
 
-def utc_time(text: Column) -> Column:
-    """A time from 1970 to 9999 with its date written out; null for any other text.
+def utc_time(text: Column, pattern: str = r"^\d{4}-\d\d-\d\d") -> Column:
+    """A time from 1970 to 9999; null for any other text.
 
     Spark itself also reads `T12:00` (today's noon), and years whose differences overflow.
+
+    Args:
+        text: What was sent.
+        pattern: What it must match besides; by default its date is written out.
     """
-    time = F.try_to_timestamp(text)
-    return F.when(text.rlike(r"^\d{4}-\d\d-\d\d") & F.year(time).between(1970, 9999), time)
+    time = F.try_to_timestamp(F.upper(text))
+    return F.when(text.rlike(pattern) & F.year(time).between(1970, 9999), time)

@@ -85,7 +85,7 @@ def write(spark: SparkSession, settings: Settings, contract: Table, *rows: dict[
 def remove(spark: SparkSession, settings: Settings, *users: str) -> None:
     owners = frame_of(spark, [(name,) for name in users], "user_id string")
     nothing = frame_of(spark, [], USERS.spark_schema())
-    tables.replace_for(spark, settings, USERS, nothing, owners)
+    tables.replace(spark, settings, USERS, nothing, owners)
 
 
 def ask(settings: Settings, query: str) -> list[Any]:

@@ -25,7 +25,8 @@ from lakehouse.contract import Column, Table, tables
 from lakehouse.frames import frame_of
 from lakehouse.publish import ensure_tables
 from lakehouse.quarantine import column_rules, first_broken
-from tests.integration.whole_way.drawn import drawn, values_of
+from tests.drawing import drawn
+from tests.integration.whole_way.drawn import values_of
 from tests.integration.whole_way.meaning import broken
 from tests.unit.expectations.batches import arrow_schema
 

@@ -10,12 +10,12 @@ from functools import cache
 from typing import Any, cast
 from uuid import NAMESPACE_OID, uuid5
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from ingestion.events import ENVELOPE_FIELDS, iso_utc_of, json_schema
 from lakehouse.contract import Column, table
+from tests.drawing import drawn
 from tests.integration.whole_way.records import Door, Sent, as_json
 
 PLACEHOLDERS = [
@@ -737,26 +737,3 @@ def _with_own_id(value: Any, name: str) -> Any:
     if isinstance(value, dict) and "event_id" in value and value["event_id"] is None:
         return {**value, "event_id": str(uuid5(NAMESPACE_OID, name))}
     return value
-
-
-def drawn(strategy: SearchStrategy[Any], number: int, count: int) -> list[Any]:
-    """Values of a strategy, always the same ones of a seed.
-
-    Hypothesis draws each as an example of its own: a whole batch would be more than it lets one example hold.
-    """
-    values: list[Any] = []
-
-    @seed(number)
-    @settings(
-        max_examples=count,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(strategy)
-    def collect(value: Any) -> None:
-        values.append(value)
-
-    collect()
-    return values

@@ -109,7 +109,7 @@ def _watched() -> Iterator[Sources]:
     with pytest.MonkeyPatch.context() as patch:
         # A checkpoint forgets where its rows came from, a cache remembers.
         patch.setattr(CHECKPOINT, keep)
-        for name in ("insert_new", "upsert", "replace_for"):
+        for name in ("insert_new", "upsert", "replace"):
             patch.setattr(tables, name, write)
         yield found
     for frame in kept:

@@ -95,7 +95,7 @@ def test_upsert_knows_a_null_from_a_value(spark: SparkSession, lake: Settings) -
     assert len(feed(lake, "silver.users", 0)) == 1 + 2 + 2
 
 
-def test_replace_for_makes_the_rows_of_its_owners_exact_and_leaves_others_alone(
+def test_replace_makes_the_rows_of_its_owners_exact_and_leaves_others_alone(
     spark: SparkSession, empty_lake: Settings
 ) -> None:
     tables.insert_new(spark, empty_lake, PAIRS, pairs(spark, (1, 10), (1, 11), (2, 10), (3, 10)))
@@ -103,7 +103,7 @@ def test_replace_for_makes_the_rows_of_its_owners_exact_and_leaves_others_alone(
     owners = frame_of(spark, [(1,), (2,), (4,)], "movie_id bigint")
     rows = pairs(spark, (1, 11), (1, 12), (4, 10))
     for _ in range(2):
-        tables.replace_for(spark, empty_lake, PAIRS, rows, owners)
+        tables.replace(spark, empty_lake, PAIRS, rows, owners)
     assert held(empty_lake, "silver.movie_genres") == [(1, 11), (1, 12), (3, 10), (4, 10)]
     assert feed(empty_lake, "silver.movie_genres", version) == [
         ("delete", 1),
@@ -133,13 +133,17 @@ def test_tables_are_made_once_from_their_contracts(
     assert [(f.name, f.dataType) for f in made] == [(f.name, f.dataType) for f in expected]
 
 
-def test_replace_all_writes_what_differs_and_deletes_the_rest(
+def test_replace_without_owners_writes_what_differs_and_deletes_the_rest(
     spark: SparkSession, empty_lake: Settings
 ) -> None:
-    tables.replace_all(spark, empty_lake, GENRES, genres(spark, g1="Drama", g2="Comedy", g3="Fun"))
+    tables.replace(
+        spark, empty_lake, GENRES, genres(spark, g1="Drama", g2="Comedy", g3="Fun"), None
+    )
     version = changes.current_version(empty_lake, "silver.genres")
     for _ in range(2):
-        tables.replace_all(spark, empty_lake, GENRES, genres(spark, g1="Drama", g2="Joy", g4="War"))
+        tables.replace(
+            spark, empty_lake, GENRES, genres(spark, g1="Drama", g2="Joy", g4="War"), None
+        )
     assert held(empty_lake, "silver.genres") == [(1, "Drama"), (2, "Joy"), (4, "War")]
     assert feed(empty_lake, "silver.genres", version) == [
         ("delete", 3),
@@ -149,7 +153,7 @@ def test_replace_all_writes_what_differs_and_deletes_the_rest(
     ]
 
 
-def test_replace_all_leaves_one_row_of_a_key_that_several_had(
+def test_replace_without_owners_leaves_one_row_of_a_key_that_several_had(
     spark: SparkSession, empty_lake: Settings
 ) -> None:
     for _ in range(2):
@@ -157,5 +161,5 @@ def test_replace_all_leaves_one_row_of_a_key_that_several_had(
         twins.write.format("delta").mode("append").save(
             tables.table_path(empty_lake, "silver.genres")
         )
-    tables.replace_all(spark, empty_lake, GENRES, genres(spark, g1="Drama", g3="Horror"))
+    tables.replace(spark, empty_lake, GENRES, genres(spark, g1="Drama", g3="Horror"), None)
     assert held(empty_lake, "silver.genres") == [(1, "Drama"), (3, "Horror")]

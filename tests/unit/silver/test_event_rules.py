@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame
 
@@ -22,11 +21,13 @@ from ingestion.events import (
 )
 from ingestion.json_limits import MAX_DEPTH
 from lakehouse.silver import event_rules, events
+from tests.drawing import drawn
 from tests.unit.silver.conftest import message
 
 POLICY = events.Policy(pseudonym_secret="a-key-for-tests-only")
 OBSERVED = Observed("2100-01-01T00:00:00.000000Z", "192.0.2.1", "test", None)
 DRAWN = 900
+SEED = 25
 
 # --- Drawing events at the edges of the contract --------------------------------------------------------------
 
@@ -188,25 +189,6 @@ def _put(event: dict[str, Any], place: str, value: Any) -> None:
     event[top] = {**event[top], below: value} if below else value
 
 
-def draw_events(count: int) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-
-    @seed(25)
-    @settings(
-        max_examples=count,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(drawn_events())
-    def collect(event: dict[str, Any]) -> None:
-        found.append(event)
-
-    collect()
-    return found
-
-
 def as_sent(event: dict[str, Any]) -> bytes:
     """The message of a producer that writes the canonical form by itself, and checks nothing."""
     context = event.get("context")
@@ -241,24 +223,24 @@ def test_silver_takes_and_refuses_the_events_that_the_api_takes_and_refuses(
     bronze_rows: Callable[..., DataFrame],
 ) -> None:
     # A message without a version is none of the API's, which writes the one that it takes for granted.
-    drawn = [
+    sent = [
         event
-        for event in draw_events(DRAWN)
+        for event in drawn(drawn_events(), SEED, DRAWN)
         if "schema_version" in event and not is_of_a_newer_producer(event)
     ]
-    taken = [of_the_api(event) for event in drawn]
+    taken = [of_the_api(event) for event in sent]
     assert 0.2 < sum(map(bool, taken)) / len(taken) < 0.8
-    messages = [as_sent(event) for event in drawn] + [value for value in taken if value]
+    messages = [as_sent(event) for event in sent] + [value for value in taken if value]
     rows = events.transform(bronze_rows(*messages), POLICY).orderBy("kafka_offset").collect()
     differing = [
         (event, bool(by_api), row.broken)
-        for event, by_api, row in zip(drawn, taken, rows, strict=False)
+        for event, by_api, row in zip(sent, taken, rows, strict=False)
         if bool(by_api) != (row.broken is None)
     ]
     assert differing == []
     # What the API has made of an event and what silver makes of it as it was sent is one row.
     places = [n for n, value in enumerate(taken) if value]
     columns = ("event_id", "user_id", "anonymous_id", "client_session_id", "movie_id", "rating")
-    for place, by_api in zip(places, rows[len(drawn) :], strict=True):
+    for place, by_api in zip(places, rows[len(sent) :], strict=True):
         assert by_api.broken is None
         assert [rows[place][name] for name in columns] == [by_api[name] for name in columns]
