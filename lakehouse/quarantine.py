@@ -4,8 +4,10 @@ The same rule is proved again by Great Expectations on what was written: here a 
 there it must not be found.
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -33,109 +35,104 @@ class Rule:
         name: A value of `rule` in the contract of `silver.quarantine`.
         reason: What a person reads, naming the field.
         broken: True on a row that breaks it; null counts as not broken.
-        form: What the value looked like, added to the reason; null adds nothing.
+        value: What the reason tells of, of any simple type; null adds nothing.
+        kind: What kind of value it is, for a `Form`; of `IN_WORDS` the value is said as it is.
     """
 
     name: str
     reason: str
     broken: Column
-    form: Column | None = None
-
-    @property
-    def verdict(self) -> Column:
-        """A struct of `rule` and `reason`."""
-        reason = F.lit(self.reason)
-        if self.form is not None:
-            reason = F.concat(reason, F.coalesce(F.concat(F.lit("; it is "), self.form), F.lit("")))
-        return F.struct(F.lit(self.name).alias("rule"), reason.alias("reason"))
+    value: Column | None = None
+    kind: str = ""
 
 
-Form = Callable[[Column, str], Column]
-"""Shows a value of a kind, for example `text`, in a reason."""
+Form = Callable[[Column, Column], Column]
+"""Shows a value, as a text, and its kind, for example `text`, in a reason."""
+IN_WORDS = "words"
 
 
-def masked(value: Column, kind: str) -> Column:
+def masked(value: Column, kind: Column) -> Column:
     """What kind a value is of and its shape, `a text of 6 characters like "Aaa 99"`; says nothing of a person.
 
     Args:
-        value: Of any simple type.
+        value: As a text.
         kind: What it is, for example `text`.
     """
-    shape = value.cast("string")
+    shape = value
     for pattern, mark in CHARACTER_CLASSES.items():
         shape = F.regexp_replace(shape, pattern, mark)
     shape = F.substring(shape, 1, SHOWN)
-    if kind == "text":
-        return F.format_string('a text of %d characters like "%s"', F.char_length(value), shape)
-    return F.concat(F.lit(f"a {kind} like "), shape)
+    of_text = F.format_string('a text of %d characters like "%s"', F.char_length(value), shape)
+    return F.when(kind == "text", of_text).otherwise(
+        F.concat(F.lit("a "), kind, F.lit(" like "), shape)
+    )
 
 
-def plain(value: Column, kind: str) -> Column:
+def plain(value: Column, kind: Column) -> Column:
     """What kind a value is of and its beginning, `the text "much"`; for what is about movies.
 
     Args:
-        value: Of any simple type.
+        value: As a text.
         kind: What it is, for example `text`.
     """
-    text = F.regexp_replace(value.cast("string"), r"[\p{Z}\p{C}]", " ")
+    text = F.regexp_replace(value, r"[\p{Z}\p{C}]", " ")
     length = F.char_length(text)
     rest = F.when(length > SHOWN, F.format_string("... (%d characters)", length))
-    mark = '"' if kind == "text" else ""
-    parts = (F.lit(f"the {kind} {mark}"), F.substring(text, 1, SHOWN), F.lit(mark))
+    mark = F.when(kind == "text", '"').otherwise("")
+    parts = (F.lit("the "), kind, F.lit(" "), mark, F.substring(text, 1, SHOWN), mark)
     return F.concat(*parts, F.coalesce(rest, F.lit("")))
 
 
-def contract_rules(
-    contract: Table, skip: frozenset[str] = frozenset(), form: Form = masked
-) -> list[Rule]:
+def contract_rules(contract: Table, skip: frozenset[str] = frozenset()) -> list[Rule]:
     """The row-level rules of a contract, in the order of its columns.
 
     Args:
         contract: The table's contract.
         skip: Columns that are filled later, for example the session of an event.
-        form: How a reason shows the value.
     """
     return [
         rule
         for column in contract.columns
         if column.name not in skip
-        for rule in column_rules(column, F.col(column.name), form)
+        for rule in column_rules(column, F.col(column.name))
     ]
 
 
-def column_rules(column: ContractColumn, value: Column, form: Form = masked) -> list[Rule]:
+def column_rules(column: ContractColumn, value: Column) -> list[Rule]:
     """The rules of one column of a contract.
 
     Args:
         column: The column.
         value: Where its value is.
-        form: How a reason shows the value.
     """
     kind = {"string": "text"}.get(column.type, "number" if column.type in NUMBERS else column.type)
-    shown = form(value, kind)
     rules = []
     if column.required:
         rules.append(Rule("missing_field", f"{column.name} is missing", value.isNull()))
     if column.is_uuid:
         broken = ~value.rlike(_whole_text(UUID_PATTERN))
-        rules.append(Rule("not_a_uuid", f"{column.name} is not a UUID", broken, shown))
+        rules.append(Rule("not_a_uuid", f"{column.name} is not a UUID", broken, value, kind))
     if column.valid_values:
         allowed = ", ".join(column.valid_values)
         broken = ~value.isin(*column.valid_values)
         reason = f"{column.name} is none of {allowed}"
-        rules.append(Rule("value_not_allowed", reason, broken, shown))
+        rules.append(Rule("value_not_allowed", reason, broken, value, kind))
     if column.minimum is not None:
         reason = f"{column.name} is below {limit_in_words(column.minimum)}"
-        rules.append(Rule("out_of_range", reason, value < F.lit(column.minimum), shown))
+        rules.append(Rule("out_of_range", reason, value < F.lit(column.minimum), value, kind))
     if column.maximum is not None:
         reason = f"{column.name} is above {limit_in_words(column.maximum)}"
-        rules.append(Rule("out_of_range", reason, value > F.lit(column.maximum), shown))
+        rules.append(Rule("out_of_range", reason, value > F.lit(column.maximum), value, kind))
     if column.max_length is not None:
         reason = f"{column.name} is longer than {column.max_length} characters"
-        rules.append(Rule("out_of_range", reason, F.char_length(value) > column.max_length, shown))
+        rules.append(
+            Rule("out_of_range", reason, F.char_length(value) > column.max_length, value, kind)
+        )
     if column.pattern:
         reason = f"{column.name} does not match {column.pattern}"
-        rules.append(Rule("bad_format", reason, ~value.rlike(_whole_text(column.pattern)), shown))
+        rules.append(
+            Rule("bad_format", reason, ~value.rlike(_whole_text(column.pattern)), value, kind)
+        )
     return rules
 
 
@@ -147,11 +144,50 @@ def _whole_text(pattern: str) -> str:
     return rf"{pattern[:-1]}\z" if pattern.endswith("$") else pattern
 
 
-def first_broken(rules: list[Rule]) -> Column:
-    """A struct of `rule` and `reason` of the first rule a row breaks; null where it breaks none."""
-    return F.coalesce(
-        *(F.when(F.coalesce(rule.broken, F.lit(False)), rule.verdict) for rule in rules)
+def first_broken(rules: Sequence[Rule], form: Form = masked) -> Column:
+    """A struct of `rule` and `reason` of the first rule a row breaks; null where it breaks none.
+
+    Args:
+        rules: The most basic first; at least one.
+        form: How a reason shows a value.
+    """
+    number = F.when(rules[0].broken, 0)
+    for place, rule in enumerate(rules[1:], start=1):
+        number = number.when(rule.broken, place)
+    # What a lambda is given is computed once, and the words are found for what is broken alone.
+    verdicts = F.transform(
+        F.array(number), lambda broken: F.when(broken.isNotNull(), _verdict(rules, broken, form))
     )
+    return verdicts[0]
+
+
+def _verdict(rules: Sequence[Rule], number: Column, form: Form) -> Column:
+    """What is said of a row that breaks the rule of a number."""
+    words = [{"name": rule.name, "reason": rule.reason, "kind": rule.kind} for rule in rules]
+    rule = F.from_json(F.lit(json.dumps(words)), _WORDS_DDL)[number]
+    reason = rule["reason"]
+    if any(rule.value is not None for rule in rules):
+        value = _value(rules, number)
+        shown = F.when(rule["kind"] == IN_WORDS, value).otherwise(form(value, rule["kind"]))
+        told = F.coalesce(F.concat(F.lit("; it is "), shown), F.lit(""))
+        reason = F.concat(reason, told)
+    return F.struct(rule["name"].alias("rule"), reason.alias("reason"))
+
+
+_WORDS_DDL = "array<struct<name string, reason string, kind string>>"
+
+
+def _value(rules: Sequence[Rule], number: Column) -> Column:
+    """What the reason of the rule of a number tells of, as a text."""
+    value = F.when(F.lit(False), "")
+    # Rules that follow each other mostly tell of the same.
+    for _, same in groupby(enumerate(rules), lambda numbered: id(numbered[1].value)):
+        (first, rule), *others = same
+        if rule.value is not None:
+            value = value.when(
+                number.between(first, first + len(others)), rule.value.cast("string")
+            )
+    return value
 
 
 def quarantine(spark: SparkSession, settings: Settings, bad: DataFrame, contract: Table) -> None:

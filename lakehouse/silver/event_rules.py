@@ -4,9 +4,11 @@ They are read off the contract's JSON Schema (`ingestion.events`), so that each 
 laxer in one thing: it passes over a field of the envelope that it does not know, as a newer producer may send it.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
-from functools import lru_cache
+from dataclasses import replace
+from functools import cache
 from typing import Any, NamedTuple
 
 from pyspark.sql import Column
@@ -25,7 +27,7 @@ from ingestion.events import (
     json_schema,
 )
 from ingestion.json_limits import MAX_DEPTH
-from lakehouse.quarantine import Rule
+from lakehouse.quarantine import IN_WORDS, Rule, first_broken
 
 Schema = dict[str, Any]
 
@@ -65,7 +67,7 @@ class Field(NamedTuple):
 # --- What the contract says -----------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=1)
+@cache
 def fields() -> tuple[Field, ...]:
     """Every place that the contract limits, in the order of the envelope; one entry for each way of limiting it."""
     schema = json_schema()["versions"][str(SCHEMA_VERSION)]
@@ -130,28 +132,31 @@ def _order(place: str) -> tuple[int, int]:
 # --- As rules ---------------------------------------------------------------------------------------------------
 
 
+@cache
 def wrong_type() -> Column:
     """A struct of `rule` and `reason` of the first value of another type than the contract says; null where none is.
 
     Needs the columns `json` (the message as a variant) and `event.event_type`.
     """
-    return F.coalesce(
-        *(_of_types(field, _mistyped(field), "event.event_type") for field in fields())
-    )
+    return first_broken([_mistyped(field, "event.event_type") for field in fields()])
 
 
+@cache
 def beyond_limits() -> Column:
     """The same of the first value that is missing or not within the contract's limits; types are right by then.
 
     Needs the columns `json` and `event_type`.
     """
-    return F.coalesce(*(_of_types(field, _beyond(field), "event_type") for field in fields()))
+    return first_broken([rule for field in fields() for rule in _beyond(field, "event_type")])
+
+
+_PLACEHOLDER = rf"^({'|'.join(map(re.escape, sorted(PLACEHOLDERS)))})\z"
 
 
 def known(text: Column) -> Column:
     """An id, or null where it is a placeholder."""
     trimmed = F.lower(F.btrim(text, F.lit(BLANKS)))
-    return F.when(~trimmed.isin(*sorted(PLACEHOLDERS)), text)
+    return F.when(~trimmed.rlike(_PLACEHOLDER), text)
 
 
 def property_ids() -> dict[str, tuple[str, ...]]:
@@ -165,28 +170,31 @@ def property_ids() -> dict[str, tuple[str, ...]]:
     return {event_type: tuple(names) for event_type, names in found.items()}
 
 
-def _of_types(field: Field, verdict: Column, event_type: str) -> Column:
-    return (
-        F.when(F.col(event_type).isin(*field.event_types), verdict)
-        if field.event_types
-        else verdict
-    )
+def _of_types(field: Field, broken: Column, event_type: str) -> Column:
+    """True only for the types of event that the field is limited of."""
+    return _is_one_of(event_type, field.event_types) & broken if field.event_types else broken
 
 
-def _mistyped(field: Field) -> Column:
+@cache
+def _is_one_of(event_type: str, names: tuple[str, ...]) -> Column:
+    return F.col(event_type).isin(*names)
+
+
+def _mistyped(field: Field, event_type: str) -> Rule:
     name, kinds = _KINDS[field.schema["type"]]
     kind = F.schema_of_variant(_variant(field.place))
     # Of a field that may not be null, null is no value of its type either; most are called missing, further on.
-    broken = ~(kind.rlike(kinds) | (kind == "VOID"))
-    reason = F.concat(F.lit(f"{field.place} should be {name}; it is "), _form(field.place, kind))
-    return F.when(broken, _verdict("wrong_type", reason))
+    broken = ~kind.rlike(f"{kinds}|^VOID$")
+    reason = f"{field.place} should be {name}"
+    form = _form(field.place, kind)
+    return Rule("wrong_type", reason, _of_types(field, broken, event_type), form, IN_WORDS)
 
 
 def _form(place: str, kind: Column) -> Column:
     """What a value is, without saying which."""
-    length = F.length(F.try_variant_get("json", f"$.{place}", "string")).cast("string")
+    length = F.char_length(F.try_variant_get("json", f"$.{place}", "string"))
     return (
-        F.when(kind == "STRING", F.concat(F.lit("a text of "), length, F.lit(" characters")))
+        F.when(kind == "STRING", _of_length(length))
         .when(kind.startswith("OBJECT"), "an object")
         .when(kind.startswith("ARRAY"), "a list")
         .when(kind == "BOOLEAN", "true or false")
@@ -194,25 +202,28 @@ def _form(place: str, kind: Column) -> Column:
     )
 
 
-def _beyond(field: Field) -> Column:
-    place, schema = field.place, field.schema
+def _of_length(length: Column) -> Column:
+    return F.format_string("a text of %d characters", length)
+
+
+def _beyond(field: Field, event_type: str) -> Iterator[Rule]:
     value = _value(field)
-    rules: list[Rule] = []
-    if field.is_required:
-        rules.append(Rule("missing_field", f"{place} is missing", value.isNull()))
+    for rule in _limits(field.place, field.schema, field.is_required, value):
+        yield replace(rule, broken=_of_types(field, rule.broken, event_type))
+
+
+def _limits(place: str, schema: Schema, is_required: bool, value: Column) -> Iterator[Rule]:
+    if is_required:
+        yield Rule("missing_field", f"{place} is missing", value.isNull())
     if schema.get("format") == "uuid":
         reason = f"{place} is all zeros, and no id of this event alone"
-        rules.append(Rule("not_a_uuid", reason, F.lower(value) == str(NO_EVENT_ID)))
+        yield Rule("not_a_uuid", reason, F.lower(value) == str(NO_EVENT_ID))
     if "enum" in schema:
         reason = f"{place} is none of {', '.join(schema['enum'])}"
-        rules.append(Rule("value_not_allowed", reason, ~value.isin(*schema["enum"])))
-    rules += _ranges(place, schema, value)
-    verdict = F.coalesce(
-        *(F.when(rule.broken, _verdict(rule.name, rule.reason)) for rule in rules), F.lit(None)
-    )
-    if schema["type"] != "string":
-        return verdict
-    return F.coalesce(verdict, *_lengths(place, schema, value))
+        yield Rule("value_not_allowed", reason, ~value.isin(*schema["enum"]))
+    yield from _ranges(place, schema, value)
+    if schema["type"] == "string":
+        yield from _lengths(place, schema, value)
 
 
 def _ranges(place: str, schema: Schema, value: Column) -> Iterator[Rule]:
@@ -235,22 +246,19 @@ def _ranges(place: str, schema: Schema, value: Column) -> Iterator[Rule]:
         yield Rule("out_of_range", f"{place} is not a multiple of {step:g}", value / step % 1 != 0)
 
 
-def _lengths(place: str, schema: Schema, value: Column) -> Iterator[Column]:
-    length = F.length(value)
-    form = F.concat(F.lit("; it is a text of "), length.cast("string"), F.lit(" characters"))
+def _lengths(place: str, schema: Schema, value: Column) -> Iterator[Rule]:
+    length = F.char_length(value)
+    form = _of_length(length)
     if "maxLength" in schema:
         reason = f"{place} is longer than {schema['maxLength']} characters"
-        yield F.when(
-            length > schema["maxLength"], _verdict("out_of_range", F.concat(F.lit(reason), form))
-        )
+        yield Rule("out_of_range", reason, length > schema["maxLength"], form, IN_WORDS)
     if "minLength" in schema:
         reason = f"{place} is shorter than {schema['minLength']} characters"
-        yield F.when(
-            length < schema["minLength"], _verdict("out_of_range", F.concat(F.lit(reason), form))
-        )
+        yield Rule("out_of_range", reason, length < schema["minLength"], form, IN_WORDS)
     if "pattern" in schema:
-        said = F.concat(F.lit(f"{place} does not match {schema['pattern']}"), form)
-        yield F.when(~value.rlike(_java(schema["pattern"])), _verdict("bad_format", said))
+        reason = f"{place} does not match {schema['pattern']}"
+        broken = ~value.rlike(_java(schema["pattern"]))
+        yield Rule("bad_format", reason, broken, form, IN_WORDS)
 
 
 def _java(pattern: str) -> str:
@@ -268,11 +276,6 @@ def _value(field: Field) -> Column:
 
 def _variant(place: str) -> Column:
     return F.try_variant_get("json", f"$.{place}", "variant")
-
-
-def _verdict(rule: str, reason: str | Column) -> Column:
-    said = F.lit(reason) if isinstance(reason, str) else reason
-    return F.struct(F.lit(rule).alias("rule"), said.alias("reason"))
 
 
 # --- Of the message as a whole ------------------------------------------------------------------------------------

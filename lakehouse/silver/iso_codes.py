@@ -1,5 +1,6 @@
 """ISO 3166-1 country and ISO 639-1 language codes, as pycountry holds them."""
 
+import json
 from functools import cache
 
 import pycountry
@@ -30,10 +31,10 @@ def name_of(code: Column, names: dict[str, str]) -> Column:
         code: A code in the case of `names`.
         names: `country_names()` or `language_names()`.
     """
-    pairs = [F.lit(part) for pair in names.items() for part in pair]
-    return F.try_element_at(F.create_map(*pairs), code)
+    return F.try_element_at(F.from_json(F.lit(json.dumps(names)), "map<string, string>"), code)
 
 
 def is_known(code: Column, names: dict[str, str]) -> Column:
     """Whether the standard knows a code; null for none."""
-    return code.isin(*names)
+    # A text of all codes is made faster than a literal of each, and split when the query is planned.
+    return F.array_contains(F.split(F.lit(" ".join(names)), " "), code)

@@ -15,6 +15,7 @@ from lakehouse.contract import Column as ContractColumn
 from lakehouse.contract import table
 from lakehouse.quarantine import (
     COORDINATES,
+    IN_WORDS,
     NUL_PATTERN,
     Rule,
     column_rules,
@@ -93,6 +94,10 @@ ELEMENTS: dict[str, list[tuple[str, dict[str, str]]]] = {
 """The tables that each list feeds, and the column that each field of its elements becomes."""
 ELEMENT_NUMBERS = {"id": "bigint", "order": "int"}
 """Fields of the elements that are numbers, in every list."""
+ANY = "any"
+"""The kind of a value of any type, as a text, in a reason: what it is, its beginning tells."""
+KIND = "kind"
+"""A value in a reason that is itself the kind of another, in Spark's words."""
 OF_THE_ANSWER = [name for name in MOVIE if name not in ("keywords_at", "credits_at")]
 """Columns of `silver.movies` that come from one answer, the latest."""
 
@@ -117,8 +122,14 @@ def transform(messages: DataFrame) -> DataFrame:
         "payload",
         *MOVIE,
         *PARTS,
-        F.coalesce(first_broken(_rules()), *map(_element_verdict, PARTS)).alias("broken"),
+        _verdict().alias("broken"),
     )
+
+
+@cache
+def _verdict() -> Column:
+    """A struct of `rule` and `reason`; null of a good answer. To make it anew takes longer than to judge a few answers."""
+    return F.coalesce(first_broken(_rules(), _shown), *map(_element_verdict, PARTS))
 
 
 def _clean(answers: DataFrame) -> DataFrame:
@@ -204,6 +215,7 @@ def _rules() -> list[Rule]:
             is_corrupt,
             # Texts and numbers have rules of their own.
             first_of_another_kind(shapes_of(_answer())),
+            IN_WORDS,
         ),
         *_text_rules(),
         *(rule for name, kind in NUMBERS.items() for rule in _number_rules(name, kind)),
@@ -212,8 +224,8 @@ def _rules() -> list[Rule]:
             for name in ("fetched_at", "deleted_at")
         ),
         _unread("bad_format", "release_date", "a date"),
-        *contract_rules(table("silver.movies"), form=plain),
-        *column_rules(table("silver.movie_versions").column("genre_ids"), genre_ids(), plain),
+        *contract_rules(table("silver.movies")),
+        *column_rules(table("silver.movie_versions").column("genre_ids"), genre_ids()),
     ]
 
 
@@ -221,31 +233,35 @@ def _unread(rule: str, name: str, what: str) -> Rule:
     """A text is there that was not read as what it should be."""
     sent = F.col(f"{name}_text")
     broken = F.col(name).isNull() & sent.isNotNull()
-    return Rule(rule, f"{name} is not {what}", broken, plain(sent, "text"))
+    return Rule(rule, f"{name} is not {what}", broken, sent, "text")
 
 
 def _number_rules(name: str, kind: str) -> list[Rule]:
     """A number is none, is not finite, or has a fraction that it cannot have."""
     sent = F.col(f"movie.{name}")
-    form = _form_of(sent)
     rules = [
-        Rule("out_of_range", f"{name} is not finite", sent.rlike(NOT_FINITE), form),
-        Rule("wrong_type", f"{name} is not a number", ~sent.rlike(NUMBER), form),
+        Rule("out_of_range", f"{name} is not finite", sent.rlike(NOT_FINITE), sent, ANY),
+        Rule("wrong_type", f"{name} is not a number", ~sent.rlike(NUMBER), sent, ANY),
     ]
     if kind == "bigint":
         broken = sent.isNotNull() & whole(sent).isNull()
-        rules.append(Rule("wrong_type", f"{name} is not a whole number", broken, form))
+        rules.append(Rule("wrong_type", f"{name} is not a whole number", broken, sent, ANY))
     return rules
 
 
-def _form_of(sent: Column) -> Column:
-    """The JSON type and the beginning of what stands for a number; of a text that is one both look alike."""
+def _shown(value: Column, kind: Column) -> Column:
+    """A `Form` for what answers hold; of a text that is a number both look alike."""
+    is_any = kind == ANY
+    of_any = (
+        F.when(value.rlike(NUMBER), "number")
+        .when(value.rlike("^(true|false)$"), "boolean")
+        .otherwise("text")
+    )
     return (
-        F.when(sent.rlike(NUMBER), plain(sent, "number"))
-        .when(sent.startswith("{"), F.lit("an object"))
-        .when(sent.startswith("["), F.lit("a list"))
-        .when(sent.isin("true", "false"), plain(sent, "boolean"))
-        .otherwise(plain(sent, "text"))
+        F.when(kind == KIND, in_words(value))
+        .when(is_any & value.startswith("{"), "an object")
+        .when(is_any & value.startswith("["), "a list")
+        .otherwise(plain(value, F.when(is_any, of_any).otherwise(kind)))
     )
 
 
@@ -253,7 +269,7 @@ def _element_verdict(name: str) -> Column:
     """What `first_broken` says of the first element of a list that breaks a rule; null where none does."""
     # Judged inside of one lambda: there an element is a name, and not the expression that finds it.
     verdicts = F.zip_with(
-        _sent(name), name, lambda sent, read: first_broken(_element_rules(name, sent, read))
+        _sent(name), name, lambda sent, read: first_broken(_element_rules(name, sent, read), _shown)
     )
     return F.get(F.filter(verdicts, lambda verdict: verdict.isNotNull()), F.lit(0))
 
@@ -267,10 +283,10 @@ def _element_rules(name: str, sent: Column, read: Column) -> list[Rule]:
         if field in ELEMENT_NUMBERS:
             is_unread = sent[field].isNotNull() & value.isNull()
             reason = f"{place} is not a whole number"
-            rules.append(Rule("wrong_type", reason, is_unread, _form_of(sent[field])))
+            rules.append(Rule("wrong_type", reason, is_unread, sent[field], ANY))
         # Elements without an id or a name are passed over.
         optional = column.model_copy(update={"name": place, "required": False})
-        rules += column_rules(optional, value, plain)
+        rules += column_rules(optional, value)
     return rules
 
 
@@ -303,7 +319,7 @@ def _text_rules() -> list[Rule]:
         looks_like_one = F.col(f"movie.{name}").rlike(r"(?s)^([\[{].*[\]}]|true|false)$")
         kind = kind_of(f"movie.{name}")
         broken = looks_like_one & kind.rlike(f"^({OBJECT}|{LIST}|{BOOLEAN})")
-        rules.append(Rule("wrong_type", f"{name} is not a text", broken, in_words(kind)))
+        rules.append(Rule("wrong_type", f"{name} is not a text", broken, kind, KIND))
     return rules
 
 

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pytest
 from hypothesis import strategies as st
 from psycopg import sql
-from pyspark.sql import Column as SparkColumn
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -64,11 +63,6 @@ def _name(table: Table, column: Column) -> str:
     return f"{table.name}__{column.name}"
 
 
-def _without_form(value: SparkColumn, kind: str) -> SparkColumn:
-    """How a reason shows a value is not asked here."""
-    return value
-
-
 def test_silver_sets_aside_what_the_contract_refuses_and_nothing_else(
     spark: SparkSession, values: dict[str, Drawn]
 ) -> None:
@@ -81,7 +75,7 @@ def test_silver_sets_aside_what_the_contract_refuses_and_nothing_else(
         spark, rows, ", ".join(f"{name} {kind}" for name, (kind, _) in of_type.items())
     )
     ruled = {
-        _name(table, column): column_rules(column, F.col(_name(table, column)), _without_form)
+        _name(table, column): column_rules(column, F.col(_name(table, column)))
         for table, column, _ in _columns(values)
     }
     verdicts = [
