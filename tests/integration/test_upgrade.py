@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -105,21 +106,26 @@ class Lake:
                 if rows:
                     self._append(contract, frame_of(self.spark, rows, contract.spark_schema()))
 
-    def hold(self, part: int) -> None:
-        """Put rows in silver."""
+    def hold(self, part: int, besides: dict[str, DataFrame] | None = None) -> None:
+        """Put rows in silver, and those besides, by table."""
         for contract in contracts("silver"):
-            if rows := self.recorded.rows[contract.full_name, part]:
-                self._append(contract, self._typed(contract, rows))
+            rows = self.recorded.rows[contract.full_name, part]
+            frames = [self._typed(contract, rows)] if rows else []
+            frames += [frame for name, frame in (besides or {}).items() if name == contract.name]
+            if frames:
+                self._append(contract, reduce(DataFrame.unionByName, frames))
 
-    def hold_what_no_message_says(self) -> None:
-        """Put a row in each table of silver that follows from bronze."""
+    def what_no_message_says(self) -> dict[str, DataFrame]:
+        """A row of each table of silver that follows from bronze."""
         rng = random.Random(7)
+        found = {}
         for contract in FROM_BRONZE:
             (row,) = valid_rows(contract, rng, 1)
             if contract.name == "quarantine":
                 row["kafka_topic"] = USER_LOGS
             rows = [tuple(row.values())]
-            self._append(contract, frame_of(self.spark, rows, contract.spark_schema()))
+            found[contract.name] = frame_of(self.spark, rows, contract.spark_schema())
+        return found
 
     def be_of_the_version_before(self) -> None:
         """Let silver not know by which rules it was made, and its queries have taken all of bronze."""
@@ -204,8 +210,7 @@ def upgraded(
     """The lake of the version before, published and built up to where its gate stopped it; nothing has run since."""
     lake = Lake(spark, with_tables(settings), recorded)
     lake.land(1, 2)
-    lake.hold(1)
-    lake.hold_what_no_message_says()
+    lake.hold(1, besides=lake.what_no_message_says())
     lake.be_of_the_version_before()
     publish(settings)
     build_gold(settings)
