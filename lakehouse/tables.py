@@ -1,4 +1,4 @@
-"""Where the Delta tables are, how they are made from their contracts, and the four ways to write to one."""
+"""Where the Delta tables are, how they are made from their contracts, and the three ways to write to one."""
 
 from collections.abc import Sequence
 from functools import reduce
