@@ -1,7 +1,8 @@
 """From Arrow to the pandas frame that a gate checks fastest."""
 
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
@@ -50,9 +51,8 @@ def frame_from_arrow(rows: pa.Table | pa.RecordBatchReader | ArrowStream) -> pd.
     return frame
 
 
-def patterns_in_arrow(
-    frame: pd.DataFrame, patterns: Iterable[tuple[str, str]]
-) -> AbstractContextManager[None]:
+@contextmanager
+def patterns_in_arrow(frame: pd.DataFrame, patterns: Iterable[tuple[str, str]]) -> Iterator[None]:
     """Match patterns in Arrow for as long as the context lasts, where that finds what Python finds.
 
     Great Expectations turns a column into `str` before it matches a pattern. This setting of pandas, the default of
@@ -64,7 +64,10 @@ def patterns_in_arrow(
         patterns: Columns and what each must match; one that the frame lacks does not matter.
     """
     same = all(_same_in_arrow(frame[name], pattern) for name, pattern in patterns if name in frame)
-    return pd.option_context("future.infer_string", same)
+    with pd.option_context("future.infer_string", same), warnings.catch_warnings():
+        # pandas takes the groups of a pattern for something that somebody wanted to have.
+        warnings.filterwarnings("ignore", "This pattern is interpreted as a regular expression")
+        yield
 
 
 def _same_in_arrow(texts: pd.Series, pattern: str) -> bool:
