@@ -23,7 +23,12 @@ NUL_PATTERN = r"\x00|(?<!\\)(\\\\)*\\u0000"
 COORDINATES = ["kafka_topic", "kafka_partition", "kafka_offset"]
 SHOWN = 40
 """The most characters of a value that a reason shows."""
-CHARACTER_CLASSES = {r"\p{Lu}": "A", r"\p{L}": "a", r"\p{N}": "9", r"[\p{Z}\p{C}]": " "}
+CHARACTER_CLASSES = {
+    r"\p{Lu}": "A",
+    r"[\p{L}&&\P{Lu}]": "a",
+    r"\p{N}": "9",
+    r"[\p{Z}\p{C}]": " ",
+}
 """What a value is masked by: capitals, other letters, digits, and what is not seen; signs stay as they are."""
 
 

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.contract import NUMBERS, Column, Limit, PhysicalType, Table, tables
 from lakehouse.frames import frame_of
-from lakehouse.quarantine import contract_rules, first_broken
+from lakehouse.quarantine import contract_rules, first_broken, masked
 
 GOOD: dict[PhysicalType, Any] = {
     "string": "text",
@@ -167,3 +167,9 @@ def test_a_row_is_set_aside_by_exactly_the_rule_it_breaks(
 def test_no_rule_is_without_a_row_that_breaks_it(spark: SparkSession, table: Table) -> None:
     rules = [(rule.reason.split()[0], rule.name) for rule in contract_rules(table)]
     assert [(case.column, case.rule) for case in cases_of(table)[1:]] == rules
+
+
+def test_a_reason_shows_the_shape_of_a_value_and_none_of_its_letters(spark: SparkSession) -> None:
+    shown = masked(F.lit("\u00c9a \u00df1 \u0663!"), F.lit("text")).alias("shown")
+    (row,) = spark.range(1).select(shown).collect()
+    assert row.shown == 'a text of 8 characters like "Aa a9 9!"'
