@@ -115,7 +115,7 @@ def column_rules(column: ContractColumn, value: Column) -> list[Rule]:
     if column.required:
         rules.append(Rule("missing_field", f"{column.name} is missing", value.isNull()))
     if column.is_uuid:
-        broken = ~value.rlike(_whole_text(UUID_PATTERN))
+        broken = ~value.rlike(whole_text(UUID_PATTERN))
         rules.append(Rule("not_a_uuid", f"{column.name} is not a UUID", broken, value, kind))
     if column.valid_values:
         allowed = ", ".join(column.valid_values)
@@ -136,12 +136,12 @@ def column_rules(column: ContractColumn, value: Column) -> list[Rule]:
     if column.pattern:
         reason = f"{column.name} does not match {column.pattern}"
         rules.append(
-            Rule("bad_format", reason, ~value.rlike(_whole_text(column.pattern)), value, kind)
+            Rule("bad_format", reason, ~value.rlike(whole_text(column.pattern)), value, kind)
         )
     return rules
 
 
-def _whole_text(pattern: str) -> str:
+def whole_text(pattern: str) -> str:
     """A pattern of a contract for Java, whose `$` also matches before a line break at the end.
 
     PostgreSQL takes no UUID with one, and would refuse all rows that are published with it.

@@ -27,7 +27,7 @@ from ingestion.events import (
     json_schema,
 )
 from ingestion.json_limits import MAX_DEPTH
-from lakehouse.quarantine import IN_WORDS, Rule, first_broken
+from lakehouse.quarantine import IN_WORDS, Rule, first_broken, whole_text
 
 Schema = dict[str, Any]
 
@@ -263,7 +263,7 @@ def _lengths(place: str, schema: Schema, value: Column) -> Iterator[Rule]:
 
 def _java(pattern: str) -> str:
     """A pattern as Java reads it: classes are Unicode's, and the end is not before a last line break."""
-    return "(?U)" + (f"{pattern[:-1]}\\z" if pattern.endswith("$") else pattern)
+    return f"(?U){whole_text(pattern)}"
 
 
 def _value(field: Field) -> Column:

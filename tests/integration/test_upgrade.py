@@ -8,11 +8,12 @@ or its gold, could not get by. Part 3 had not reached silver.
 import json
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import reduce
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -106,12 +107,13 @@ class Lake:
                 if rows:
                     self._append(contract, frame_of(self.spark, rows, contract.spark_schema()))
 
-    def hold(self, part: int, besides: dict[str, DataFrame] | None = None) -> None:
+    def hold(self, part: int, besides: Mapping[str, DataFrame] = MappingProxyType({})) -> None:
         """Put rows in silver, and those besides, by table."""
         for contract in contracts("silver"):
             rows = self.recorded.rows[contract.full_name, part]
             frames = [self._typed(contract, rows)] if rows else []
-            frames += [frame for name, frame in (besides or {}).items() if name == contract.name]
+            if contract.name in besides:
+                frames.append(besides[contract.name])
             if frames:
                 self._append(contract, reduce(DataFrame.unionByName, frames))
 
