@@ -20,7 +20,7 @@ from tests.integration.whole_way.records import Door, Sent, as_json
 
 PLACEHOLDERS = [
     *("undefined", "null", "NULL", "NaN", "nan", "none", "None", "[object Object]", "0", "-1", " "),
-    "00000000-0000-0000-0000-000000000000",
+    *("00000000-0000-0000-0000-000000000000", '"null"', "'undefined'"),
     "\u00a0",
     "\ufeff",
     "",

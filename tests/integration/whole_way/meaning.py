@@ -18,10 +18,11 @@ OPEN = object()
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_NOBODY = {
+_NO_IDS = [
     *("", "undefined", "null", "nan", "none", "[object object]", "0", "-1"),
     "00000000-0000-0000-0000-000000000000",
-}
+]
+_NOBODY = {form.format(text) for text in _NO_IDS for form in ("{}", '"{}"', "'{}'")}
 
 
 # --- Values of movies ---------------------------------------------------------------------------------------
