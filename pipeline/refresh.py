@@ -18,6 +18,7 @@ from expectations.results import GateResult
 from lakehouse import ledger, publish
 from lakehouse.ledger import Ledger
 from pipeline import alerts, gates, gold, runs
+from pipeline.analyst import look_after
 from pipeline.locks import only_one
 from pipeline.streams import STAGES, rebuild_silver, run_bronze, run_silver, to_rebuild
 from pipeline.swap import SwapResult, swap_gold
@@ -164,6 +165,7 @@ def _publish_gold(
     on_stage: Callable[[str], None],
     full_refresh: bool,
 ) -> None:
+    look_after(settings)
     with _stage(report, on_stage, "dbt build"):
         gold.build_next(settings, report.run_id, full_refresh)
     with _stage(report, on_stage, "gold gate"):

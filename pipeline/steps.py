@@ -18,6 +18,7 @@ from lakehouse import contract, ledger, publish
 from lakehouse.ledger import Ledger
 from lakehouse.publish import EVERYTHING_NEW, Published, Scope
 from pipeline import alerts, gates, gold, gold_versions, runs
+from pipeline.analyst import look_after
 from pipeline.locks import only_one
 from pipeline.refresh import recording_failed
 from pipeline.swap import SwapResult, swap_gold
@@ -116,6 +117,7 @@ def prepare_next(settings: Settings) -> str:
         ServiceError: PostgreSQL is down, or a refresh of this home builds there now.
     """
     run_id = current_run_id()
+    look_after(settings)
     with only_one(settings, "gold"):
         gold_versions.note_build(settings, run_id)
         publish.ensure_tables(settings)

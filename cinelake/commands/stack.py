@@ -70,11 +70,13 @@ def sql(
     arguments: Annotated[list[str] | None, typer.Argument(help="Handed to psql.")] = None,
 ) -> None:
     """Open psql on gold as the read-only analyst: `cinelake sql -- -Atc "select 1"`."""
-    from cinelake.stack.postgres import analyst_uri, psql_binary
+    from cinelake.stack.postgres import endpoint, psql_binary
 
-    psql = str(psql_binary())
+    settings, psql = get_settings(), str(psql_binary())
+    # Everybody on the machine sees the arguments of a process, the account itself alone its variables.
+    environment = os.environ | {"PGPASSWORD": settings.analyst_secret}
     sys.stdout.flush()
-    os.execv(psql, [psql, analyst_uri(get_settings()), *(arguments or [])])  # noqa: S606
+    os.execve(psql, [psql, endpoint(settings), *(arguments or [])], environment)  # noqa: S606
 
 
 def _services(settings: "Settings") -> dict[str, dict[str, Any]]:

@@ -73,6 +73,7 @@ def up(
     *,
     with_api: bool = True,
     stores: Sequence[Service] = STORES,
+    tell_changes: Callable[[list[str]], None] = lambda _: None,
 ) -> StackState:
     """Start what does not run, and wait until all of it is well. Safe to call again, at any time.
 
@@ -84,6 +85,7 @@ def up(
         progress: Called with 1 whenever a service is well.
         with_api: False leaves the events API, and whatever else stands before the stores, alone.
         stores: Those that are needed.
+        tell_changes: Called with what of the analyst's role somebody had changed in PostgreSQL; it is put back.
 
     Returns:
         The ports and processes.
@@ -102,7 +104,7 @@ def up(
         for each in stores:
             _wait(each, filled, state, local=each in local, fresh=each.name in fresh)
             if each is POSTGRES:
-                bootstrap(filled)
+                tell_changes(bootstrap(filled))
                 write_dbt_profile(filled)
             progress(1)
         if moved:

@@ -8,7 +8,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import psutil
 import psycopg
 import pytest
 import requests
@@ -16,7 +18,9 @@ import requests
 from cinelake.errors import BadInputError
 from cinelake.settings import PROJECT_ROOT, Settings
 from cinelake.stack.api import endpoint
+from cinelake.stack.local import SERVICES
 from cinelake.stack.postgres import analyst_uri, bootstrap
+from cinelake.stack.state import load_state
 from ingestion.api import keys
 from ingestion.api.key_ring import InvalidKeyError, KeyRing
 from tests.integration.conftest import command_line
@@ -53,6 +57,20 @@ def test_the_first_commands_of_the_guide_make_a_key_and_send_an_event(stack: Set
     keys.revoke_key(stack, "web")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"accepted": 1, "rejected": 0, "errors": []}
+
+
+def test_no_process_of_the_stack_has_a_key_or_a_password_on_its_command_line(
+    stack: Settings,
+) -> None:
+    assert stack.postgres_uri
+    secrets = [
+        *(stack.api_secret, stack.analyst_secret, stack.pseudonym_secret),
+        str(urlsplit(stack.postgres_uri).password),
+    ]
+    roots = [psutil.Process(each.pid) for each in load_state(stack.home).processes.values()]
+    started = [each.cmdline() for root in roots for each in (root, *root.children(recursive=True))]
+    assert len(started) > len(SERVICES)
+    assert not [line for line in started if any(secret in " ".join(line) for secret in secrets)]
 
 
 def test_workers_that_read_the_keys_at_once_do_not_collide(settings: Settings) -> None:

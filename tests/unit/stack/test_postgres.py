@@ -4,9 +4,11 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cinelake.commands import stack
 from cinelake.errors import SettingError
 from cinelake.settings import Settings, load_settings
 from cinelake.stack import postgres
@@ -42,6 +44,28 @@ def test_the_analyst_has_a_connection_of_its_own(settings: Settings) -> None:
         postgres.analyst_uri(settings)
         == "postgresql://analyst:a%2Fb%20c%40d%3Ae@db.example:6543/films?sslmode=require"
     )
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://boss:s3cret@db.example:6543/films",
+        "postgresql://db.example:6543/films?user=boss&password=s3cret",
+        "postgresql://boss@db.example:6543/films?sslpassword=s3cret&passfile=/s3cret",
+    ],
+)
+def test_psql_gets_the_password_as_a_variable(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    started: list[Any] = []
+    monkeypatch.setattr("os.execve", lambda *arguments: started.extend(arguments))
+    monkeypatch.setattr(
+        stack, "get_settings", lambda: settings.model_copy(update={"postgres_uri": address})
+    )
+    stack.sql(["-Atc", "select 1"])
+    _, arguments, environment = started
+    assert arguments[1:] == ["postgresql://analyst@db.example:6543/films", "-Atc", "select 1"]
+    assert environment["PGPASSWORD"] == settings.analyst_secret
 
 
 def test_psql_is_there() -> None:
