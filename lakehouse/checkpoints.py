@@ -11,12 +11,15 @@ from typing import Any
 import orjson
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
-from cinelake.errors import CheckpointMismatchError
+from cinelake.errors import CheckpointMismatchError, DamagedDataError
 from cinelake.settings import Settings
 from lakehouse import changes
+from lakehouse.contract import tables
 from lakehouse.tables import checkpoint_path
 
 ANEW = 'or build the lake anew: "A lost checkpoint, or lost messages" in docs/runbook.md.'
+
+AS_IT_WAS = 'Bring it back from a backup, or see "Damaged data" in docs/runbook.md.'
 
 FIRST_FED: dict[str, str] = {
     "bronze.user_logs": "silver.events",
@@ -46,6 +49,9 @@ def read(settings: Settings, full_name: str) -> Checkpoint:
     Args:
         settings: Tells where the lake is.
         full_name: What the checkpoint is called after, for example `bronze.movie` or `silver.bronze.movie`.
+
+    Raises:
+        DamagedDataError: The file that names the query is damaged.
     """
     storage, folder = FileSystem.from_uri(checkpoint_path(settings, full_name))
     return Checkpoint(
@@ -65,15 +71,61 @@ def offsets(settings: Settings, full_name: str) -> dict[str, Any]:
     Returns:
         Of Kafka the next offset by topic and partition, of a Delta table `reservoirVersion`, the next version; empty
         when no batch was written.
+
+    Raises:
+        DamagedDataError: The file that says so is damaged.
     """
+    return _offsets_of(settings, full_name, read(settings, full_name).committed)
+
+
+def _offsets_of(settings: Settings, full_name: str, batch: int) -> dict[str, Any]:
     storage, folder = FileSystem.from_uri(checkpoint_path(settings, full_name))
-    path = f"{folder}/offsets/{_newest(storage, f'{folder}/commits')}"
+    # The last line is that of the one source.
+    return _last_line(storage, f"{folder}/offsets/{batch}")
+
+
+def _last_line(storage: FileSystem, path: str) -> dict[str, Any]:
+    """The object in the last line of a file of a checkpoint; empty when there is no such file."""
     if storage.get_file_info(path).type == FileType.NotFound:
         return {}
     with storage.open_input_stream(path) as file:
-        # The last line is that of the one source.
-        found: dict[str, Any] = orjson.loads(file.read().splitlines()[-1])
-    return found
+        lines = file.read().splitlines()
+    try:
+        found = orjson.loads(lines[-1])
+        if isinstance(found, dict):
+            return found
+    except (IndexError, orjson.JSONDecodeError):
+        pass
+    raise DamagedDataError(f"{path} is empty, cut off or no JSON.", AS_IT_WAS)
+
+
+def queries() -> list[str]:
+    """What the checkpoints of all queries are called after."""
+    return [
+        *(each.full_name for each in tables("bronze")),
+        *(f"silver.{name}" for name in FIRST_FED),
+    ]
+
+
+def require_whole(settings: Settings, full_name: str) -> None:
+    """Make sure that the files are whole of which a query learns where it goes on.
+
+    Args:
+        settings: Tells where the lake is.
+        full_name: What the checkpoint is called after, for example `bronze.movie` or `silver.bronze.movie`.
+
+    Raises:
+        DamagedDataError: One is damaged, or one is missing of a query that has written something.
+    """
+    storage, folder = FileSystem.from_uri(checkpoint_path(settings, full_name))
+    planned, committed = (_newest(storage, f"{folder}/{kind}") for kind in ("offsets", "commits"))
+    needed = [f"{folder}/{name}" for name in ("metadata", f"offsets/{committed}")]
+    for path in needed if committed >= 0 else ():
+        if storage.get_file_info(path).type == FileType.NotFound:
+            raise DamagedDataError(f"{path} is missing.", AS_IT_WAS)
+    for name in ("metadata", f"offsets/{committed}", f"offsets/{planned}", f"commits/{committed}"):
+        _last_line(storage, f"{folder}/{name}")
+    _last_line(storage, f"{folder}/sources/0/0")
 
 
 def kafka_offsets(settings: Settings, full_name: str, topic: str) -> dict[int, int]:
@@ -84,15 +136,15 @@ def kafka_offsets(settings: Settings, full_name: str, topic: str) -> dict[int, i
         full_name: The table of bronze, for example `bronze.movie`.
         topic: Its topic.
     """
-    found: dict[str, int] = offsets(settings, full_name).get(topic, {})
-    return {int(partition): offset for partition, offset in found.items()}
+    return _by_partition(offsets(settings, full_name), topic)
+
+
+def _by_partition(found: dict[str, Any], topic: str) -> dict[int, int]:
+    return {int(partition): offset for partition, offset in found.get(topic, {}).items()}
 
 
 def _query_id(storage: FileSystem, path: str) -> str:
-    if storage.get_file_info(path).type == FileType.NotFound:
-        return ""
-    with storage.open_input_stream(path) as file:
-        return str(orjson.loads(file.read())["id"])
+    return str(_last_line(storage, path).get("id", ""))
 
 
 def _newest(storage: FileSystem, folder: str) -> int:
@@ -145,8 +197,10 @@ def require_silver(settings: Settings) -> None:
 
     Raises:
         CheckpointMismatchError: The first table that a bronze table feeds is gone.
+        DamagedDataError: A file of a checkpoint is damaged.
     """
     for source, full_name in FIRST_FED.items():
+        require_whole(settings, f"silver.{source}")
         path = checkpoint_path(settings, f"silver.{source}")
         committed = read(settings, f"silver.{source}").committed
         if committed >= 0 and changes.open_table(settings, full_name) is None:
