@@ -5,13 +5,15 @@ keeps the last batch of each query in the table's own log, so that a repeated on
 table that belong together, the table is therefore never behind what is committed nor ahead of what is planned.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
-from cinelake.errors import CheckpointMismatchError, DamagedDataError
+from cinelake.errors import CheckpointMismatchError, DamagedDataError, ServiceError
+from cinelake.log import get_logger
 from cinelake.settings import Settings
 from lakehouse import changes
 from lakehouse.contract import tables
@@ -26,6 +28,8 @@ FIRST_FED: dict[str, str] = {
     "bronze.movie": "silver.movies",
 }
 """The silver table that is there as soon as the query of a bronze table has written anything."""
+
+log = get_logger("checkpoints")
 
 
 @dataclass(frozen=True)
@@ -175,6 +179,72 @@ def require_fits(settings: Settings, full_name: str) -> None:
             f"{full_name} lacks messages that its checkpoint {path} has as written.",
             f"Bring back the table as it was last with this checkpoint, {ANEW}",
         )
+
+
+def require_kept(settings: Settings, full_name: str, topic: str, kept: Mapping[int, range]) -> None:
+    """Refuse to start a query of which Kafka lacks the place where it goes on: it would note a plan, and could not follow it.
+
+    Args:
+        settings: Tells where the lake is.
+        full_name: For example `bronze.user_logs`.
+        topic: Its topic.
+        kept: By partition the offsets that Kafka holds.
+
+    Raises:
+        ServiceError: Kafka has lost messages, or a topic was made anew.
+    """
+    checkpoint = read(settings, full_name)
+    written = _written(settings, full_name, checkpoint.query_id)
+    for batch in sorted({checkpoint.committed, written}):
+        for partition, offset in _by_partition(
+            _offsets_of(settings, full_name, batch), topic
+        ).items():
+            there = kept.get(partition, range(0))
+            if not there.start <= offset <= there.stop:
+                raise ServiceError(
+                    f"{full_name} has taken partition {partition} of {topic} up to offset {offset},"
+                    f" and Kafka holds {there.start} to {there.stop} of it.",
+                    'Nothing was written. Bring Kafka\'s data back: "A lost checkpoint, or lost messages" in'
+                    " docs/runbook.md.",
+                )
+
+
+def drop_void_plan(
+    settings: Settings, full_name: str, topic: str, kept: Mapping[int, range]
+) -> None:
+    """Take away the plan of a batch that was never written, if it can never be: Spark would follow it for ever.
+
+    Such a one is left when a query was started while Kafka's data was away, or when a machine stopped in the midst of
+    writing it. A plan that was written, though not committed, stays: its messages are in the table.
+
+    Args:
+        settings: Tells where the lake is.
+        full_name: For example `bronze.user_logs`.
+        topic: Its topic.
+        kept: By partition the offsets that Kafka holds.
+    """
+    checkpoint = read(settings, full_name)
+    written = _written(settings, full_name, checkpoint.query_id)
+    if checkpoint.planned <= max(checkpoint.committed, written):
+        return
+    try:
+        plan = _by_partition(_offsets_of(settings, full_name, checkpoint.planned), topic)
+    except DamagedDataError:
+        plan = {}
+    taken = kafka_offsets(settings, full_name, topic)
+    if plan and all(
+        taken.get(partition, 0) <= plan.get(partition, -1) <= kept.get(partition, range(0)).stop
+        for partition in taken | plan
+    ):
+        return
+    storage, folder = FileSystem.from_uri(checkpoint_path(settings, full_name))
+    file = f"{folder}/offsets/{checkpoint.planned}"
+    log.warning("void plan taken away", table=full_name, file=file, plan=plan, taken=taken)
+    storage.delete_file(file)
+    # Of the file system that Spark wrote it with, where that keeps one.
+    checksum = f"{folder}/offsets/.{checkpoint.planned}.crc"
+    if storage.get_file_info(checksum).type != FileType.NotFound:
+        storage.delete_file(checksum)
 
 
 def _written(settings: Settings, full_name: str, query_id: str) -> int:
