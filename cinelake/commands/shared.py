@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from cinelake.console import counts_table, err, out, progress_bar, say_stage
-from cinelake.errors import ServiceError, SettingError
+from cinelake.errors import DamagedDataError, ServiceError, SettingError
 from cinelake.settings import get_settings
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def ledger_facts(settings: "Settings") -> dict[str, Any] | None:
 
     try:
         return facts_of(ledger.count(settings))
-    except (ServiceError, SettingError) as error:
+    except (DamagedDataError, ServiceError, SettingError) as error:
         err.print(f"no ledger: {error.message}", highlight=False)
         return None
 

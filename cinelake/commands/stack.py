@@ -12,7 +12,7 @@ from cinelake.commands import watching
 from cinelake.commands.shared import ledger_facts, show_ledger, start_stack
 from cinelake.commands.values import Json
 from cinelake.console import counts_table, out
-from cinelake.errors import ServiceError, SettingError
+from cinelake.errors import DamagedDataError, ServiceError, SettingError
 from cinelake.settings import get_settings
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def status(
         float, typer.Option(min=0.5, metavar="SECONDS", help="How often --watch looks.")
     ] = 5,
 ) -> None:
-    """Show services, addresses and the ledger, and whether its counts add up; exit code 5 when one is down."""
+    """Show services, addresses and the ledger, and whether its counts add up; exit code 5 when one is down, 6 when data is damaged."""
     if is_live:
         watching.watch(every)
         return
@@ -64,6 +64,8 @@ def status(
         _show_status(facts)
     if not all(service["healthy"] for service in facts["services"].values()):
         raise typer.Exit(ServiceError.exit_code)
+    if facts["damaged"]:
+        raise typer.Exit(DamagedDataError.exit_code)
 
 
 def sql(
@@ -97,6 +99,7 @@ def _services(settings: "Settings") -> dict[str, dict[str, Any]]:
 def _status(settings: "Settings") -> dict[str, Any]:
     from cinelake.stack import api, site
     from cinelake.stack.postgres import analyst_uri
+    from lakehouse import inspection
 
     is_up = settings.postgres_uri is not None and settings.analyst_password is not None
     return {
@@ -107,6 +110,7 @@ def _status(settings: "Settings") -> dict[str, Any]:
         "mongo_uri": settings.mongo_uri or "",
         "lake_uri": settings.lake_uri,
         "services": _services(settings),
+        "damaged": inspection.damaged(settings),
         "ledger": ledger_facts(settings),
         "gold": _gold(settings),
     }
@@ -129,6 +133,10 @@ def _show_status(facts: dict[str, Any]) -> None:
         for name, service in facts["services"].items()
     ]
     out.print(counts_table("Services", rows, "state"))
+    for name, problems in facts["damaged"].items():
+        for problem in problems:
+            out.print(f"[red]{name} is damaged:[/] ", end="")
+            out.print(problem, markup=False, highlight=False, soft_wrap=True)
     if facts["ledger"]:
         show_ledger(facts["ledger"])
     if gold := facts["gold"]:
