@@ -133,5 +133,5 @@ def _show_status(facts: dict[str, Any]) -> None:
         came = "came back" if gold["is_rollback"] else "was published"
         out.print(f"Gold {came} at {gold['swapped_at']} by run {gold['run_id']}.", highlight=False)
         if refusal := gold["refusal"]:
-            out.print(f"[yellow]Run {refusal['run_id']} brought no newer one:[/]")
-            out.print(refusal["reason"], markup=False, highlight=False)
+            out.print(f"Run {refusal['run_id']} brought no newer one:", style="yellow")
+            out.print(refusal["reason"], highlight=False)
