@@ -10,6 +10,7 @@ from werkzeug.http import parse_options_header
 
 from ingestion.api import metrics, runs
 from ingestion.api.access import admit
+from ingestion.api.addresses import canonical_ip
 from ingestion.api.document import (
     KEY_REQUIRED,
     Answer,
@@ -74,7 +75,10 @@ def take_events(sent: Request, used: Services) -> Response:
         raise UnsupportedMediaType("Send the events as application/json, plain or with gzip.")
     now = iso_utc(datetime.now(UTC))
     observed = Observed(
-        now, sent.remote_addr or None, _user_agent(environ.get("HTTP_USER_AGENT")), key.key_id
+        now,
+        canonical_ip(environ.get("REMOTE_ADDR", "")),
+        _user_agent(environ.get("HTTP_USER_AGENT")),
+        key.key_id,
     )
     try:
         intake = take_in(read_body(sent), observed, used.publisher)
