@@ -12,16 +12,18 @@ from ingestion.api import metrics, runs
 from ingestion.api.access import admit
 from ingestion.api.addresses import canonical_ip
 from ingestion.api.document import (
-    KEY_REQUIRED,
+    FORBIDDEN,
     Answer,
     State,
     answer_of,
     events_body,
+    key_with,
     problem_of,
 )
 from ingestion.api.intake import Intake, keep_unreadable, take_in
 from ingestion.api.problems import json_response, problem, unavailable
 from ingestion.api.reading import CompressedBodyError, read_body
+from ingestion.api.scopes import Scope
 from ingestion.api.services import Services, services
 from ingestion.events import Observed, iso_utc, json_schema
 from ingestion.topics import USER_LOGS, USER_LOGS_REJECTED
@@ -36,12 +38,13 @@ CONTENT_TYPES = ("application/json", "text/plain")
 @blueprint.post(
     EVENTS_PATH,
     operation_id="postEvents",
-    security=KEY_REQUIRED,
+    security=key_with(Scope.WRITE),
     openapi_extensions={"requestBody": events_body()},
     responses={
         202: answer_of(Answer, "At least one event was accepted; `errors` says which were not."),
         400: problem_of("The body is not JSON, or the request is not HTTP."),
         401: problem_of("No key, or one that is not good."),
+        403: problem_of(FORBIDDEN),
         408: problem_of("The body took too long."),
         413: problem_of("The body is too long, or holds too many events."),
         415: problem_of("The body is neither JSON nor gzip of it."),
@@ -69,7 +72,7 @@ def take_events(sent: Request, used: Services) -> Response:
         CinelakeError: The request may not send, or its events could not be stored.
         HTTPException: Its body cannot be taken.
     """
-    key = admit(sent, used)
+    key = admit(sent, used, Scope.WRITE)
     environ = sent.environ
     if _media_type(environ.get("CONTENT_TYPE", "")) not in CONTENT_TYPES:
         raise UnsupportedMediaType("Send the events as application/json, plain or with gzip.")
