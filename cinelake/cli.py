@@ -47,7 +47,7 @@ app = App(
     pretty_exceptions_enable=False,
 )
 replay_app = App(help="Send recorded behaviour through the API.", no_args_is_help=True)
-keys_app = App(help="The keys that may send events to the API.", no_args_is_help=True)
+keys_app = App(help="The keys of the API.", no_args_is_help=True)
 import_app = App(help="Bring files in through the API.", no_args_is_help=True)
 catalog_app = App(help="The movie catalogue.", no_args_is_help=True)
 
@@ -59,6 +59,7 @@ app.command(rich_help_panel="Local stack", context_settings={"ignore_unknown_opt
 app.add_typer(keys_app, name="keys", rich_help_panel="Local stack")
 keys_app.command("create")(keys.create)
 keys_app.command("list")(keys.list_all)
+keys_app.command("scope")(keys.scope)
 keys_app.command("revoke")(keys.revoke)
 app.add_typer(backup.backup_app, name="backup", rich_help_panel="Data in")
 app.command(rich_help_panel="Data in")(sending.simulate)

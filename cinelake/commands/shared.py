@@ -76,11 +76,11 @@ def show_ledger(counts: dict[str, Any]) -> None:
     ]
     out.print(counts_table("Ledger", rows, "rows"))
     if counts["balanced"]:
-        out.print("[green]The ledger adds up.[/]")
+        out.print("The ledger adds up.", style="green")
     for hop, n in counts["waiting"].items():
         out.print(f"waiting to be in {hop} with the next refresh: {n:,}", highlight=False)
     for difference in counts["differences"]:
-        out.print(f"[yellow]{difference}[/]")
+        out.print(difference, style="yellow")
 
 
 def outcome(gate: "GateResult") -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cinelake.commands import watching
+from cinelake.commands import keys, watching
 from cinelake.commands.shared import ledger_facts, show_ledger, start_stack
 from cinelake.commands.values import Json
 from cinelake.console import counts_table, out
@@ -113,6 +113,7 @@ def _status(settings: "Settings") -> dict[str, Any]:
         "damaged": inspection.damaged(settings),
         "ledger": ledger_facts(settings),
         "gold": _gold(settings),
+        "warnings": _warnings(settings),
     }
 
 
@@ -125,6 +126,16 @@ def _gold(settings: "Settings") -> dict[str, Any] | None:
     except (ServiceError, SettingError):
         return None
     return json.loads(json.dumps(asdict(version), default=str)) if version else None
+
+
+def _warnings(settings: "Settings") -> list[str]:
+    """What works and should not stay so; nothing while PostgreSQL is away."""
+    from ingestion.api.keys import list_keys
+
+    try:
+        return [keys.too_wide(key) for key in list_keys(settings) if key.is_wide]
+    except (ServiceError, SettingError):
+        return []
 
 
 def _show_status(facts: dict[str, Any]) -> None:
@@ -143,5 +154,7 @@ def _show_status(facts: dict[str, Any]) -> None:
         came = "came back" if gold["is_rollback"] else "was published"
         out.print(f"Gold {came} at {gold['swapped_at']} by run {gold['run_id']}.", highlight=False)
         if refusal := gold["refusal"]:
-            out.print(f"[yellow]Run {refusal['run_id']} brought no newer one:[/]")
-            out.print(refusal["reason"], markup=False, highlight=False)
+            out.print(f"Run {refusal['run_id']} brought no newer one:", style="yellow")
+            out.print(refusal["reason"], highlight=False)
+    for warning in facts["warnings"]:
+        out.print(warning, style="yellow", highlight=False, soft_wrap=True)
