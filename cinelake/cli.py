@@ -4,6 +4,7 @@ Exit codes: 0 done; 1 an error; 2 a wrong argument, setting or input; 3 a gate r
 add up; 5 a service is down.
 """
 
+import os
 import sys
 from typing import Annotated
 
@@ -35,6 +36,7 @@ from cinelake.commands.help import App
 from cinelake.console import be_quiet, err, out, report_error
 from cinelake.errors import CinelakeError
 from cinelake.log import configure_logging
+from cinelake.owner_only import UMASK
 from cinelake.settings import get_settings
 
 app = App(
@@ -90,6 +92,7 @@ app.command(rich_help_panel="All of it")(demo.demo)
 
 def main() -> None:
     """Run the command line; errors that a person can act on end with their exit code."""
+    os.umask(UMASK)
     try:
         app()
     except CinelakeError as error:
