@@ -4,6 +4,7 @@ Exit codes: 0 done; 1 an error; 2 a wrong argument, setting or input; 3 a gate r
 add up; 5 a service is down; 6 stored data is damaged.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ from cinelake.commands.help import App
 from cinelake.console import be_quiet, err, out, report_error
 from cinelake.errors import CinelakeError
 from cinelake.log import configure_logging
+from cinelake.owner_only import UMASK
 from cinelake.settings import get_settings
 
 app = App(
@@ -94,6 +96,7 @@ app.command(rich_help_panel="All of it")(demo.demo)
 
 def main() -> None:
     """Run the command line; errors that a person can act on end with their exit code."""
+    os.umask(UMASK)
     try:
         with _damage_named():
             app()

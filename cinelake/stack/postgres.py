@@ -20,6 +20,7 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 from cinelake.errors import ServiceError, SettingError
 from cinelake.log import get_logger
 from cinelake.postgres import making_tables
+from cinelake.owner_only import PASSAGE
 from cinelake.settings import Settings
 from cinelake.stack import analyst
 from cinelake.stack.ports import HOST
@@ -60,6 +61,8 @@ def prepare(settings: Settings, state: StackState) -> Launch:
     stack = stack_folder(settings.home)
     folder = stack / "postgres"
     folder.mkdir(parents=True, exist_ok=True)
+    for each in passages(settings.home):
+        each.chmod(PASSAGE)
     data = folder / "data"
     user = account(data)
     if user:
@@ -101,6 +104,12 @@ def account(data: Path) -> str | None:
         "PostgreSQL does not run as root, and there is no account `postgres` or `nobody`.",
         "Run as an ordinary user, or add one: useradd --system postgres",
     )
+
+
+def passages(home: Path) -> tuple[Path, ...]:
+    """The folders of a home that the account it runs as passes through: none unless that is another one than ours."""
+    stack = stack_folder(home)
+    return (home, stack, stack / "postgres") if os.geteuid() == 0 else ()
 
 
 def endpoint(settings: Settings) -> str:
