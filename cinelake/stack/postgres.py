@@ -19,8 +19,8 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from cinelake.errors import ServiceError, SettingError
 from cinelake.log import get_logger
-from cinelake.postgres import making_tables
 from cinelake.owner_only import PASSAGE
+from cinelake.postgres import making_tables
 from cinelake.settings import Settings
 from cinelake.stack import analyst
 from cinelake.stack.ports import HOST
