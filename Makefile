@@ -10,6 +10,7 @@ TEST_DATA ?= $(wildcard ../shared/data)
 # The Python of the virtual environments. Empty: the first one that can make them.
 PYTHON ?=
 BIN := .venv/bin
+PACKAGES := cinelake docs_site expectations ingestion lakehouse monitoring pipeline spark_streaming
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -69,10 +70,11 @@ check-python: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive $(PACKAGES) airflow benchmarks
 
 check-sql: install
 	$(BIN)/sqlfluff lint --disable-progress-bar --config dbt_project/.sqlfluff dbt_project/models dbt_project/tests
-	$(BIN)/dbt --quiet parse --project-dir dbt_project --profiles-dir dbt_project/env_profile --target-path ../.cinelake/parse --log-path .cinelake/parse
+	umask 077; $(BIN)/dbt --quiet parse --project-dir dbt_project --profiles-dir dbt_project/env_profile --target-path ../.cinelake/parse --log-path .cinelake/parse
 	$(BIN)/python -m expectations.coverage .cinelake/parse/manifest.json
 	$(BIN)/cinelake contracts diff
 

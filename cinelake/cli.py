@@ -1,10 +1,13 @@
 """The `cinelake` command line: which commands there are. What each does is in `cinelake/commands/`.
 
 Exit codes: 0 done; 1 an error; 2 a wrong argument, setting or input; 3 a gate refused the data; 4 the ledger does not
-add up; 5 a service is down.
+add up; 5 a service is down; 6 stored data is damaged.
 """
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -35,16 +38,18 @@ from cinelake.commands.help import App
 from cinelake.console import be_quiet, err, out, report_error
 from cinelake.errors import CinelakeError
 from cinelake.log import configure_logging
+from cinelake.owner_only import UMASK
 from cinelake.settings import get_settings
 
 app = App(
     name="cinelake",
     help="A movie lakehouse: user behaviour and TMDB metadata in, a star schema that analysts trust out.",
+    epilog=__doc__.partition("\n\n")[2].replace("\n", " "),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 replay_app = App(help="Send recorded behaviour through the API.", no_args_is_help=True)
-keys_app = App(help="The keys that may send events to the API.", no_args_is_help=True)
+keys_app = App(help="The keys of the API.", no_args_is_help=True)
 import_app = App(help="Bring files in through the API.", no_args_is_help=True)
 catalog_app = App(help="The movie catalogue.", no_args_is_help=True)
 
@@ -56,6 +61,7 @@ app.command(rich_help_panel="Local stack", context_settings={"ignore_unknown_opt
 app.add_typer(keys_app, name="keys", rich_help_panel="Local stack")
 keys_app.command("create")(keys.create)
 keys_app.command("list")(keys.list_all)
+keys_app.command("scope")(keys.scope)
 keys_app.command("revoke")(keys.revoke)
 app.add_typer(backup.backup_app, name="backup", rich_help_panel="Data in")
 app.command(rich_help_panel="Data in")(sending.simulate)
@@ -90,14 +96,31 @@ app.command(rich_help_panel="All of it")(demo.demo)
 
 def main() -> None:
     """Run the command line; errors that a person can act on end with their exit code."""
+    os.umask(UMASK)
     try:
-        app()
+        with _damage_named():
+            app()
     except CinelakeError as error:
         report_error(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         err.print("interrupted; run the same command again to go on")
         sys.exit(130)
+
+
+@contextmanager
+def _damage_named() -> Iterator[None]:
+    """Tell which file of the lake is damaged, where that is what a command failed at."""
+    try:
+        yield
+    except Exception:
+        # Who never came to read the lake did not fail at it, and should not wait for what reads it.
+        if "deltalake" not in sys.modules:
+            raise
+        from lakehouse import inspection  # noqa: PLC0415
+
+        with inspection.named(get_settings()):
+            raise
 
 
 def _version(wanted: bool) -> None:

@@ -23,8 +23,10 @@ from rich.text import Text
 from cinelake.errors import CinelakeError
 from cinelake.log import get_logger
 
-out = Console()
-err = Console(stderr=True)
+# Names, values and messages of others are among what is shown: nothing in a text is markup. A style comes by `style`
+# or with a `Text`.
+out = Console(markup=False, emoji=False)
+err = Console(stderr=True, markup=False, emoji=False)
 
 
 @contextmanager
@@ -32,7 +34,7 @@ def progress_bar(label: str, total: int | None) -> Iterator[Callable[[int], None
     """Show a bar on standard error; yields the function to call with the number of items just done."""
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -62,7 +64,7 @@ def rate_bar(label: str) -> Iterator[Callable[[int, int], None]]:
     """
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         _RateColumn(),
@@ -80,7 +82,7 @@ def rate_bar(label: str) -> Iterator[Callable[[int, int], None]]:
 
 def say_stage(name: str) -> None:
     """Announce a stage on standard error."""
-    err.print(f"[bold cyan]•[/] {name}")
+    err.print(Text("•", "bold cyan"), name)
 
 
 def counts_table(title: str, rows: list[tuple[str, str]], unit: str) -> Table:

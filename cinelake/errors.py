@@ -64,6 +64,12 @@ class ServiceError(CinelakeError):
     exit_code = 5
 
 
+class DamagedDataError(CinelakeError):
+    """A file of the lake is missing, cut off or holds something else than it should."""
+
+    exit_code = 6
+
+
 def message_of(error: Exception) -> str:
     """What happened, in a line of text: our own message, or the kind and the text of any other error."""
     if isinstance(error, CinelakeError):

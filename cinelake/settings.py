@@ -71,10 +71,13 @@ T = TypeVar("T")
 HostPort = Annotated[str, StringConstraints(pattern=r"^[^,\s:]+:\d{1,5}(,[^,\s:]+:\d{1,5})*$")]
 PostgresUri = Annotated[str, StringConstraints(pattern=r"^postgres(ql)?://[^/\s]+/[^/\s?]+")]
 RUN_ID_PATTERN = r"^[A-Za-z0-9_.-]{1,120}$"
+LEAST_RATE = 0.01
+"""Requests a second: one in a hundred seconds."""
 API_KEY_PATTERN = r"^cl_([0-9a-f]{12})_([A-Za-z0-9_-]{20,100})$"
 """An API key: its id, which may be shown, and its secret."""
+_ORIGIN = r"https?://[A-Za-z0-9._-]+(:\d{1,5})?"
 Origins = Annotated[
-    str, StringConstraints(pattern=r"^(\*|(https?://[^/\s,]+)(,https?://[^/\s,]+)*)?$")
+    str, StringConstraints(pattern=rf"^(\*|{_ORIGIN}(,{_ORIGIN})*)?$", to_lower=True)
 ]
 Hosts = Annotated[str, StringConstraints(pattern=r"^([a-z0-9.-]+(,[a-z0-9.-]+)*)?$")]
 Rules = Annotated[str, StringConstraints(pattern=r"^([a-z_]+(,[a-z_]+)*)?$")]
@@ -116,12 +119,17 @@ class Settings(BaseSettings):
     api_workers: int = Field(2, alias="CINELAKE_API_WORKERS", ge=1, le=64)
     api_key: SecretStr | None = Field(None, alias="CINELAKE_API_KEY")
     """The key with which the demonstration, simulation and replay send events."""
-    api_rate_limit: float = Field(1000, alias="CINELAKE_API_RATE_LIMIT", gt=0)
+    api_rate_limit: float = Field(
+        1000, alias="CINELAKE_API_RATE_LIMIT", ge=LEAST_RATE, allow_inf_nan=False
+    )
     """Requests a second that a key may make, unless it has a limit of its own."""
     cors: Origins = Field("", alias="CINELAKE_CORS_ORIGINS")
-    """Web origins whose pages may send events, separated by commas; `*` for any."""
+    """Web origins whose pages may use the API, separated by commas; `*` for any."""
     trusted_proxies: int = Field(0, alias="CINELAKE_TRUSTED_PROXIES", ge=0, le=10)
-    """How many proxies stand before the API, each adding to `X-Forwarded-For`."""
+    """How many proxies stand before the API, each adding to `X-Forwarded-For`.
+
+    The last of them may tell by `X-Forwarded-Proto` and `X-Forwarded-Host` at which origin the API is known.
+    """
 
     pseudonym_key: SecretStr | None = Field(None, alias="CINELAKE_PSEUDONYM_KEY", min_length=16)
     """The HMAC key that turns e-mail and IP addresses into pseudonyms."""
@@ -238,7 +246,7 @@ class Settings(BaseSettings):
 
     @property
     def cors_origins(self) -> list[str]:
-        """`CINELAKE_CORS_ORIGINS` as a list; empty when no page of another origin may send events."""
+        """`CINELAKE_CORS_ORIGINS` as a list; empty when no page of another origin may use the API."""
         return [origin for origin in self.cors.split(",") if origin]
 
     @property

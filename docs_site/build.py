@@ -7,10 +7,12 @@ from datetime import datetime
 from pathlib import Path
 
 from cinelake.errors import ServiceError
+from cinelake.owner_only import close
 from cinelake.settings import Settings
 from cinelake.stack.lock import file_lock
 from docs_site.data_docs import copy_data_docs
 from docs_site.pages import render
+from docs_site.policy import inline_scripts, of_tool, with_policy
 
 ASSETS = Path(__file__).parent / "assets"
 DATA_DOCS, DBT_DOCS = "data-docs", "dbt-docs"
@@ -51,10 +53,10 @@ def build_site(
         versions.mkdir(exist_ok=True)
         _clear(versions, keep=site.resolve())
         built = Path(tempfile.mkdtemp(prefix=f"{generated_at:%Y%m%dT%H%M%S}-", dir=versions))
-        # A web server of another account may serve it.
-        built.chmod(0o755)
         _write(built, {**pages, **_frames(generated_at)})
         _take_in(built, data_docs, dbt_docs)
+        # Copies have the modes of what was copied.
+        close(built)
         _put_in_place(built, site)
     return site / "index.html"
 
@@ -93,7 +95,9 @@ def _take_in(folder: Path, data_docs: Path, dbt_docs: Path) -> None:
     (folder / DBT_DOCS).mkdir()
     # A browser would ask for the template's text as an address, before dbt's own script has filled it in.
     page = dbt_docs.read_text("utf-8").replace('xlink:href="{{', 'ng-attr-xlink:href="{{')
-    (folder / DBT_DOCS / "index.html").write_text(page, encoding="utf-8")
+    # What it has of people is nothing: descriptions, SQL and counts. Its library makes functions of the page's expressions.
+    policy = of_tool(inline_scripts(page), may_eval=True)
+    (folder / DBT_DOCS / "index.html").write_text(with_policy(page, policy), encoding="utf-8")
 
 
 def _put_in_place(built: Path, site: Path) -> None:

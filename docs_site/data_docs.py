@@ -2,15 +2,20 @@
 
 They load styles and scripts from eight hosts, and a logo whose address tells Great Expectations of each visit. The site
 holds the styles and scripts itself, in the versions that the pages name, and leaves the rest out.
+
+Of the scripts that stand in a page those run that Great Expectations' templates have, and those of the first page, which
+lists suites and runs and shows nothing of rows.
 """
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from zipfile import ZipFile
 
 from cinelake.stack.jars import web_jars
+from docs_site.policy import inline_scripts, of_tool, with_policy
 
 WEB = "META-INF/resources/webjars/"
 """Where a WebJar holds its files: https://www.webjars.org/documentation"""
@@ -50,9 +55,20 @@ def copy_data_docs(source: Path, target: Path) -> None:
     """
     shutil.copytree(source, target)
     held = _unpack(target / VENDOR)
+    known = {script for template in _templates() for script in inline_scripts(template)}
     for page in target.rglob("*.html"):
-        to_root = "../" * (len(page.relative_to(target).parts) - 1)
-        page.write_text(_offline(page.read_text("utf-8"), to_root, held), encoding="utf-8")
+        depth = len(page.relative_to(target).parts) - 1
+        text = _offline(page.read_text("utf-8"), "../" * depth, held)
+        scripts = [each for each in inline_scripts(text) if not depth or each in known]
+        page.write_text(with_policy(text, of_tool(scripts)), encoding="utf-8")
+
+
+def _templates() -> Iterator[str]:
+    """The templates of Great Expectations' pages."""
+    package = find_spec("great_expectations")
+    assert package is not None and package.origin is not None, "the project depends on it"
+    for template in Path(package.origin).parent.glob("render/view/templates/*.j2"):
+        yield template.read_text("utf-8")
 
 
 def _unpack(folder: Path) -> Mapping[str, str]:

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from docs_site.lineage import column_id
+from docs_site.policy import OWN
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -60,6 +61,7 @@ def render(template: str, path: str, generated_at: datetime, here: str = "", **f
         here=here or path,
         root="../" * path.count("/"),
         generated_at=generated_at.astimezone(UTC),
+        policy=OWN,
         **facts,
     )  # fmt: skip
 

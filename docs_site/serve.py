@@ -18,6 +18,7 @@ from cinelake.errors import ServiceError
 from cinelake.log import configure_logging, get_logger
 from cinelake.settings import get_settings
 from cinelake.stack.ports import HOST
+from docs_site.policy import FRAMED_BY, META_WITHIN, OWN, policy_of
 
 UTF_8 = {
     ".html": "text/html; charset=utf-8",
@@ -41,6 +42,7 @@ class SiteHandler(SimpleHTTPRequestHandler):
     sys_version = ""
     timeout = 30
     """Seconds for which a silent client may hold a thread."""
+    policy = OWN
     extensions_map = SimpleHTTPRequestHandler.extensions_map | UTF_8
 
     def send_head(self) -> BytesIO | BinaryIO | None:
@@ -54,6 +56,7 @@ class SiteHandler(SimpleHTTPRequestHandler):
         if not self._is_inside():
             self.send_error(HTTPStatus.NOT_FOUND)
             return None
+        self.policy = self._policy()
         # The stdlib compares whole seconds: a page rebuilt within one would be taken for unchanged.
         del self.headers["If-Modified-Since"]
         return super().send_head()
@@ -64,6 +67,18 @@ class SiteHandler(SimpleHTTPRequestHandler):
         except (OSError, ValueError):  # a loop of links, a NUL byte
             return False
         return file.is_relative_to(self.directory)
+
+    def _policy(self) -> str:
+        """The policy of the page that is asked for; that of the site's own for what is no page."""
+        file = Path(self.translate_path(self.path))
+        try:
+            page = file / "index.html" if file.is_dir() else file
+            if page.suffix != ".html":
+                return OWN
+            with page.open(encoding="utf-8", errors="replace") as text:
+                return policy_of(text.read(META_WITHIN))
+        except OSError:  # no such page, or a name that cannot be one
+            return OWN
 
     def list_directory(self, path: str | os.PathLike[str]) -> None:
         """Answer 404: a folder without an `index.html` does not say what is in it.
@@ -78,6 +93,7 @@ class SiteHandler(SimpleHTTPRequestHandler):
         # Ask again each time: a rebuilt site shows at once.
         self.send_header("Cache-Control", "no-cache")
         self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Content-Security-Policy", f"{self.policy}; {FRAMED_BY}")
         super().end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:

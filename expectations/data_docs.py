@@ -1,10 +1,15 @@
-"""Data Docs: a page for each suite and for each result of the latest runs. Only what is new in them is written."""
+"""Data Docs: a page for each suite and for each result of the latest runs. Only what is new in them is written.
 
-from collections.abc import Set
+Great Expectations writes what comes from rows into its pages as it is, markup too. So the pages are made of results in
+which each such text is its shape, as in the reasons of quarantine; `cinelake gates` shows the values to whoever may see them.
+"""
+
+from collections.abc import Callable, Set
 from contextlib import suppress
 from datetime import datetime
+from html import escape
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import unquote
 
 from great_expectations.core.expectation_validation_result import ExpectationSuiteValidationResult
@@ -14,9 +19,11 @@ from great_expectations.data_context.types.resource_identifiers import (
     ValidationResultIdentifier,
 )
 
+from cinelake.masking import mask
 from cinelake.settings import Settings
 from expectations.project import open_project
 from expectations.results import DATA_DOCS, data_docs_folder
+from lakehouse.quarantine import shape_of
 
 SITE = "local_site"
 """What Great Expectations calls the one site of a file context."""
@@ -24,6 +31,15 @@ RESULTS = Path("uncommitted", "validations")
 """Where the project keeps the results."""
 RUNS_IN_DATA_DOCS = 10
 """Older runs leave Data Docs, whose size grows with them; `ops.gate_results` keeps them all."""
+OF_NO_ROW = {
+    "observed_value",
+    "mismatched",
+    "unexpected_index_column_names",
+    "unexpected_index_query",
+}
+"""What of a result tells of columns, types and counts: its texts come from contracts."""
+WRITER_CHANGED_AT = Path(__file__).stat().st_mtime
+"""A page that is older may show what pages no longer do."""
 
 Key: TypeAlias = ExpectationSuiteIdentifier | ValidationResultIdentifier
 
@@ -46,6 +62,9 @@ def build_data_docs(settings: Settings) -> Path:
     _remove_all_but(folder, set(pages.values()))
     # A suite may have changed under its name; a result is written once.
     news = [*suites, *(key for key in results if not _is_written(context, key, pages[key]))]
+    store = context.validation_results_store
+    kept = store.get
+    store.get = lambda key: _without_values(kept(key))
     context.build_data_docs(resource_identifiers=news)
     return data_docs_folder(settings)
 
@@ -65,6 +84,30 @@ def data_docs_page(context: FileDataContext, validated: ExpectationSuiteValidati
     return _page(context, result)
 
 
+def _without_values(
+    validated: ExpectationSuiteValidationResult,
+) -> ExpectationSuiteValidationResult:
+    """A result whose texts hold no markup, and of rows no more than their shape."""
+    for rule in validated.results:
+        rule.result = _shown(rule.result)
+        rule.exception_info = _shown(rule.exception_info, lambda text: escape(mask(text)))
+    return validated
+
+
+def _shown(found: Any, form: Callable[[str], str] = lambda text: escape(shape_of(text))) -> Any:
+    """A value of JSON with each text in it in another form, but for names, which are only escaped."""
+    if isinstance(found, str):
+        return form(found)
+    if isinstance(found, list):
+        return [_shown(each, form) for each in found]
+    if isinstance(found, dict):
+        return {
+            name: _shown(each, escape if name in OF_NO_ROW else form)
+            for name, each in found.items()
+        }
+    return found
+
+
 def _page(context: FileDataContext, key: Key) -> str:
     (site,) = context.get_docs_sites_urls(key, SITE, only_if_exists=False)
     path = Path(str(site["site_url"]).removeprefix("file://"))
@@ -76,10 +119,11 @@ def _folder(context: FileDataContext) -> Path:
 
 
 def _is_written(context: FileDataContext, result: Key, page: Path) -> bool:
-    """Whether the page of a result is there, and is not that of a result that it took the place of."""
+    """Whether the page of a result is there, and is younger than the result, which may have taken another's place."""
     kept = Path(context.root_directory, RESULTS, *result.to_tuple())
     try:
-        return page.stat().st_mtime >= kept.with_name(f"{kept.name}.json").stat().st_mtime
+        result_at = kept.with_name(f"{kept.name}.json").stat().st_mtime
+        return page.stat().st_mtime >= max(result_at, WRITER_CHANGED_AT)
     except FileNotFoundError:
         return False
 

@@ -21,6 +21,7 @@ from great_expectations.data_context.data_context.file_data_context import FileD
 from pyspark.sql import DataFrame
 
 from cinelake.log import get_logger
+from cinelake.masking import mask
 from cinelake.settings import Settings
 from expectations.data_docs import data_docs_page
 from expectations.frames import patterns_in_arrow
@@ -211,7 +212,7 @@ def _rule_result(
 
 def _observed(result: ExpectationValidationResult) -> str:
     if message := _exception(result.exception_info):
-        return f"could not be checked: {message}"
+        return f"could not be checked: {mask(message)}"
     found = result.result
     if "unexpected_count" in found:
         # Of no rows, PostgreSQL's sums and Spark's counts are null.

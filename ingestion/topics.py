@@ -115,6 +115,21 @@ def end_offsets(consumer: KafkaConsumer, topic: str) -> dict[int, int]:
     return {where.partition: end for where, end in sorted(ends.items())}
 
 
+def kept_offsets(consumer: KafkaConsumer, topic: str) -> dict[int, range]:
+    """The offsets of a topic's messages that are there, by partition.
+
+    Args:
+        consumer: A consumer without a group.
+        topic: The topic's name.
+
+    Raises:
+        ServiceError: There is no such topic.
+    """
+    ends = end_offsets(consumer, topic)
+    begins = consumer.beginning_offsets([TopicPartition(topic, number) for number in ends])
+    return {where.partition: range(first, ends[where.partition]) for where, first in begins.items()}
+
+
 def first_timestamps(
     consumer: KafkaConsumer, topic: str, offsets: Mapping[int, int]
 ) -> dict[int, float]:

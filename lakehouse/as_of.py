@@ -12,7 +12,7 @@ from deltalake.exceptions import DeltaError
 from cinelake.errors import BadInputError, ServiceError
 from cinelake.settings import Settings
 from ingestion.events import iso_utc
-from lakehouse import changes
+from lakehouse import changes, damage
 from lakehouse.contract import tables
 from lakehouse.tables import table_path
 
@@ -88,7 +88,8 @@ def find_version(
     delta = changes.open_table(settings, full_name)
     if delta is None:
         raise ServiceError(f"{full_name} does not exist yet.", "Run `cinelake refresh`.")
-    history = [_moment(entry) for entry in delta.history()]
+    with damage.reading(table_path(settings, full_name)):
+        history = [_moment(entry) for entry in delta.history()]
     newest, oldest = history[0], history[-1]
     span = (
         f"The log has versions {oldest.version} ({iso_utc(oldest.committed_at)})"
@@ -121,13 +122,16 @@ def read_as_of(settings: Settings, full_name: str, version: int, selection: Sele
 
     Raises:
         BadInputError: The condition cannot be evaluated, or there is no such column.
+        DamagedDataError: A file of the table is missing or damaged.
         ServiceError: Files of the version were vacuumed.
     """
+    path = table_path(settings, full_name)
     try:
-        delta = DeltaTable(table_path(settings, full_name), version=version)
-        query = _query(full_name, selection, [field.name for field in delta.schema().fields])
-        reader = QueryBuilder().register("t", delta).execute(query)
-        return changes.without_views(pa.RecordBatchReader.from_stream(reader)).read_all()
+        with damage.reading(path):
+            delta = DeltaTable(path, version=version)
+            query = _query(full_name, selection, [field.name for field in delta.schema().fields])
+            reader = QueryBuilder().register("t", delta).execute(query)
+            return changes.without_views(pa.RecordBatchReader.from_stream(reader)).read_all()
     except (DeltaError, OSError, pa.ArrowException) as error:
         if _is_about_a_file(error):
             raise ServiceError(

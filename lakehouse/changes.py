@@ -9,10 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as kinds
 from deltalake import DeltaTable, QueryBuilder
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import DeltaError
 
 from cinelake.errors import ServiceError
 from cinelake.settings import Settings
+from lakehouse import damage
 from lakehouse.tables import table_path
 
 CHANGE_TYPE = "_change_type"
@@ -20,11 +21,12 @@ COMMIT_VERSION = "_commit_version"
 
 
 def open_table(settings: Settings, full_name: str) -> DeltaTable | None:
-    """The Delta table as it is now, or None when no refresh has made it yet."""
-    try:
-        return DeltaTable(table_path(settings, full_name))
-    except TableNotFoundError:
-        return None
+    """The Delta table as it is now, or None when no refresh has made it yet.
+
+    Raises:
+        DamagedDataError: A file of its log is missing or damaged.
+    """
+    return damage.opened(table_path(settings, full_name))
 
 
 def current_version(settings: Settings, full_name: str) -> int:
@@ -50,14 +52,18 @@ def query(settings: Settings, full_name: str, sql: str, version: int | None = No
 
     Returns:
         The result; without rows and columns when the table does not exist.
+
+    Raises:
+        DamagedDataError: A file of the table is missing or damaged.
     """
     delta = open_table(settings, full_name)
     if delta is None or version == -1:
         return pa.table({})
-    if version is not None and version != delta.version():
-        delta.load_as_version(version)
-    result = QueryBuilder().register("t", delta).execute(sql)
-    return pa.table(result.read_all())
+    with damage.reading(table_path(settings, full_name)):
+        if version is not None and version != delta.version():
+            delta.load_as_version(version)
+        result = QueryBuilder().register("t", delta).execute(sql)
+        return pa.table(result.read_all())
 
 
 def count_rows(
@@ -94,6 +100,7 @@ def read_changes(
     Raises:
         ServiceError: The table, or one of the columns, does not exist. Also while the batches are read, as only then
             the files are opened: the change data feed no longer reaches back that far.
+        DamagedDataError: A file of the table is missing or damaged; also while the batches are read.
     """
     delta = open_table(settings, full_name)
     if delta is None:
@@ -104,10 +111,13 @@ def read_changes(
     # Quoted: delta-rs reads them as SQL, where `offset` is a word of the language.
     wanted = [f'"{name}"' for name in (*columns, CHANGE_TYPE, COMMIT_VERSION)] if columns else None
     span = f"{full_name} from version {after + 1} to {upto}"
-    with _service_errors(span):
+    path = table_path(settings, full_name)
+    # An empty one would be passed over.
+    damage.require_commits(path, after + 1, upto)
+    with _service_errors(span, path):
         feed = delta.load_cdf(starting_version=after + 1, ending_version=upto, columns=wanted)
         reader = without_views(pa.RecordBatchReader.from_stream(feed))
-    return pa.RecordBatchReader.from_batches(reader.schema, _read(reader, span))
+    return pa.RecordBatchReader.from_batches(reader.schema, _read(reader, span, path))
 
 
 def _require_columns(delta: DeltaTable, full_name: str, columns: Sequence[str]) -> None:
@@ -120,15 +130,16 @@ def _require_columns(delta: DeltaTable, full_name: str, columns: Sequence[str]) 
         )
 
 
-def _read(reader: pa.RecordBatchReader, span: str) -> Iterator[pa.RecordBatch]:
-    with _service_errors(span):
+def _read(reader: pa.RecordBatchReader, span: str, path: str) -> Iterator[pa.RecordBatch]:
+    with _service_errors(span, path):
         yield from reader
 
 
 @contextmanager
-def _service_errors(span: str) -> Iterator[None]:
+def _service_errors(span: str, path: str) -> Iterator[None]:
     try:
-        yield
+        with damage.reading(path):
+            yield
     except (OSError, ValueError, DeltaError) as error:
         raise ServiceError(
             f"The changes of {span} cannot be read: {error}",
@@ -142,9 +153,26 @@ def _all_rows(
     """The table as it was in a version, in the form of its change data feed."""
     wanted = ", ".join(f'"{name}"' for name in columns) if columns else "*"
     statement = f"select {wanted}, 'insert' as {CHANGE_TYPE}, cast({version} as bigint) as {COMMIT_VERSION} from t"
-    delta = DeltaTable(table_path(settings, full_name), version=version)
-    reader = QueryBuilder().register("t", delta).execute(statement)
-    return without_views(pa.RecordBatchReader.from_stream(reader))
+    path = table_path(settings, full_name)
+    with damage.reading(path):
+        delta = DeltaTable(path, version=version)
+        result = QueryBuilder().register("t", delta).execute(statement)
+        reader = without_views(pa.RecordBatchReader.from_stream(result))
+    return pa.RecordBatchReader.from_batches(reader.schema, batches(reader, path))
+
+
+def batches(reader: pa.RecordBatchReader, path: str) -> Iterator[pa.RecordBatch]:
+    """The batches of a reader of a table, whose files are opened only now.
+
+    Args:
+        reader: Reads the table.
+        path: Its folder or URI.
+
+    Raises:
+        DamagedDataError: A file of the table is missing or damaged.
+    """
+    with damage.reading(path):
+        yield from reader
 
 
 def without_views(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:

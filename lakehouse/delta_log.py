@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType
 
 from cinelake.settings import Settings
+from lakehouse import damage
+from lakehouse.damage import LOG
 from lakehouse.tables import table_path
-
-LOG = "_delta_log"
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,16 @@ class StoredFile:
 
 
 def read_commit(settings: Settings, full_name: str, version: int) -> Commit | None:
-    """One version as the log tells it; None when the log does not reach back that far, or not yet so far."""
+    """One version as the log tells it; None when the log does not reach back that far, or not yet so far.
+
+    Raises:
+        DamagedDataError: Its commit is damaged.
+    """
     storage, folder = _storage(settings, full_name)
     path = f"{folder}/{LOG}/{version:020}.json"
     if storage.get_file_info(path).type == FileType.NotFound:
         return None
-    with storage.open_input_stream(path) as file:
+    with damage.reading(table_path(settings, full_name)), storage.open_input_stream(path) as file:
         return _commit(version, [orjson.loads(line) for line in file.read().splitlines() if line])
 
 
@@ -108,13 +112,17 @@ def commits_from(settings: Settings, full_name: str, version: int, upto: int) ->
 
 
 def checkpoint_age(settings: Settings, full_name: str) -> tuple[int, datetime] | None:
-    """Version and time of the newest checkpoint of the log; None when there is none."""
+    """Version and time of the newest checkpoint of the log; None when there is none, or nothing that tells of it."""
     storage, folder = _storage(settings, full_name)
     info = storage.get_file_info(f"{folder}/{LOG}/_last_checkpoint")
     if info.type == FileType.NotFound:
         return None
-    with storage.open_input_stream(info.path) as file:
-        return int(orjson.loads(file.read())["version"]), info.mtime.astimezone(UTC)
+    try:
+        with storage.open_input_stream(info.path) as file:
+            return int(orjson.loads(file.read())["version"]), info.mtime.astimezone(UTC)
+    except orjson.JSONDecodeError:
+        # No more than a hint: delta-rs and Spark pass over one that is damaged.
+        return None
 
 
 def stored_files(settings: Settings, full_name: str) -> list[StoredFile]:
@@ -143,14 +151,17 @@ def count_in_file(
         full_name: For example `bronze.user_logs`.
         path: Of the file, below the table's folder.
         filters: Column, operator and value of each condition.
+
+    Raises:
+        DamagedDataError: The file is missing or damaged.
     """
     storage, folder = _storage(settings, full_name)
     columns = [column for column, _, _ in filters]
-    return int(
-        pq.read_table(
+    with damage.reading(table_path(settings, full_name)):
+        rows = pq.read_table(
             f"{folder}/{path}", columns=columns, filters=filters, filesystem=storage
-        ).num_rows
-    )
+        )
+    return int(rows.num_rows)
 
 
 def _storage(settings: Settings, full_name: str) -> tuple[FileSystem, str]:

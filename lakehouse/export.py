@@ -24,8 +24,9 @@ from cinelake.settings import Settings
 from cinelake.stack.postgres import connect_as_analyst
 from ingestion.batches import no_progress
 from ingestion.events import iso_utc
-from lakehouse import changes
+from lakehouse import changes, damage
 from lakehouse.contract import tables
+from lakehouse.tables import table_path
 
 Format = Literal["csv", "parquet", "jsonl"]
 LAYERS = ("bronze", "silver", "gold")
@@ -138,11 +139,13 @@ def _lake(settings: Settings, full_name: str, where: str | None) -> Iterator[Bat
     delta = changes.open_table(settings, full_name)
     if delta is None:
         raise ServiceError(f"{full_name} does not exist yet.", "Run `cinelake refresh`.")
+    path = table_path(settings, full_name)
     try:
         query = f"select * from t where {where or 'true'}"
-        result = QueryBuilder().register("t", delta).execute(query)
-        reader = changes.without_views(pa.RecordBatchReader.from_stream(result))
-        yield reader.schema, iter(reader)
+        with damage.reading(path):
+            result = QueryBuilder().register("t", delta).execute(query)
+            reader = changes.without_views(pa.RecordBatchReader.from_stream(result))
+        yield reader.schema, changes.batches(reader, path)
     except (DeltaError, pa.ArrowException) as error:
         if where is None:
             raise ServiceError(

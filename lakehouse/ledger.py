@@ -12,10 +12,11 @@ from psycopg import errors, sql
 from cinelake.postgres import connect
 from cinelake.settings import Settings
 from ingestion.topics import USER_LOGS, USER_LOGS_REJECTED, topic_end_offsets
-from lakehouse import changes, checkpoints
+from lakehouse import changes, checkpoints, damage
 from lakehouse.changes import CHANGE_TYPE
 from lakehouse.contract import table
 from lakehouse.readers import streamed_version
+from lakehouse.tables import table_path
 
 EVENTS = "bronze.user_logs"
 """The table of bronze whose messages the ledger follows."""
@@ -142,8 +143,11 @@ def count(settings: Settings) -> Ledger:
     waits, and is never counted twice.
 
     Raises:
+        DamagedDataError: A file of a table that is counted is missing or damaged: its log alone tells of rows that are gone.
         ServiceError: Kafka or PostgreSQL cannot be reached.
     """
+    for name in (EVENTS, "silver.duplicates", "silver.quarantine", "silver.events"):
+        damage.require_whole(table_path(settings, name))
     warehouse = _count_warehouse(settings)
     progress = _progress(settings)
     duplicates = changes.count_rows(settings, "silver.duplicates")

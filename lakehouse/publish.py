@@ -17,7 +17,7 @@ import pyarrow.csv
 
 from cinelake.errors import GateFailedError, ServiceError
 from cinelake.log import get_logger
-from cinelake.postgres import connect, one_at_a_time
+from cinelake.postgres import connect, making_tables
 from cinelake.settings import Settings
 from lakehouse import changes, shape, watermarks
 from lakehouse.checkpoints import FIRST_FED
@@ -50,10 +50,9 @@ def ensure_tables(settings: Settings) -> None:
 
     Raises:
         ContractRefusedError: A contract asks more of a table that is there than to add optional columns.
-        ServiceError: PostgreSQL cannot be reached.
+        ServiceError: PostgreSQL cannot be reached, or somebody else held a table for too long.
     """
-    with connect(settings, "loader") as connection:
-        one_at_a_time(connection)
+    with connect(settings, "loader") as connection, making_tables(connection):
         found = shape.found_in_postgres(connection)
         limits = limits_held(connection)
         for table in tables("silver"):

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -71,6 +73,14 @@ def masked(value: Column, kind: Column) -> Column:
     return F.when(kind == "text", of_text).otherwise(
         F.concat(F.lit("a "), kind, F.lit(" like "), shape)
     )
+
+
+def shape_of(text: str) -> str:
+    """The shape that `masked` shows of a text, for one that is not in Spark."""
+    shape = pa.scalar(text[:SHOWN])
+    for pattern, mark in CHARACTER_CLASSES.items():
+        shape = pc.replace_substring_regex(shape, pattern, mark)
+    return str(shape)
 
 
 def plain(value: Column, kind: Column) -> Column:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import psycopg
-from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
 
+from lakehouse import damage
 from lakehouse.contract import PhysicalType, Table
 
 DELTA_TYPES: dict[PhysicalType, str] = {
@@ -170,14 +169,16 @@ def found_in_lake(path: str) -> Shape | None:
 
     Args:
         path: Its folder or URI.
+
+    Raises:
+        DamagedDataError: A file of its log is missing or damaged.
     """
-    try:
-        fields = DeltaTable(path).schema().fields
-    except TableNotFoundError:
+    delta = damage.opened(path)
+    if delta is None:
         return None
     return {
         field.name: ColumnShape(getattr(field.type, "type", str(field.type)), not field.nullable)
-        for field in fields
+        for field in delta.schema().fields
     }
 
 

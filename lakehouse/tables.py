@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
 
-import deltalake
 from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cinelake.settings import Settings
-from lakehouse import first_commit, shape
+from lakehouse import damage, first_commit, shape
 from lakehouse.contract import SPARK_TYPES, Layer, Table, tables
 from lakehouse.evolve import evolve_delta
 
@@ -228,7 +227,8 @@ def _append(settings: Settings, table: Table, rows: DataFrame) -> None:
 
 def is_unwritten(settings: Settings, table: Table) -> bool:
     """Whether the table was made and never written to, so that there is nothing to compare with."""
-    return bool(deltalake.DeltaTable(table_path(settings, table.full_name)).version() == 0)
+    delta = damage.opened(table_path(settings, table.full_name))
+    return delta is not None and bool(delta.version() == 0)
 
 
 def all_of(conditions: Sequence[Column]) -> Column:

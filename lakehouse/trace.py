@@ -20,8 +20,9 @@ from cinelake.errors import CinelakeError
 from cinelake.postgres import connect
 from cinelake.settings import Settings
 from ingestion.raw_store import open_raw_store
-from lakehouse import changes, delta_log, watermarks
+from lakehouse import changes, damage, delta_log, watermarks
 from lakehouse.contract import UUID_PATTERN, quote_literal, table
+from lakehouse.tables import table_path
 
 Facts = dict[str, Any]
 Place = tuple[str, int, int]
@@ -257,8 +258,11 @@ def _search(
     if delta is None:
         return []
     found = []
-    messages = QueryBuilder().register("t", delta).execute(_MESSAGES)
-    for batch in changes.without_views(pa.RecordBatchReader.from_stream(messages)):
+    path = table_path(settings, full_name)
+    with damage.reading(path):
+        messages = QueryBuilder().register("t", delta).execute(_MESSAGES)
+        reader = changes.without_views(pa.RecordBatchReader.from_stream(messages))
+    for batch in changes.batches(reader, path):
         likely = batch.filter(pc.match_substring(batch["value"], part, ignore_case=True))
         found += [
             (row["topic"], row["partition"], row["offset"])

@@ -3,23 +3,26 @@
 import socketserver
 import time
 from collections.abc import Callable, Iterable
+from contextvars import copy_context
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
 
-from cinelake.errors import ServiceError
+from cinelake.errors import CinelakeError, ServiceError, message_of
 from cinelake.log import get_logger
 from cinelake.settings import Settings
 from cinelake.stack.logs import make_room_in
 from cinelake.stack.ports import HOST
 from cinelake.stack.state import stack_folder
 from monitoring.collector import LakehouseCollector
+from pipeline.analyst import look_after
 
 LOOK_SECONDS = 60
-"""How often the log files are looked at."""
+"""How often the log files and the role `analyst` are looked at."""
 
 log = get_logger("metrics")
 
@@ -47,6 +50,7 @@ def open_server(settings: Callable[[], Settings], port: int) -> "_Server":
     """
     try:
         server = make_server(HOST, port, _app(settings), _Server, _QuietHandler)
+        server.settings = settings
         server.logs = stack_folder(settings().home) / "logs"
     except OSError as error:
         raise ServiceError(
@@ -58,10 +62,12 @@ def open_server(settings: Callable[[], Settings], port: int) -> "_Server":
 
 
 class _Server(ThreadingWSGIServer):
-    """Between requests it keeps the services' log files short, as the one process of ours that always runs."""
+    """As the one process of ours that always runs, it looks after the services' log files and the role `analyst` besides."""
 
+    settings: Callable[[], Settings]
     logs: Path
     _next_look = 0.0
+    _looking = Thread()
 
     def service_actions(self) -> None:
         """Called twice a second by `serve_forever`."""
@@ -74,12 +80,25 @@ class _Server(ThreadingWSGIServer):
                 log.info("log put aside", file=str(file))
         except OSError as error:
             log.warning("log not put aside", reason=str(error))
+        # Beside the requests, as a PostgreSQL that hangs shall not keep them waiting.
+        if not self._looking.is_alive():
+            # With the context of this one, of which the run's id is a part.
+            run = copy_context().run
+            self._looking = Thread(target=run, args=(_look_after, self.settings), daemon=True)
+            self._looking.start()
 
     def server_bind(self) -> None:
         """Bind without the look-up of the host's name, which takes seconds where DNS is slow."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = HOST, int(self.server_address[1])
         self.setup_environ()
+
+
+def _look_after(settings: Callable[[], Settings]) -> None:
+    try:
+        look_after(settings())
+    except CinelakeError as error:
+        log.warning("the role analyst was not looked after", reason=message_of(error))
 
 
 class _QuietHandler(WSGIRequestHandler):

@@ -15,9 +15,10 @@ from cinelake.log import current_run_id, get_logger
 from cinelake.settings import Settings
 from cinelake.stack import local
 from expectations.results import GateResult
-from lakehouse import ledger, publish
+from lakehouse import inspection, ledger, publish
 from lakehouse.ledger import Ledger
 from pipeline import alerts, gates, gold, runs
+from pipeline.analyst import look_after
 from pipeline.locks import only_one
 from pipeline.streams import STAGES, rebuild_silver, run_bronze, run_silver, to_rebuild
 from pipeline.swap import SwapResult, swap_gold
@@ -98,6 +99,7 @@ def refresh(
         The report of a refresh that went through.
 
     Raises:
+        DamagedDataError: A file of the lake is missing or damaged.
         GateFailedError: A gate refused the data; gold stays as it was. Later stages did not run.
         LedgerMismatchError: The data is there and passed its gates, but counts do not add up.
         ServiceError: A service is down.
@@ -107,6 +109,7 @@ def refresh(
         recorded(settings, report),
         only_one(settings, "refresh"),
         only_one(settings, "gold"),
+        inspection.named(settings),
     ):
         _run_stages(report, spark_session, settings, on_stage, full_refresh, beside_silver)
     return report
@@ -164,6 +167,7 @@ def _publish_gold(
     on_stage: Callable[[str], None],
     full_refresh: bool,
 ) -> None:
+    look_after(settings)
     with _stage(report, on_stage, "dbt build"):
         gold.build_next(settings, report.run_id, full_refresh)
     with _stage(report, on_stage, "gold gate"):

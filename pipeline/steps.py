@@ -14,10 +14,11 @@ from cinelake.errors import BadInputError, LedgerMismatchError, message_of
 from cinelake.log import current_run_id
 from cinelake.settings import Settings
 from expectations.results import GateResult, load_results
-from lakehouse import contract, ledger, publish
+from lakehouse import contract, inspection, ledger, publish
 from lakehouse.ledger import Ledger
 from lakehouse.publish import EVERYTHING_NEW, Published, Scope
 from pipeline import alerts, gates, gold, gold_versions, runs
+from pipeline.analyst import look_after
 from pipeline.locks import only_one
 from pipeline.refresh import recording_failed
 from pipeline.swap import SwapResult, swap_gold
@@ -37,7 +38,8 @@ def step(settings: Settings, name: str, outcome: str = runs.RUNNING) -> Iterator
     """
     started = time.monotonic()
     try:
-        yield
+        with inspection.named(settings):
+            yield
     except Exception as error:
         with recording_failed():
             _keep(settings, name, started, message_of(error))
@@ -116,6 +118,7 @@ def prepare_next(settings: Settings) -> str:
         ServiceError: PostgreSQL is down, or a refresh of this home builds there now.
     """
     run_id = current_run_id()
+    look_after(settings)
     with only_one(settings, "gold"):
         gold_versions.note_build(settings, run_id)
         publish.ensure_tables(settings)
@@ -146,14 +149,16 @@ def swap_next(settings: Settings) -> SwapResult | None:
 
 
 def reconcile(settings: Settings) -> Ledger:
-    """Count the events at every hop, and insist that they add up; as a stage of a run it keeps the counts.
+    """Count the events at every hop, and insist that they add up and that each file is there; as a stage of a run it keeps the counts.
 
     What was accepted since the last refresh only waits, which is no difference.
 
     Raises:
+        DamagedDataError: A file of the lake is missing or damaged.
         LedgerMismatchError: They do not.
         ServiceError: Kafka or PostgreSQL cannot be reached.
     """
+    inspection.require_whole(settings)
     counted = ledger.count(settings)
     run_id = current_run_id()
     # A look by hand, or a nightly one, is no run, and its counts would stand among those of refreshes.

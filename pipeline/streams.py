@@ -11,7 +11,7 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 from cinelake.errors import BadInputError, ServiceError
 from cinelake.settings import Settings
 from cinelake.stack import local
-from ingestion.topics import ensure_topics
+from ingestion.topics import connected_consumer, ensure_topics, kept_offsets
 from lakehouse import changes, checkpoints, tables
 from lakehouse.silver import rebuild, turns
 from lakehouse.silver import refresh as silver_refresh
@@ -40,14 +40,23 @@ def run_bronze(
 
     Raises:
         CheckpointMismatchError: A table or its checkpoint was lost; nothing was read.
-        ServiceError: A query failed, or another process holds bronze.
+        DamagedDataError: A table or its checkpoint is damaged; nothing was read.
+        ServiceError: A query failed, Kafka lacks what comes next, or another process holds bronze.
     """
     ensure_topics(settings)
     if not trigger.every and local.is_streaming(settings, "bronze"):
         return _by_daemon(settings, "bronze")
     with only_one(settings, "bronze"):
-        for name in bronze.TOPIC_OF_TABLE:
+        with connected_consumer(settings) as consumer:
+            kept = {
+                name: kept_offsets(consumer, topic) for name, topic in bronze.TOPIC_OF_TABLE.items()
+            }
+        for name, topic in bronze.TOPIC_OF_TABLE.items():
             checkpoints.require_fits(settings, name)
+            checkpoints.require_kept(settings, name, topic, kept[name])
+        for name, topic in bronze.TOPIC_OF_TABLE.items():
+            checkpoints.drop_void_plan(settings, name, topic, kept[name])
+            checkpoints.require_whole(settings, name)
         spark = spark_session()
         tables.ensure_layer(spark, settings, "bronze")
         queries = [

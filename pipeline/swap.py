@@ -21,16 +21,20 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from cinelake.errors import ServiceError
 from cinelake.log import get_logger
+from cinelake.postgres import holders
+from cinelake.stack import analyst
 from pipeline import gold_versions
 
 log = get_logger("swap")
 
+LOCK = "cinelake swap"
+"""The advisory lock of a swap: two at once would undo each other."""
 LOCK_MILLISECONDS = (20, 100)
 """How long the first attempt waits for a table, and the longest one. Queries that come meanwhile wait behind it, so it is
 short; but an attempt that ends before the queries underway do was in vain, so each waits longer than the one before."""
 LOCK_STEP_MILLISECONDS = 5
 PATIENCE_SECONDS = 90.0
-"""How long to go on trying: longer than an analyst's longest query, which `statement_timeout` ends at 60 s."""
+"""How long to go on trying: longer than an analyst's longest query, which ends at 60 s by `statement_timeout` or by the swap."""
 PAUSE_SECONDS = (0.05, 0.3)
 """Shortest and longest pause between two attempts, in which waiting queries get through."""
 
@@ -68,7 +72,8 @@ def swap_gold(
 
     As a swap only exchanges the two, a second one takes the first back, until the next build has begun.
 
-    Readers neither fail nor see tables of both; a query in flight delays the swap, not the other way round.
+    Readers neither fail nor see tables of both; a query in flight delays the swap, not the other way round, unless it is an
+    analyst's and has outlasted its time: that is ended.
 
     Args:
         postgres_uri: A connection that may take on the roles `transformer` and `loader`.
@@ -91,15 +96,18 @@ def swap_gold(
     try:
         with psycopg.connect(postgres_uri, connect_timeout=10, autocommit=True) as connection:
             versions = _prepare(connection)
-            for attempt in retrying:
-                with attempt:
-                    tried = attempt.retry_state.attempt_number
-                    swapped_at = _swap(connection, run_id, versions, is_rollback, tried)
-    except (errors.LockNotAvailable, errors.DeadlockDetected) as error:
-        raise ServiceError(
-            f"gold was in use for {patience_seconds:g} s, so gold_next could not be swapped in.",
-            "Look for long transactions of analysts in pg_stat_activity, then run `cinelake gold` again.",
-        ) from error
+            try:
+                for attempt in retrying:
+                    with attempt:
+                        tried = attempt.retry_state.attempt_number
+                        analyst.end_overdue(connection)
+                        swapped_at = _swap(connection, run_id, versions, is_rollback, tried)
+            except (errors.LockNotAvailable, errors.DeadlockDetected) as error:
+                who, hint = holders(connection, LOCK, ("gold", "gold_next"))
+                raise ServiceError(
+                    f"gold was in use for {patience_seconds:g} s, so gold_next could not be swapped in: {who}.",
+                    hint,
+                ) from error
     except psycopg.Error as error:
         raise ServiceError(
             f"PostgreSQL could not swap gold: {str(error).strip()}",
@@ -142,8 +150,7 @@ def _swap(
     with connection.transaction():
         connection.execute("set local role transformer")
         connection.execute(f"set local lock_timeout = {patience}".encode())
-        # Two swaps at once would undo each other.
-        connection.execute("select pg_advisory_xact_lock(hashtext('cinelake swap'))")
+        connection.execute("select pg_advisory_xact_lock(hashtext(%s))", [LOCK])
         if is_rollback:
             gold_versions.require_previous(connection)
         old, new = _relations(connection, "gold"), _relations(connection, "gold_next")

@@ -88,6 +88,14 @@ def _own_environment(
         yield
 
 
+@pytest.fixture(autouse=True)
+def _umask_of_most_accounts() -> Iterator[None]:
+    """The umask that a command sets in this process ends with its test."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture(scope="session")
 def reachable_folder() -> Iterator[Path]:
     """A temporary folder that other accounts can enter: as root, PostgreSQL runs as one of them."""

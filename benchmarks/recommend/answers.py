@@ -19,6 +19,7 @@ from cinelake.settings import Settings
 from cinelake.stack import local
 from cinelake.stack.postgres import POSTGRES
 from ingestion.api import keys
+from ingestion.api.scopes import Scope
 
 EVENTS = 100_000
 REQUESTS = 8_000
@@ -40,7 +41,7 @@ def measure(settings: Settings) -> int:
     silver.fill(settings, EVENTS)
     silver.run_script(settings, Path(__file__).with_name("scores.sql"))
     silver.build_gold(settings, "--select", *MODELS)
-    key = keys.create_key(settings, "load", requests_per_second=1_000_000)
+    key = keys.create_key(settings, "load", requests_per_second=1_000_000, scopes=[Scope.READ])
     url, requests = local.start_api(settings), _requests(_users(settings))
     run_load(url, requests[:2_000], key=key, connections=CONNECTIONS)
     fast = run_load(url, requests, key=key, connections=CONNECTIONS)

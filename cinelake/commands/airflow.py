@@ -26,7 +26,7 @@ def up() -> None:
     settings = _prepared()
     out.print(local.start_airflow(settings), highlight=False)
     for user, password in airflow.passwords(settings).items():
-        out.print(f"user {user}, password {password}", highlight=False, markup=False)
+        out.print(f"user {user}, password {password}", highlight=False)
 
 
 @airflow_app.command()

@@ -24,8 +24,8 @@ def list_all() -> None:
     from pipeline.alerts import open_problems
 
     for problem in open_problems(get_settings()):
-        out.print(f"{problem.since:%Y-%m-%d %H:%M}  {problem.name}", markup=False, highlight=False)
-        out.print(problem.text, markup=False, highlight=False)
+        out.print(f"{problem.since:%Y-%m-%d %H:%M}  {problem.name}", highlight=False)
+        out.print(problem.text, highlight=False)
 
 
 @alerts_app.command("raise")
@@ -67,6 +67,6 @@ def send(title: str, text: str) -> None:
 
     sent = send_text(get_settings(), title, text)
     for name, problem in sent.items():
-        out.print(f"{name}: {problem or 'sent'}", markup=False, highlight=False)
+        out.print(f"{name}: {problem or 'sent'}", highlight=False)
     if any(sent.values()):
         raise ServiceError("A channel could not be reached.", "Correct its setting and try again.")

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from cinelake.commands.help import App
 from cinelake.console import err, out
@@ -56,7 +56,7 @@ def diff(
     except contract_revision.NothingToCompareError as error:
         if as_json:
             _print_json({"base": None, "changes": []})
-        err.print(f"There is nothing to compare with. {escape(error.message)}", highlight=False)
+        err.print(f"There is nothing to compare with. {error.message}", highlight=False)
         return
     changes = diff_tables(contract_revision.at_revision(base), contract_revision.working_tree())
     if as_json:
@@ -77,31 +77,30 @@ def _show_checked(checked: "Checked") -> None:
         table = _table("Drift", "where", "what", "problem")
         for found in checked.findings:
             name = f"{found.name}.{found.column}" if found.column else found.name
-            table.add_row(found.place, escape(name), escape(found.problem))
+            table.add_row(found.place, name, found.problem)
         out.print(table)
     counted = ", ".join(f"{count} {place}" for place, count in checked.tables.items())
     out.print(f"compared: {counted}", highlight=False)
     for place, reason in checked.not_checked.items():
-        out.print(f"not checked: {place}: {escape(reason)}", highlight=False, soft_wrap=True)
+        out.print(f"not checked: {place}: {reason}", highlight=False, soft_wrap=True)
     if not checked.findings:
-        out.print("[green]What was compared agrees with its contracts.[/]")
+        out.print("What was compared agrees with its contracts.", style="green")
 
 
 def _show_changes(base: str, changes: "list[Change]") -> None:
     if not changes:
-        out.print(f"The contracts are those of {escape(base)}.", highlight=False)
+        out.print(f"The contracts are those of {base}.", highlight=False)
         return
     table = _table(f"Contracts since {base}", "what", "kind", "change", "version")
     for change in changes:
         is_lacking = change.needs and not change.is_announced
         needs = f"needs {change.needs}" if is_lacking else ""
-        table.add_row(escape(change.target), change.kind, escape(change.change), needs)
+        table.add_row(change.target, change.kind, change.change, needs)
     out.print(table)
     for change in changes:
         if change.is_refused:
-            err.print(
-                f"[red]refused:[/] {escape(_refusal(change))}", highlight=False, soft_wrap=True
-            )
+            refused = Text.assemble(("refused:", "red"), " ", _refusal(change))
+            err.print(refused, highlight=False, soft_wrap=True)
 
 
 def _refusal(change: "Change") -> str:
@@ -111,7 +110,7 @@ def _refusal(change: "Change") -> str:
 
 
 def _table(title: str, *headings: str) -> Table:
-    table = Table(title=escape(title), title_justify="left", title_style="bold")
+    table = Table(title=title, title_justify="left", title_style="bold")
     for heading in headings:
         # A name stays whole, so that it can be searched for.
         table.add_column(heading, overflow="fold", no_wrap=heading in ("what", "kind"))

@@ -58,7 +58,7 @@ def _show_sent(sent: "Sent") -> None:
 def _show_next_steps(settings: "Settings", seconds: float) -> None:
     from cinelake.stack import site
 
-    out.print(f"\n[bold]Done in {seconds:.0f} s.[/] Try next:")
+    out.print(f"\nDone in {seconds:.0f} s. Try next:", style="bold")
     out.print(
         '  .venv/bin/cinelake sql -- -c "select title, release_year, count(*), round(avg(rating)::numeric, 2)'
         " from ratings join dim_movie using (movie_key) where movie_key <> -1"

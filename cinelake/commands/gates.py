@@ -92,7 +92,7 @@ def _show(kept: "KeptResult", every_table: bool) -> None:
     if result.failures or result.warnings:
         out.print(render(result))
         if trace := trace_command(result.failures):
-            out.print(f"One of these rows: {trace}", markup=False, highlight=False)
+            out.print(f"One of these rows: {trace}", highlight=False)
 
 
 def _show_pages(result: "GateResult", folder: Path) -> None:
@@ -106,4 +106,4 @@ def _show_pages(result: "GateResult", folder: Path) -> None:
             if path.is_file()
             else " (`cinelake docs build` writes it while its run is one of the last ten)"
         )
-        out.print(f"Data Docs: {where}{left}", markup=False, highlight=False, soft_wrap=True)
+        out.print(f"Data Docs: {where}{left}", highlight=False, soft_wrap=True)

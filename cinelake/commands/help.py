@@ -12,7 +12,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "up": ("cinelake up",),
     "status": ("cinelake status", "cinelake status --watch --every 2", "cinelake status --json"),
     "sql": ("cinelake sql", "cinelake sql -- -Atc 'select count(*) from ratings'"),
-    "keys create": ("cinelake keys create web --expires 2027-01-01 --rate 50",),
+    "keys create": (
+        "cinelake keys create web --expires 2027-01-01 --rate 50",
+        "cinelake keys create shop --scope events:write --scope recommendations:read",
+    ),
+    "keys scope": ("cinelake keys scope web events:write",),
     "keys revoke": ("cinelake keys revoke web",),
     "simulate": (
         "cinelake simulate --users 500",

@@ -88,7 +88,7 @@ def show(
         return
     show_facts(place, row)
     out.print(f"payload ({kind})", style="bold", highlight=False)
-    out.print(shown(payload), highlight=False, markup=False, soft_wrap=True)
+    out.print(shown(payload), highlight=False, soft_wrap=True)
 
 
 @quarantine_app.command("stats")
@@ -122,7 +122,7 @@ def digest(
         *_lines("In all", held),
         "`cinelake quarantine ls` lists them; after a fix `cinelake recover --rule RULE` tells what would pass.",
     ])  # fmt: skip
-    out.print(text, markup=False, highlight=False, soft_wrap=True)
+    out.print(text, highlight=False, soft_wrap=True)
     if channels(settings):
         send(f"Cinelake: {sum(row['messages'] for row in held):,} messages in quarantine", text)
 
@@ -139,7 +139,7 @@ def _asked(ask: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
     try:
         return ask()
     except ServiceError as error:
-        err.print(f"What Kafka refused is not among it: {error.message}", markup=False)
+        err.print(f"What Kafka refused is not among it: {error.message}")
         return []
 
 
@@ -184,9 +184,9 @@ def recover(
 
 
 def _show(outcome: "Outcome", is_applied: bool) -> None:
-    out.print(f"[bold]{outcome.topic}[/]: {outcome.held:,} held, {outcome.passing:,} pass now")
+    out.print(f"{outcome.topic}: {outcome.held:,} held, {outcome.passing:,} pass now", style="bold")
     for (rule, reason), count in outcome.broken.items():
-        out.print(f"  {count:,} still break {rule}: {reason}", highlight=False, markup=False)
+        out.print(f"  {count:,} still break {rule}: {reason}", highlight=False)
     if is_applied:
         out.print(f"  {outcome.recovered:,} recovered")
     elif outcome.example:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from cinelake.console import counts_table, err, out, progress_bar, say_stage
-from cinelake.errors import ServiceError, SettingError
+from cinelake.errors import DamagedDataError, ServiceError, SettingError
 from cinelake.settings import get_settings
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def ledger_facts(settings: "Settings") -> dict[str, Any] | None:
 
     try:
         return facts_of(ledger.count(settings))
-    except (ServiceError, SettingError) as error:
+    except (DamagedDataError, ServiceError, SettingError) as error:
         err.print(f"no ledger: {error.message}", highlight=False)
         return None
 
@@ -76,11 +76,11 @@ def show_ledger(counts: dict[str, Any]) -> None:
     ]
     out.print(counts_table("Ledger", rows, "rows"))
     if counts["balanced"]:
-        out.print("[green]The ledger adds up.[/]")
+        out.print("The ledger adds up.", style="green")
     for hop, n in counts["waiting"].items():
         out.print(f"waiting to be in {hop} with the next refresh: {n:,}", highlight=False)
     for difference in counts["differences"]:
-        out.print(f"[yellow]{difference}[/]")
+        out.print(difference, style="yellow")
 
 
 def outcome(gate: "GateResult") -> str:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cinelake.commands import watching
+from cinelake.commands import keys, watching
 from cinelake.commands.shared import ledger_facts, show_ledger, start_stack
 from cinelake.commands.values import Json
 from cinelake.console import counts_table, out
-from cinelake.errors import ServiceError, SettingError
+from cinelake.errors import DamagedDataError, ServiceError, SettingError
 from cinelake.settings import get_settings
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def status(
         float, typer.Option(min=0.5, metavar="SECONDS", help="How often --watch looks.")
     ] = 5,
 ) -> None:
-    """Show services, addresses and the ledger, and whether its counts add up; exit code 5 when one is down."""
+    """Show services, addresses and the ledger, and whether its counts add up; exit code 5 when one is down, 6 when data is damaged."""
     if is_live:
         watching.watch(every)
         return
@@ -64,17 +64,21 @@ def status(
         _show_status(facts)
     if not all(service["healthy"] for service in facts["services"].values()):
         raise typer.Exit(ServiceError.exit_code)
+    if facts["damaged"]:
+        raise typer.Exit(DamagedDataError.exit_code)
 
 
 def sql(
     arguments: Annotated[list[str] | None, typer.Argument(help="Handed to psql.")] = None,
 ) -> None:
     """Open psql on gold as the read-only analyst: `cinelake sql -- -Atc "select 1"`."""
-    from cinelake.stack.postgres import analyst_uri, psql_binary
+    from cinelake.stack.postgres import endpoint, psql_binary
 
-    psql = str(psql_binary())
+    settings, psql = get_settings(), str(psql_binary())
+    # Everybody on the machine sees the arguments of a process, the account itself alone its variables.
+    environment = os.environ | {"PGPASSWORD": settings.analyst_secret}
     sys.stdout.flush()
-    os.execv(psql, [psql, analyst_uri(get_settings()), *(arguments or [])])  # noqa: S606
+    os.execve(psql, [psql, endpoint(settings), *(arguments or [])], environment)  # noqa: S606
 
 
 def _services(settings: "Settings") -> dict[str, dict[str, Any]]:
@@ -95,6 +99,7 @@ def _services(settings: "Settings") -> dict[str, dict[str, Any]]:
 def _status(settings: "Settings") -> dict[str, Any]:
     from cinelake.stack import api, site
     from cinelake.stack.postgres import analyst_uri
+    from lakehouse import inspection
 
     is_up = settings.postgres_uri is not None and settings.analyst_password is not None
     return {
@@ -105,8 +110,10 @@ def _status(settings: "Settings") -> dict[str, Any]:
         "mongo_uri": settings.mongo_uri or "",
         "lake_uri": settings.lake_uri,
         "services": _services(settings),
+        "damaged": inspection.damaged(settings),
         "ledger": ledger_facts(settings),
         "gold": _gold(settings),
+        "warnings": _warnings(settings),
     }
 
 
@@ -121,17 +128,33 @@ def _gold(settings: "Settings") -> dict[str, Any] | None:
     return json.loads(json.dumps(asdict(version), default=str)) if version else None
 
 
+def _warnings(settings: "Settings") -> list[str]:
+    """What works and should not stay so; nothing while PostgreSQL is away."""
+    from ingestion.api.keys import list_keys
+
+    try:
+        return [keys.too_wide(key) for key in list_keys(settings) if key.is_wide]
+    except (ServiceError, SettingError):
+        return []
+
+
 def _show_status(facts: dict[str, Any]) -> None:
     rows = [
         (name, f"{'healthy' if service['healthy'] else service['problem']}  {service['endpoint']}")
         for name, service in facts["services"].items()
     ]
     out.print(counts_table("Services", rows, "state"))
+    for name, problems in facts["damaged"].items():
+        for problem in problems:
+            out.print(f"[red]{name} is damaged:[/] ", end="")
+            out.print(problem, markup=False, highlight=False, soft_wrap=True)
     if facts["ledger"]:
         show_ledger(facts["ledger"])
     if gold := facts["gold"]:
         came = "came back" if gold["is_rollback"] else "was published"
         out.print(f"Gold {came} at {gold['swapped_at']} by run {gold['run_id']}.", highlight=False)
         if refusal := gold["refusal"]:
-            out.print(f"[yellow]Run {refusal['run_id']} brought no newer one:[/]")
-            out.print(refusal["reason"], markup=False, highlight=False)
+            out.print(f"Run {refusal['run_id']} brought no newer one:", style="yellow")
+            out.print(refusal["reason"], highlight=False)
+    for warning in facts["warnings"]:
+        out.print(warning, style="yellow", highlight=False, soft_wrap=True)

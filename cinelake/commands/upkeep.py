@@ -18,7 +18,7 @@ MEGABYTE = 1024 * 1024
 
 
 def reconcile(as_json: Json = False) -> None:
-    """Count every hop and insist that they add up; exit code 4 when an event was lost or counted twice."""
+    """Count every hop and insist that they add up: exit code 4 when an event was lost or counted twice, 6 when a file of the lake is gone."""
     from pipeline import steps
 
     counted = steps.reconcile(get_settings())

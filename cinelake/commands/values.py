@@ -74,8 +74,8 @@ def show_rows(rows: list[dict[str, Any]], columns: list[str]) -> None:
 
 def show_facts(title: str, facts: dict[str, Any]) -> None:
     """Show one thing, a line a fact."""
-    out.print(title, style="bold", highlight=False, markup=False)
+    out.print(title, style="bold", highlight=False)
     width = max(map(len, facts), default=0)
     for name, value in facts.items():
         line = f"  {name:{width}}  {shown(value)}"
-        out.print(line, highlight=False, markup=False, soft_wrap=True)
+        out.print(line, highlight=False, soft_wrap=True)

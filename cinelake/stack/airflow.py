@@ -199,6 +199,10 @@ def _ensure_database(settings: Settings) -> None:
             ).fetchone()
             if known is None:
                 connection.execute(f"create database {DATABASE}".encode())
+                # As `bootstrap.sql` does with those that it finds.
+                connection.execute(
+                    f"revoke connect, temporary on database {DATABASE} from public".encode()
+                )
     except psycopg.Error as error:
         raise ServiceError(
             f"Airflow's database cannot be made: {str(error).strip()}",

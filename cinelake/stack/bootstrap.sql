@@ -1,8 +1,6 @@
 -- The roles and schemas of Cinelake. Run by `cinelake/stack/postgres.py` in one transaction; safe to repeat.
 -- Who runs it owns the database. The analyst's password is set after it, from ANALYST_PASSWORD.
-
--- Two that start at once wait for each other here.
-select pg_advisory_xact_lock(hashtext('cinelake bootstrap'));
+-- The last query tells what the analyst may do beyond reading, because the owner cannot take it away.
 
 -- `grant` and `create … if not exists` tell what was there already: no news.
 set local client_min_messages = warning;
@@ -24,20 +22,71 @@ $$;
 -- The owner takes on each of them with `set role`.
 grant loader, transformer, analyst to current_user;
 
--- The analyst reads gold, and cannot hold up the swap of its schemas with a query left lying open.
+-- The analyst reads gold, and cannot hold up the swap of its schemas with a query left lying open. These are defaults: a
+-- session may set others, which `analyst.py` looks after. Each begins with these alone, in every database.
+alter role analyst connection limit 25;
+alter role analyst reset all;
+do $$
+declare
+    name text;
+begin
+    for name in
+        select datname from pg_db_role_setting join pg_database on pg_database.oid = setdatabase
+        where setrole = 'analyst'::regrole
+    loop
+        execute format('alter role analyst in database %I reset all', name);
+    end loop;
+end
+$$;
 alter role analyst set default_transaction_read_only = on;
 alter role analyst set search_path = gold;
 alter role analyst set statement_timeout = '60s';
 alter role analyst set idle_in_transaction_session_timeout = '60s';
 
--- Nobody makes anything unasked: neither tables in public nor temporary ones.
+-- Nobody makes anything unasked: neither tables in public nor temporary ones, in whichever database of ours.
 revoke create on schema public from public;
 
 do $$
+declare
+    name text;
 begin
-    execute format('revoke create, temporary on database %I from public', current_database());
+    for name in
+        select datname from pg_database
+        where pg_get_userbyid(datdba) = current_user and datallowconn and (
+            has_database_privilege('public', oid, 'connect')
+            or has_database_privilege('public', oid, 'temporary')
+        )
+    loop
+        execute format('revoke connect, temporary on database %I from public', name);
+    end loop;
+    execute format('revoke create on database %I from public', current_database());
     execute format('grant connect on database %I to analyst', current_database());
     execute format('grant create, temporary on database %I to loader, transformer', current_database());
+end
+$$;
+
+-- What reaches beyond a session of one's own: advisory locks, large objects, other sessions, the log of what is written.
+set local cinelake.reaching_functions =
+'^(pg_(try_)?advisory_.*|lo_.*|loread|lowrite|pg_(cancel|terminate)_backend|pg_logical_emit_message)$';
+
+-- These are PostgreSQL's own, so that a superuser alone can take them from everybody; as alone a superuser sets this limit.
+do $$
+declare
+    callable regprocedure;
+begin
+    if current_setting('is_superuser') = 'off' then
+        return;
+    end if;
+    alter role analyst set temp_file_limit = '1GB';
+    for callable in
+        select oid from pg_proc
+        where pronamespace = 'pg_catalog'::regnamespace
+            and proname ~ current_setting('cinelake.reaching_functions')
+            and has_function_privilege('public', oid, 'execute')
+    loop
+        execute format('grant execute on function %s to loader, transformer', callable);
+        execute format('revoke execute on function %s from public', callable);
+    end loop;
 end
 $$;
 
@@ -109,7 +158,8 @@ add column if not exists data_docs text not null default '';
 -- Whoever asks for the last check of a gate, as the exporter does, need not read all of them.
 create index if not exists gate_results_by_gate on ops.gate_results (gate, recorded_at);
 create index if not exists gate_results_by_run on ops.gate_results (run_id);
--- Not the sample: it holds values of rows that analysts never see.
+-- Not the sample: it holds values of rows that analysts never see. That the analyst may not read the whole table also makes
+-- `drop owned by analyst`, which would take the default privileges above, fail for the analyst itself.
 revoke select on ops.gate_results from analyst;
 grant select (
     run_id, gate, table_name, rule, success, severity, observed, expected, rows_checked, unexpected_count,
@@ -117,3 +167,21 @@ grant select (
 ) on ops.gate_results to analyst;
 
 reset role;
+
+select format('connect to the database %s', datname) from pg_database
+where datallowconn and datname <> current_database() and has_database_privilege('analyst', oid, 'connect')
+union all
+select 'make temporary tables' where has_database_privilege('analyst', current_database(), 'temporary')
+union all
+select format('call %s', string_agg(distinct proname, ', ' order by proname)) from pg_proc
+where pronamespace = 'pg_catalog'::regnamespace
+    and proname ~ current_setting('cinelake.reaching_functions')
+    and has_function_privilege('analyst', oid, 'execute')
+having count(*) > 0
+union all
+select 'change its password unseen' where current_setting('is_superuser') = 'off'
+union all
+select 'write temporary files without a limit' where not exists (
+    select from pg_db_role_setting
+    where setrole = 'analyst'::regrole and array_to_string(setconfig, ' ') like '%temp_file_limit%'
+);

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cinelake.errors import ServiceError
 from cinelake.log import get_logger
+from cinelake.owner_only import close
 from cinelake.settings import Settings
 from cinelake.stack import ports, process
 from cinelake.stack.airflow import AIRFLOW
@@ -15,7 +16,7 @@ from cinelake.stack.kafka import KAFKA
 from cinelake.stack.lock import file_lock
 from cinelake.stack.metrics import METRICS, write_targets
 from cinelake.stack.mongo import MONGO
-from cinelake.stack.postgres import POSTGRES, bootstrap
+from cinelake.stack.postgres import POSTGRES, bootstrap, passages
 from cinelake.stack.raw_backup import RAW_BACKUP
 from cinelake.stack.service import Service
 from cinelake.stack.site import SITE
@@ -73,10 +74,12 @@ def up(
     *,
     with_api: bool = True,
     stores: Sequence[Service] = STORES,
+    tell_changes: Callable[[list[str]], None] = lambda _: None,
 ) -> StackState:
     """Start what does not run, and wait until all of it is well. Safe to call again, at any time.
 
-    Ports, once chosen, stay; `stack.env` and dbt's profile are brought up to date. In PostgreSQL the
+    Ports, once chosen, stay; `stack.env` and dbt's profile are brought up to date. What other accounts may read of the
+    home, of an older version or by hand, is closed to them. In PostgreSQL the
     roles and schemas are made, on an external server too.
 
     Args:
@@ -84,6 +87,7 @@ def up(
         progress: Called with 1 whenever a service is well.
         with_api: False leaves the events API, and whatever else stands before the stores, alone.
         stores: Those that are needed.
+        tell_changes: Called with what of the analyst's role somebody had changed in PostgreSQL; it is put back.
 
     Returns:
         The ports and processes.
@@ -93,6 +97,7 @@ def up(
         ServiceError: A service did not start, or an external one does not answer.
     """
     with file_lock(_lock(settings)):
+        close(settings.home, passages(settings.home))
         state = load_state(settings.home)
         # Before stack.env changes: what is external is told by comparing with it.
         local = [each for each in stores if not _is_external(settings, each)]
@@ -102,7 +107,7 @@ def up(
         for each in stores:
             _wait(each, filled, state, local=each in local, fresh=each.name in fresh)
             if each is POSTGRES:
-                bootstrap(filled)
+                tell_changes(bootstrap(filled))
                 write_dbt_profile(filled)
             progress(1)
         if moved:

@@ -15,11 +15,14 @@ from urllib.parse import quote, urlsplit
 
 import psutil
 import psycopg
-from psycopg import sql
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from cinelake.errors import ServiceError, SettingError
+from cinelake.log import get_logger
+from cinelake.owner_only import PASSAGE
+from cinelake.postgres import making_tables
 from cinelake.settings import Settings
+from cinelake.stack import analyst
 from cinelake.stack.ports import HOST
 from cinelake.stack.process import Launch, as_user
 from cinelake.stack.service import Service
@@ -41,7 +44,11 @@ CONFIG = {
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
 }
+OF_THE_OWNER = ("user", "password", "passfile", "sslpassword")
+"""What an address may say of who connects, as a parameter."""
 BOOTSTRAP = Path(__file__).with_name("bootstrap.sql")
+
+log = get_logger("postgres")
 
 
 def prepare(settings: Settings, state: StackState) -> Launch:
@@ -54,6 +61,8 @@ def prepare(settings: Settings, state: StackState) -> Launch:
     stack = stack_folder(settings.home)
     folder = stack / "postgres"
     folder.mkdir(parents=True, exist_ok=True)
+    for each in passages(settings.home):
+        each.chmod(PASSAGE)
     data = folder / "data"
     user = account(data)
     if user:
@@ -97,18 +106,25 @@ def account(data: Path) -> str | None:
     )
 
 
+def passages(home: Path) -> tuple[Path, ...]:
+    """The folders of a home that the account it runs as passes through: none unless that is another one than ours."""
+    stack = stack_folder(home)
+    return (home, stack, stack / "postgres") if os.geteuid() == 0 else ()
+
+
 def endpoint(settings: Settings) -> str:
-    """The address without the password, as the role with which people read: `analyst`, never the owner."""
+    """The address without any password, as the role with which people read: `analyst`, never the owner."""
     uri = urlsplit(settings.postgres)
-    return uri._replace(netloc=f"analyst@{uri.netloc.rpartition('@')[2]}").geturl()
+    # What stands behind the question mark wins over what stands before it.
+    query = [each for each in uri.query.split("&") if each.partition("=")[0] not in OF_THE_OWNER]
+    netloc = f"analyst@{uri.netloc.rpartition('@')[2]}"
+    return uri._replace(netloc=netloc, query="&".join(query)).geturl()
 
 
 def analyst_uri(settings: Settings) -> str:
     """The connection of the read-only role `analyst`, password included."""
-    uri = urlsplit(settings.postgres)
     password = quote(settings.analyst_secret, safe="")
-    netloc = f"analyst:{password}@{uri.netloc.rpartition('@')[2]}"
-    return uri._replace(netloc=netloc).geturl()
+    return endpoint(settings).replace("//analyst@", f"//analyst:{password}@", 1)
 
 
 @contextmanager
@@ -144,27 +160,38 @@ def problem(settings: Settings) -> str | None:
     return None
 
 
-def bootstrap(settings: Settings) -> None:
+def bootstrap(settings: Settings) -> list[str]:
     """Make the roles and schemas, and grant what each role may do. Safe to repeat; for managed servers too.
+
+    Returns:
+        What of the analyst somebody had changed since it was last written, as `analyst.changed` tells; it is put back.
 
     Raises:
         SettingError: `ANALYST_PASSWORD` is not set.
-        ServiceError: The server refused; the owner needs the rights to make roles and schemas.
+        ServiceError: The server refused, as the owner needs the rights to make roles and schemas; or somebody else held what is
+            needed for too long.
     """
     password = settings.analyst_secret.encode()
     try:
-        with psycopg.connect(settings.postgres, connect_timeout=10) as connection:
-            connection.execute(BOOTSTRAP.read_bytes())
-            # As a hash, so that the password in clear reaches no log of the server.
-            secret = connection.pgconn.encrypt_password(password, b"analyst", b"scram-sha-256")
-            connection.execute(
-                sql.SQL("alter role analyst login password {}").format(secret.decode())
-            )
+        with (
+            psycopg.connect(settings.postgres, connect_timeout=10) as connection,
+            connection.transaction(),
+            making_tables(connection, "cinelake bootstrap", ("gold", "ops")),
+        ):
+            changed = analyst.changed(connection)
+            cursor = connection.execute(BOOTSTRAP.read_bytes())
+            while cursor.nextset():
+                pass
+            left = [may for (may,) in cursor]
+            analyst.write(connection, password)
     except psycopg.Error as error:
         raise ServiceError(
             f"The roles and schemas cannot be made at {endpoint(settings)}: {str(error).strip()}",
             "The user of POSTGRES_URI needs CREATEROLE and must own the database.",
         ) from error
+    if left:
+        log.warning("the analyst may do more than read, which the owner cannot take away", may=left)
+    return changed
 
 
 def _binary(name: str) -> Path:

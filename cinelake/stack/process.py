@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
 
 from cinelake.errors import ServiceError
+from cinelake.owner_only import UMASK
 from cinelake.stack.logs import make_room
 
 # Linux keeps start times in hundredths of a second, the moment of booting in whole seconds.
@@ -145,7 +146,7 @@ def spawn(launch: Launch) -> ProcessRef:
                 cwd=launch.folder,
                 env=os.environ | (launch.environment or {}),
                 start_new_session=True,
-                umask=0o077,
+                umask=UMASK,
                 **as_user(launch.user),
             )
     except OSError as error:

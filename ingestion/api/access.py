@@ -4,6 +4,7 @@ from flask import Request
 
 from cinelake.errors import CinelakeError
 from ingestion.api.keys import ApiKey
+from ingestion.api.scopes import Scope
 from ingestion.api.services import Services
 
 
@@ -20,22 +21,38 @@ class TooManyRequestsError(CinelakeError):
         self.wait_seconds = wait_seconds
 
 
-def admit(request: Request, services: Services) -> ApiKey:
+class MissingScopeError(CinelakeError):
+    """A key is good, but not for this.
+
+    Args:
+        scope: What it lacks.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(f"The key lacks the scope {scope}.")
+        self.scope = scope
+
+
+def admit(request: Request, services: Services, scope: Scope) -> ApiKey:
     """Let a request in.
 
     Args:
         request: The request, its body not read yet.
         services: Keys and limits.
+        scope: What it asks for.
 
     Returns:
         The key it was sent with.
 
     Raises:
         InvalidKeyError: It has no key, or one that is not good.
+        MissingScopeError: The key does not allow this.
         TooManyRequestsError: The key has used up its rate.
         ServiceError: The keys could not be read yet.
     """
     key = services.keys.check(presented_key(request))
+    if scope not in key.scopes:
+        raise MissingScopeError(scope)
     rate = key.requests_per_second or services.requests_per_second
     wait = services.limiter.wait_seconds(key.key_id, rate)
     if wait > 0:

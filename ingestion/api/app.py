@@ -12,6 +12,7 @@ from ingestion.api import metrics, pages, problems, recommend_routes, routes, ru
 from ingestion.api.document import EventsApi
 from ingestion.api.key_ring import KeyRing
 from ingestion.api.layer import Layer
+from ingestion.api.origins import KnownOrigins
 from ingestion.api.rate_limit import shared_limiter
 from ingestion.api.reading import MAX_BODY_BYTES
 from ingestion.api.recommendations import Recommendations
@@ -59,12 +60,15 @@ def create_app(
     app.register_blueprint(pages.pages)
     problems.register(app)
     app.wsgi_app = Shortcut(app, services)  # type: ignore[method-assign]
+    app.wsgi_app = KnownOrigins(app.wsgi_app, settings.cors_origins)  # type: ignore[method-assign]
     metrics.register(app)
     runs.register(app)
     _WithHeaders.put_around(app)
     _allow_origins(app, settings.cors_origins)
     if settings.trusted_proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=settings.trusted_proxies, x_proto=1, x_host=1
+        )
     return app
 
 

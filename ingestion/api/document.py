@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cinelake import __version__
 from ingestion.api.reading import MAX_BODY_BYTES
+from ingestion.api.scopes import Scope
 from ingestion.events import event_components
 
 MAX_BATCH = 500
@@ -34,7 +35,7 @@ SERVER_ANSWERS: dict[str, Any] = {
     )
 }
 """What gunicorn answers by itself, whatever was asked, before a route sees the request."""
-KEY_REQUIRED: list[dict[str, list[str]]] = [{name: []} for name in SECURITY_SCHEMES]
+FORBIDDEN = "The key lacks the scope, or the request is of a page whose origin is not allowed."
 
 
 class EventError(BaseModel):
@@ -138,7 +139,7 @@ class EventsApi(OpenAPI):
             for operation in path.values():
                 # The library's own answer to a wrong parameter, which no route here gives.
                 _drop_library_answer(operation, self.validation_error_model.__name__)
-                operation["responses"] |= SERVER_ANSWERS
+                operation["responses"] = FIRST_ANSWERS | operation["responses"] | SERVER_ANSWERS
 
 
 def _drop_library_answer(operation: dict[str, Any], model: str) -> None:
@@ -146,6 +147,11 @@ def _drop_library_answer(operation: dict[str, Any], model: str) -> None:
     for status in list(answers):
         if model in str(answers[status]):
             del answers[status]
+
+
+def key_with(scope: Scope) -> list[dict[str, list[str]]]:
+    """What a route asks for: a key with that scope, in one of the places."""
+    return [{name: [scope.value]} for name in SECURITY_SCHEMES]
 
 
 def events_body() -> dict[str, Any]:
@@ -183,3 +189,10 @@ def problem_of(description: str, *, retry_after: bool = False) -> dict[str, Any]
             }
         }
     return documented
+
+
+FIRST_ANSWERS: dict[str, Any] = {
+    "400": problem_of("The request has no `Host`."),
+    "403": problem_of("The request is of a page whose origin is not allowed."),
+}
+"""What is answered whatever was asked, by the first look at a request."""

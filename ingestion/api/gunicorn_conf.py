@@ -34,12 +34,17 @@ timeout = 60
 graceful_timeout = 30
 keepalive = 30
 errorlog = "-"
-loglevel = "warning"
+# Its warnings are of requests that are none, and quote what came: parts of bodies, too.
+loglevel = "error"
 # Its lines go the way of all others: to the handler that `configure_logging` gives to libraries.
 logconfig_dict = {
     "root": {"level": "WARNING", "handlers": []},
-    "loggers": {"gunicorn.error": {"level": "WARNING", "handlers": [], "propagate": True}},
+    "loggers": {"gunicorn.error": {"level": "ERROR", "handlers": [], "propagate": True}},
 }
+# No header takes the place of what WSGI itself says. What proxies tell is read by the app, which knows how many to trust.
+forwarded_allow_ips = ""
+forwarder_headers = ""
+header_map = "drop"
 pidfile = None
 # The control socket would be one more file in the user's home, which nothing here uses.
 control_socket_disable = True

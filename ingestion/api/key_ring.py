@@ -14,7 +14,7 @@ import psycopg
 from cinelake.errors import CinelakeError, ServiceError
 from cinelake.log import get_logger
 from cinelake.settings import Settings
-from ingestion.api.keys import WRITE, ApiKey, list_keys, split_key
+from ingestion.api.keys import ApiKey, list_keys, split_key
 
 REFRESH_SECONDS = 2.0
 """A revoked key is refused within 5 seconds; this leaves time for a slow answer."""
@@ -28,7 +28,7 @@ log = get_logger("api")
 
 
 class InvalidKeyError(CinelakeError):
-    """No key, an unknown one, or one that was revoked, has expired or lacks the scope."""
+    """No key, an unknown one, or one that was revoked or has expired."""
 
 
 class KeyRing:
@@ -64,7 +64,7 @@ class KeyRing:
         if key_id is None:
             key_id = self._open(presented, digest)
         key = self._keys.get(key_id)
-        if key is None or key.state != "active" or key.scope != WRITE:
+        if key is None or key.state != "active":
             raise InvalidKeyError("The key is not valid.")
         return key
 

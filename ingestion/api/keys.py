@@ -5,9 +5,10 @@ A key reads `cl_<id>_<secret>`. The id finds the row and may be shown; the secre
 
 import hashlib
 import hmac
+import math
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -18,13 +19,14 @@ from psycopg.rows import class_row
 
 from cinelake.errors import BadInputError
 from cinelake.postgres import connect, create_missing
-from cinelake.settings import API_KEY_PATTERN, Settings, new_api_key
+from cinelake.settings import API_KEY_PATTERN, LEAST_RATE, Settings, new_api_key
+from ingestion.api.scopes import Scope
 
 DDL = """
 create table if not exists ops.api_keys (
     key_id text primary key,
     name text not null,
-    scope text not null default 'write',
+    scopes text[] not null,
     salt bytea not null,
     digest bytea not null,
     requests_per_second double precision,
@@ -33,11 +35,14 @@ create table if not exists ops.api_keys (
     revoked_at timestamptz
 );
 create unique index if not exists api_keys_active_name on ops.api_keys (name) where revoked_at is null;
+-- The keys of before there were scopes could do all that there was to do.
+alter table ops.api_keys
+add column if not exists scopes text[] not null default '{events:write,recommendations:read}';
+alter table ops.api_keys alter column scopes drop default, drop column if exists scope;
 -- Analysts see the operational figures of this schema, and no digest.
 revoke all on ops.api_keys from analyst;
 """
 
-WRITE = "write"
 LONGEST_NAME = 100
 """Characters; the name stands in an index."""
 SCRYPT = {"n": 2**14, "r": 8, "p": 1}
@@ -53,7 +58,7 @@ class ApiKey:
     Args:
         key_id: The part of the key that may be shown.
         name: Who uses it; unique among those that are not revoked.
-        scope: What it allows: `write` sends events.
+        scopes: What it allows.
         salt: Random bytes of this key alone.
         digest: scrypt of salt and secret.
         requests_per_second: Its own limit; None for that of the settings.
@@ -64,7 +69,7 @@ class ApiKey:
 
     key_id: str
     name: str
-    scope: str
+    scopes: list[str]
     salt: bytes
     digest: bytes
     requests_per_second: float | None
@@ -80,6 +85,11 @@ class ApiKey:
         if self.expires_at is not None and self.expires_at <= datetime.now(UTC):
             return "expired"
         return "active"
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it is good and allows everything: who has one from a web page reads what anybody is recommended."""
+        return self.state == "active" and set(Scope) <= set(self.scopes)
 
     def opens_with(self, secret: str) -> bool:
         """Whether the secret is this key's; takes as long for a wrong one as for the right one."""
@@ -97,6 +107,7 @@ def create_key(
     name: str,
     expires_at: datetime | None = None,
     requests_per_second: float | None = None,
+    scopes: Collection[Scope] = (Scope.WRITE,),
 ) -> str:
     """Make a key.
 
@@ -104,13 +115,15 @@ def create_key(
         settings: `postgres` is used.
         name: Who will use it.
         expires_at: When it ends to be good, UTC; None for never.
-        requests_per_second: Its own limit; None for that of the settings.
+        requests_per_second: Its own limit, at least `LEAST_RATE`; None for that of the settings.
+        scopes: What it allows.
 
     Returns:
         The key, which can be seen this once.
 
     Raises:
-        BadInputError: A key of that name is in use, or the name is blank or longer than `LONGEST_NAME`.
+        BadInputError: A key of that name is in use; the name is blank, longer than `LONGEST_NAME`, or cannot be shown as it
+            is; the limit is none.
         ServiceError: PostgreSQL cannot be reached.
     """
     if not name.strip():
@@ -119,10 +132,20 @@ def create_key(
         raise BadInputError(
             f"A key's name has at most {LONGEST_NAME} characters, not {len(name)}.", "Shorten it."
         )
+    if not name.isprintable() or name != name.strip():
+        raise BadInputError(
+            f"A key's name has only characters that can be seen, not {name!r}.",
+            "Leave out line breaks, control characters and blanks at its ends.",
+        )
+    if requests_per_second is not None and not LEAST_RATE <= requests_per_second < math.inf:
+        raise BadInputError(
+            f"A key makes at least {LEAST_RATE} requests a second, not {requests_per_second}.",
+            "Give a number such as 50.",
+        )
     key = new_api_key()
     try:
         with _keys_table(settings) as connection:
-            _insert(connection, key, name, expires_at, requests_per_second)
+            _insert(connection, key, name, scopes, expires_at, requests_per_second)
     except errors.UniqueViolation:
         raise BadInputError(
             f"A key named {name!r} is in use.",
@@ -153,7 +176,7 @@ def ensure_key(settings: Settings, key: str, name: str) -> None:
                 "update ops.api_keys set revoked_at = now() where name = %s and revoked_at is null",
                 [name],
             )
-            _insert(connection, key, name, None, None)
+            _insert(connection, key, name, (Scope.WRITE,), None, None)
 
 
 def list_keys(settings: Settings) -> list[ApiKey]:
@@ -169,6 +192,24 @@ def list_keys(settings: Settings) -> list[ApiKey]:
         ).fetchall()
 
 
+def set_scopes(settings: Settings, name_or_id: str, scopes: Collection[Scope]) -> list[str]:
+    """Let the key of that name or id do this and nothing else; workers follow within seconds.
+
+    Returns:
+        The ids of the keys that were changed; one that was revoked stays as it is.
+
+    Raises:
+        BadInputError: There is no key of that name or id.
+        ServiceError: PostgreSQL cannot be reached.
+    """
+    with _keys_table(settings) as connection:
+        ids = _good_keys(connection, name_or_id)
+        connection.execute(
+            "update ops.api_keys set scopes = %s where key_id = any(%s)", [_sorted(scopes), ids]
+        )
+    return ids
+
+
 def revoke_key(settings: Settings, name_or_id: str) -> list[str]:
     """Revoke the key of that name or id; workers refuse it within seconds.
 
@@ -180,25 +221,36 @@ def revoke_key(settings: Settings, name_or_id: str) -> list[str]:
         ServiceError: PostgreSQL cannot be reached.
     """
     with _keys_table(settings) as connection:
-        found = connection.execute(
-            "select key_id, revoked_at is null from ops.api_keys where %s in (key_id, name)",
-            [name_or_id],
-        ).fetchall()
-        if not found:
-            raise BadInputError(
-                f"There is no key {name_or_id!r}.", "`cinelake keys list` shows those there are."
-            )
-        ids = [key_id for key_id, is_good in found if is_good]
+        ids = _good_keys(connection, name_or_id)
         connection.execute(
             "update ops.api_keys set revoked_at = now() where key_id = any(%s)", [ids]
         )
     return ids
 
 
+def _good_keys(connection: psycopg.Connection, name_or_id: str) -> list[str]:
+    """The ids of the keys of that name or id that were not revoked."""
+    found = connection.execute(
+        "select key_id, revoked_at is null from ops.api_keys where %s in (key_id, name)",
+        [name_or_id],
+    ).fetchall()
+    if not found:
+        raise BadInputError(
+            f"There is no key {name_or_id!r}.", "`cinelake keys list` shows those there are."
+        )
+    return [key_id for key_id, is_good in found if is_good]
+
+
+def _sorted(scopes: Collection[Scope]) -> list[str]:
+    """Each scope once, as PostgreSQL takes them."""
+    return sorted(map(str, set(scopes)))
+
+
 def _insert(
     connection: psycopg.Connection,
     key: str,
     name: str,
+    scopes: Collection[Scope],
     expires_at: datetime | None,
     requests_per_second: float | None,
 ) -> None:
@@ -206,9 +258,12 @@ def _insert(
     assert parts is not None, "made here, or checked by the settings"
     salt = secrets.token_bytes(16)
     connection.execute(
-        "insert into ops.api_keys (key_id, name, salt, digest, expires_at, requests_per_second)"
-        " values (%s, %s, %s, %s, %s, %s)",
-        [parts[0], name, salt, _digest(parts[1], salt), expires_at, requests_per_second],
+        "insert into ops.api_keys (key_id, name, scopes, salt, digest, expires_at, requests_per_second)"
+        " values (%s, %s, %s, %s, %s, %s, %s)",
+        [
+            *(parts[0], name, _sorted(scopes), salt, _digest(parts[1], salt)),
+            *(expires_at, requests_per_second),
+        ],
     )
 
 
@@ -220,7 +275,10 @@ def _digest(secret: str, salt: bytes) -> bytes:
 def _keys_table(settings: Settings) -> Iterator[psycopg.Connection]:
     with connect(settings, "loader") as connection:
         # Every worker reads the keys every few seconds: none of them may wait for a lock on the catalogue.
-        is_there = connection.execute("select to_regclass('ops.api_keys') is not null").fetchone()
+        is_there = connection.execute(
+            "select exists (select from pg_attribute where attrelid = to_regclass('ops.api_keys')"
+            " and attname = 'scopes')"
+        ).fetchone()
         if is_there != (True,):
             create_missing(connection, DDL)
         yield connection

@@ -86,8 +86,8 @@ class _Measured(Layer):
 def _route(environ: "WSGIEnvironment") -> str:
     # Flask takes the request out of here once it is answered. A path that is no route is the client's own word: it
     # would make a new series each time.
-    asked = environ.get("werkzeug.request")
-    return asked.url_rule.rule if asked and asked.url_rule else "none"
+    rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
+    return rule.rule if rule else "none"
 
 
 @lru_cache(maxsize=1024)

@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException
 
 from cinelake.errors import ServiceError
 from cinelake.log import get_logger
-from ingestion.api.access import TooManyRequestsError
+from ingestion.api.access import MissingScopeError, TooManyRequestsError
 from ingestion.api.document import MAX_BATCH
 from ingestion.api.intake import BatchTooLargeError
 from ingestion.api.key_ring import InvalidKeyError
@@ -61,6 +61,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(ServiceError, _service_error)
     app.register_error_handler(InvalidKeyError, _invalid_key)
+    app.register_error_handler(MissingScopeError, _missing_scope)
     app.register_error_handler(TooManyRequestsError, _too_many_requests)
     app.register_error_handler(BatchTooLargeError, _batch_too_large)
     app.register_error_handler(Exception, _unexpected)
@@ -87,6 +88,15 @@ def _invalid_key(error: InvalidKeyError) -> Response:
     detail = "Send a key as `Authorization: Bearer KEY` or `X-API-Key: KEY`; `cinelake keys create` makes one."
     response = problem(401, "unauthorized", "Unauthorized", f"{error.message} {detail}")
     response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _missing_scope(error: MissingScopeError) -> Response:
+    detail = "`cinelake keys scope` says what a key may do."
+    response = problem(403, "insufficient-scope", "Forbidden", f"{error.message} {detail}")
+    response.headers["WWW-Authenticate"] = (
+        f'Bearer error="insufficient_scope", scope="{error.scope}"'
+    )
     return response
 
 

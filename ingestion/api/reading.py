@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from functools import lru_cache
 
 from flask import Request
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import (
-    ClientDisconnected,
+    BadRequest,
     RequestEntityTooLarge,
     RequestTimeout,
     UnsupportedMediaType,
@@ -53,6 +54,7 @@ def read_body(request: Request) -> bytes:
         The body, without its content codings.
 
     Raises:
+        BadRequest: It ends before its end, or is not framed as HTTP has it.
         UnsupportedMediaType: It has another coding than gzip, or more than `MAX_CODINGS` of them.
         RequestEntityTooLarge: It has more than `MAX_BODY_BYTES`, or inflates to more.
         RequestTimeout: It was not there after `BODY_SECONDS`.
@@ -61,10 +63,11 @@ def read_body(request: Request) -> bytes:
     environ = request.environ
     codings = _codings(environ.get("HTTP_CONTENT_ENCODING", ""))
     # A body that says how long it is costs nothing when it is too long.
-    if (get_content_length(environ) or 0) > MAX_BODY_BYTES:
+    length = get_content_length(environ) or 0
+    if length > MAX_BODY_BYTES:
         raise RequestEntityTooLarge
     with _in_time(environ.get("gunicorn.socket")):
-        body = _read(request)
+        body = _read(request, length)
     if len(body) > MAX_BODY_BYTES:
         raise RequestEntityTooLarge
     came = body
@@ -87,13 +90,25 @@ def _codings(header: str) -> int:
     return len(applied)
 
 
-def _read(request: Request) -> bytes:
-    """A body; of one that is too long and did not say so, a byte more than is allowed, which gives it away."""
-    if "wsgi.input_terminated" in request.environ:
-        # The server ends the stream where the body ends, so that nothing has to be put around it.
+def _read(request: Request, length: int) -> bytes:
+    """A body; of one that is too long and did not say so, a byte more than is allowed, which gives it away.
+
+    Args:
+        request: The request.
+        length: The bytes that it says it has; 0 when it does not say.
+    """
+    if "wsgi.input_terminated" not in request.environ:
+        return request.get_data(cache=False)
+    # The server ends the stream where the body ends, so that nothing has to be put around it.
+    try:
         read: bytes = request.environ["wsgi.input"].read(MAX_BODY_BYTES + 1)
-        return read
-    return request.get_data(cache=False)
+    except (ParseException, OSError):
+        # The error itself quotes the body.
+        raise BadRequest("The body is not framed as HTTP has it, or does not end.") from None
+    # The server says nothing when the client hangs up within a body of a known length.
+    if len(read) < length:
+        raise BadRequest("The body is shorter than it says.")
+    return read
 
 
 def _inflated(packed: bytes, came: bytes) -> bytes:
@@ -130,12 +145,10 @@ def _in_time(connection: socket.socket | None) -> Iterator[None]:
     watch.begin(connection)
     try:
         yield
-    except (ClientDisconnected, OSError):
+    finally:
+        # However the reading has ended, it is because its time was over.
         if watch.end(connection):
             raise RequestTimeout from None
-        raise
-    if watch.end(connection):
-        raise RequestTimeout
 
 
 class _Watch:

@@ -9,9 +9,10 @@ from flask_openapi3 import APIBlueprint
 from cinelake.errors import ServiceError
 from cinelake.log import get_logger
 from ingestion.api.access import admit
-from ingestion.api.document import KEY_REQUIRED, Recommended, answer_of, problem_of
+from ingestion.api.document import FORBIDDEN, Recommended, answer_of, key_with, problem_of
 from ingestion.api.problems import json_response, problem, unavailable
 from ingestion.api.recommendations import Row
+from ingestion.api.scopes import Scope
 from ingestion.api.services import services
 
 recommend_blueprint = APIBlueprint("recommendations", __name__)
@@ -32,6 +33,7 @@ def _documented(name: str, schema: dict[str, Any], what: str) -> dict[str, Any]:
         "responses": {
             200: answer_of(Recommended, f"{what}; `source` says whether a model knew any."),
             401: problem_of("No key, or one that is not good."),
+            403: problem_of(FORBIDDEN),
             404: problem_of("The movie is not known, or the id is empty or holds a slash."),
             422: problem_of("The id is malformed."),
             429: problem_of("The key has used up its rate.", retry_after=True),
@@ -43,7 +45,7 @@ def _documented(name: str, schema: dict[str, Any], what: str) -> dict[str, Any]:
 @recommend_blueprint.get(
     "/v1/recommendations/<user_id>",
     operation_id="getRecommendations",
-    security=KEY_REQUIRED,
+    security=key_with(Scope.READ),
     **_documented(
         "user_id",
         {"type": "string", "minLength": 1, "maxLength": LONGEST_USER_ID},
@@ -53,7 +55,7 @@ def _documented(name: str, schema: dict[str, Any], what: str) -> dict[str, Any]:
 def get_recommendations() -> Response:
     """Movies a user would like, the best first; the most popular ones for a user of whom too little is known."""
     used = services()
-    admit(request, used)
+    admit(request, used, Scope.READ)
     user_id = str((request.view_args or {})["user_id"])
     if len(user_id) > LONGEST_USER_ID or not user_id.isprintable():
         return problem(
@@ -73,7 +75,7 @@ def get_recommendations() -> Response:
 @recommend_blueprint.get(
     "/v1/similar/<movie_id>",
     operation_id="getSimilar",
-    security=KEY_REQUIRED,
+    security=key_with(Scope.READ),
     **_documented(
         "movie_id",
         {"type": "integer", "minimum": 1, "maximum": LARGEST_MOVIE_ID},
@@ -83,7 +85,7 @@ def get_recommendations() -> Response:
 def get_similar() -> Response:
     """Movies that are like a movie, the most like it first; the most popular ones where it can be compared with none."""
     used = services()
-    admit(request, used)
+    admit(request, used, Scope.READ)
     text = str((request.view_args or {})["movie_id"])
     is_number = text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST_MOVIE_ID))
     movie_id = int(text) if is_number else 0

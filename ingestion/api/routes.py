@@ -10,17 +10,20 @@ from werkzeug.http import parse_options_header
 
 from ingestion.api import metrics, runs
 from ingestion.api.access import admit
+from ingestion.api.addresses import canonical_ip
 from ingestion.api.document import (
-    KEY_REQUIRED,
+    FORBIDDEN,
     Answer,
     State,
     answer_of,
     events_body,
+    key_with,
     problem_of,
 )
 from ingestion.api.intake import Intake, keep_unreadable, take_in
 from ingestion.api.problems import json_response, problem, unavailable
 from ingestion.api.reading import CompressedBodyError, read_body
+from ingestion.api.scopes import Scope
 from ingestion.api.services import Services, services
 from ingestion.events import Observed, iso_utc, json_schema
 from ingestion.topics import USER_LOGS, USER_LOGS_REJECTED
@@ -35,12 +38,13 @@ CONTENT_TYPES = ("application/json", "text/plain")
 @blueprint.post(
     EVENTS_PATH,
     operation_id="postEvents",
-    security=KEY_REQUIRED,
+    security=key_with(Scope.WRITE),
     openapi_extensions={"requestBody": events_body()},
     responses={
         202: answer_of(Answer, "At least one event was accepted; `errors` says which were not."),
         400: problem_of("The body is not JSON, or the request is not HTTP."),
         401: problem_of("No key, or one that is not good."),
+        403: problem_of(FORBIDDEN),
         408: problem_of("The body took too long."),
         413: problem_of("The body is too long, or holds too many events."),
         415: problem_of("The body is neither JSON nor gzip of it."),
@@ -68,13 +72,16 @@ def take_events(sent: Request, used: Services) -> Response:
         CinelakeError: The request may not send, or its events could not be stored.
         HTTPException: Its body cannot be taken.
     """
-    key = admit(sent, used)
+    key = admit(sent, used, Scope.WRITE)
     environ = sent.environ
     if _media_type(environ.get("CONTENT_TYPE", "")) not in CONTENT_TYPES:
         raise UnsupportedMediaType("Send the events as application/json, plain or with gzip.")
     now = iso_utc(datetime.now(UTC))
     observed = Observed(
-        now, sent.remote_addr or None, _user_agent(environ.get("HTTP_USER_AGENT")), key.key_id
+        now,
+        canonical_ip(environ.get("REMOTE_ADDR", "")),
+        _user_agent(environ.get("HTTP_USER_AGENT")),
+        key.key_id,
     )
     try:
         intake = take_in(read_body(sent), observed, used.publisher)

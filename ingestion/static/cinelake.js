@@ -27,8 +27,8 @@ const flush = async () => {
 	try {
 		reply = await post(keys, (url, body) =>
 			fetch(url, { method: 'POST', body, keepalive: true, credentials: 'omit' }))
-		done = /202|400|413|422/.test(reply.status)
-		if (done) (await reply.json()).errors?.map(e => console.warn(P, e))
+		done = !/^5|40[18]|429/.test(reply.status)
+		if (done) (done = await reply.json()).rejected == 0 || console.warn(P, done)
 	} catch {}
 	busy = 0
 	keys.map(k => done ? delete store[k] : sent.delete(k))

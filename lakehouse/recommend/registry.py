@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from deltalake import DeltaTable, write_deltalake
+from deltalake import write_deltalake
 from pydantic import TypeAdapter, ValidationError
 from pyspark.sql import SparkSession
 
-from cinelake.errors import BadInputError
+from cinelake.errors import BadInputError, DamagedDataError
 from cinelake.settings import Settings
-from lakehouse import changes, tables
+from lakehouse import changes, damage, tables
 from lakehouse.contract import table
 from lakehouse.frames import frame_of
 from lakehouse.recommend.als import Factors
@@ -146,11 +146,12 @@ def save(settings: Settings, name: str, data: Dataset, models: Models) -> None:
 
 
 def load(settings: Settings, name: str) -> Models:
-    """A model that was kept; users and movies stand as in its data."""
-    users, movies = (
-        DeltaTable(_path(settings, name, kind)).to_pyarrow_table().sort_by("id")
-        for kind in ("users", "movies")
-    )
+    """A model that was kept; users and movies stand as in its data.
+
+    Raises:
+        DamagedDataError: It is gone, or one of its files is missing or damaged.
+    """
+    users, movies = (_kept(_path(settings, name, kind)) for kind in ("users", "movies"))
     mean = movies["mean"][0].as_py() if movies.num_rows else 0.0
     return Models(
         RatingsModel(
@@ -161,6 +162,16 @@ def load(settings: Settings, name: str) -> Models:
         ),
         RankingModel(Factors(_matrix(users["taste"]), _matrix(movies["taste"]))),
     )
+
+
+def _kept(path: str) -> pa.Table:
+    delta = damage.opened(path)
+    if delta is None:
+        raise DamagedDataError(
+            f"{path} is gone.", "Bring it back, or run `cinelake recommend train`."
+        )
+    with damage.reading(path):
+        return delta.to_pyarrow_table().sort_by("id")
 
 
 def _path(settings: Settings, name: str, kind: str) -> str:

@@ -276,6 +276,33 @@ def test_a_refused_event_is_told_to_the_console_and_not_sent_again(page: Page, s
     assert sum(warning.startswith("cinelake.") for warning in warnings) == 2
 
 
+def test_a_page_whose_origin_is_refused_is_told_so_and_does_not_send_again(
+    page: Page, site: Site, stack: Settings
+) -> None:
+    statuses: list[int] = []
+    warnings: list[str] = []
+    page.on("response", lambda it: statuses.append(it.status) if "/v1/events" in it.url else None)
+    page.on("console", lambda message: warnings.append(message.text))
+    page.goto(f"{site.url}/empty")
+    page.add_script_tag(path=STATIC / "cinelake.js")
+    page.evaluate("([url, key]) => cinelake.init({ url, key })", [site.api_url, site.api_key])
+    await_empty_queue(page)
+    page.wait_for_timeout(2200)
+    assert statuses == [403]
+    assert sum(warning.startswith("cinelake.") for warning in warnings) == 1
+    assert list(events_of(stack, stored(page, "anon"))) == []
+
+
+def test_what_is_refused_is_not_sent_again_and_what_was_slow_is(page: Page, site: Site) -> None:
+    site.answers += [(404, {}), (408, {})]
+    page.goto(f"{site.url}/movies")
+    await_empty_queue(page)
+    event_id = track(page, "search", properties={"query": "toy"})
+    site.wait_for(page, event_id)
+    assert [sent.status for sent in site.sent] == [404, 408, 202]
+    assert [sent.ids for sent in site.sent[1:]] == [[event_id]] * 2
+
+
 def test_a_session_ends_after_30_minutes_without_an_event(page: Page, site: Site) -> None:
     page.goto(f"{site.url}/movies")
     rewind = "minutes => localStorage['cinelake.seen'] -= minutes * 60000"

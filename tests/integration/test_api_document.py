@@ -8,6 +8,7 @@ from pathlib import Path
 from cinelake.settings import Settings
 from cinelake.stack.api import endpoint
 from ingestion.api import keys
+from ingestion.api.scopes import Scope
 
 CASES = 5_000
 CHECKS = (
@@ -25,7 +26,7 @@ ROUND_SECONDS = 50
 
 
 def test_generated_requests_get_what_the_document_says(stack: Settings, tmp_path: Path) -> None:
-    key = keys.create_key(stack, "schemathesis", requests_per_second=1_000_000)
+    key = keys.create_key(stack, "schemathesis", requests_per_second=1_000_000, scopes=list(Scope))
     passed = 0
     rounds = 0
     while passed < CASES:

@@ -21,11 +21,12 @@ import requests
 from pyspark.sql import SparkSession
 
 from cinelake.settings import Settings
-from cinelake.stack.api import endpoint
-from cinelake.stack.state import load_state
+from cinelake.stack.api import API, endpoint
+from cinelake.stack.state import load_state, stack_folder
 from ingestion.api import gunicorn_conf, keys
 from ingestion.api.worker import LINGER_MS
 from ingestion.events import is_placeholder
+from ingestion.topics import USER_LOGS, USER_LOGS_REJECTED, topic_end_offsets
 from lakehouse import changes
 from pipeline.streams import run_bronze
 from tests.kafka_events import events_in
@@ -312,6 +313,90 @@ def test_what_is_not_http_gets_no_server_error(
     assert not answer or b" 4" in answer.partition(b"\r\n")[0]
 
 
+SECRET = b"Ada Lovelace, +44 20 7946 0000"
+BROKEN_BODIES = {
+    "a size in words": b"Transfer-Encoding: chunked\r\n\r\n" + SECRET + b"\r\n\r\n",
+    "a longer chunk than its size": b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}" + SECRET,
+    "the end within a chunk": b"Transfer-Encoding: chunked\r\n\r\nff\r\n" + SECRET,
+    "a bad trailer": b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + SECRET + b"\r\n\r\n",
+    "the end within a length": b"Content-Length: 1000\r\n\r\n" + SECRET,
+    "more than its length": b"Content-Length: 2\r\n\r\n{}" + SECRET + b"\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("has_key", [True, False])
+@pytest.mark.parametrize("broken", BROKEN_BODIES.values(), ids=BROKEN_BODIES)
+def test_a_body_with_broken_framing_is_refused_and_leaves_no_trace(
+    stack: Settings, api: requests.Session, key: str, broken: bytes, has_key: bool
+) -> None:
+    log = API.log(stack_folder(stack.home))
+    logged = log.stat().st_size
+    head = f"POST /v1/events?key={key if has_key else ''} HTTP/1.1\r\nHost: x\r\n"
+    answer = _raw(stack, head.encode() + b"Content-Type: application/json\r\n" + broken)
+    statuses = re.findall(rb"^HTTP/1.1 (\d)", answer, re.MULTILINE)
+    assert set(statuses) <= {b"4"}
+    told = log.read_bytes()[logged:]
+    assert b"Traceback" not in told
+    assert SECRET.split()[0] not in told
+
+
+def _raw(stack: Settings, sent: bytes) -> bytes:
+    """Everything that is answered to bytes, after which the client hangs up."""
+    host = urlsplit(endpoint(stack))
+    answer = b""
+    with socket.create_connection((host.hostname, host.port), timeout=10) as connection:
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        try:
+            while part := connection.recv(65536):
+                answer += part
+        except ConnectionResetError:
+            # Closed before all was read.
+            return answer
+    return answer
+
+
+@pytest.mark.parametrize("name", ["SCRIPT_NAME", "SCRIPT-NAME", "PATH_INFO", "PATH-INFO"])
+@pytest.mark.parametrize("value", ["/foo", "/healthz", "/nope"])
+def test_a_header_changes_nothing_of_what_wsgi_says(
+    stack: Settings, api: requests.Session, name: str, value: str
+) -> None:
+    for path, status in (("/healthz", 200), ("/foo/healthz", 404)):
+        assert _asked(stack, path, f"{name}: {value}") == status
+
+
+def test_http_1_1_needs_a_host(stack: Settings, api: requests.Session) -> None:
+    for raw, status in (
+        (b"GET /healthz HTTP/1.1\r\n\r\n", b" 400 "),
+        (b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b" 400 "),
+        (b"GET /healthz HTTP/1.0\r\n\r\n", b" 200 "),
+    ):
+        assert status in _raw(stack, raw).partition(b"\r\n")[0]
+
+
+def _asked(stack: Settings, path: str, header: str) -> int:
+    raw = f"GET {path} HTTP/1.1\r\nHost: x\r\n{header}\r\nConnection: close\r\n\r\n"
+    return int(_raw(stack, raw.encode()).split()[1])
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/json"])
+@pytest.mark.parametrize("origin", ["https://evil.example", "null"])
+def test_events_of_a_page_of_another_origin_do_not_reach_kafka(
+    stack: Settings, api: requests.Session, origin: str, content_type: str
+) -> None:
+    def in_kafka() -> int:
+        topics = (USER_LOGS, USER_LOGS_REJECTED)
+        return sum(sum(topic_end_offsets(stack, topic).values()) for topic in topics)
+
+    before = in_kafka()
+    for body in (orjson.dumps(_event()), b"no JSON"):
+        answer = _post(stack, api, body, **{"Origin": origin, "Content-Type": content_type})
+        assert answer.status_code == 403
+    assert in_kafka() == before
+    own = {"Origin": endpoint(stack), "Content-Type": content_type}
+    assert _post(stack, api, orjson.dumps(_event()), **own).status_code == 202
+
+
 def _answers(connection: socket.socket, count: int) -> int:
     """How many answers of a connection say that an event was accepted, read until there are so many or it ends."""
     received = b""
@@ -358,7 +443,6 @@ def test_more_connections_than_threads_are_all_answered(
 def test_a_worker_that_is_asked_to_end_answers_what_it_has_begun(stack: Settings, key: str) -> None:
     """SIGTERM to a worker under load: every answer is whole, and what was accepted is in Kafka."""
     from ingestion.client import Batch, EventSender
-    from ingestion.topics import USER_LOGS, topic_end_offsets
 
     before = sum(topic_end_offsets(stack, USER_LOGS).values())
     killed = 0

@@ -13,6 +13,7 @@ from cinelake.settings import Settings
 from ingestion.api import keys
 from ingestion.api.app import close_app, create_app
 from ingestion.api.recommendations import Recommendations
+from ingestion.api.scopes import Scope
 from pipeline.dbt import run_dbt
 from tests.integration.silver_writer import Silver
 
@@ -35,7 +36,9 @@ def client(settings: Settings, silver: Silver) -> Iterator[FlaskClient]:
     silver.recommended("ada", 3, 1, because=1)
     silver.recommended("ada", 2, 2, because=None)
     silver.alike(1, 3, 1)
-    key = keys.create_key(settings, "recommendations", requests_per_second=1_000_000)
+    key = keys.create_key(
+        settings, "recommendations", requests_per_second=1_000_000, scopes=[Scope.READ]
+    )
     app = create_app(settings)
     client = app.test_client()
     client.environ_base["HTTP_X_API_KEY"] = key

@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,21 @@ import psutil
 import psycopg
 import pymongo
 import pytest
+import structlog
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from cinelake.errors import ServiceError
 from cinelake.settings import Settings, load_settings
+from cinelake.stack import analyst
 from cinelake.stack.local import STORES, down, start_api, status, up
 from cinelake.stack.postgres import analyst_uri, bootstrap
 from cinelake.stack.state import load_state
+from lakehouse.publish import ensure_tables
+from pipeline import runs
+from pipeline.alerts import open_problems, settle_problem
+from pipeline.analyst import ROLE, look_after
+from pipeline.swap import swap_gold
 
 MEBIBYTE = 1024 * 1024
 NAMES = [service.name for service in STORES]
@@ -331,6 +340,16 @@ def test_the_analyst_sees_nothing_but_gold(tables: Stack, schema: str) -> None:
         "create temporary table mine (id int)",
         "create schema mine",
         "set role transformer",
+        "select pg_advisory_lock(hashtext('cinelake swap'))",
+        "select pg_try_advisory_xact_lock_shared(1, 2)",
+        "select lo_from_bytea(0, 'x')",
+        "select lo_creat(-1)",
+        "select pg_logical_emit_message(false, 'x', 'x')",
+        "select pg_terminate_backend(pg_backend_pid())",
+        "set temp_file_limit = -1",
+        "alter role analyst set temp_file_limit = -1",
+        "alter role analyst connection limit -1",
+        "drop owned by analyst",
     ],
 )
 def test_the_analyst_cannot_write_even_when_it_asks_for_it(tables: Stack, statement: str) -> None:
@@ -342,6 +361,157 @@ def test_the_analyst_is_read_only_and_limited_in_time(tables: Stack) -> None:
     assert as_analyst(tables, "show default_transaction_read_only") == [("on",)]
     assert as_analyst(tables, "show statement_timeout") == [("1min",)]
     assert as_analyst(tables, "show search_path") == [("gold",)]
+    assert as_analyst(tables, "show temp_file_limit") == [("1GB",)]
+    limit = "select rolconnlimit from pg_roles where rolname = 'analyst'"
+    assert as_owner(tables, limit) == [(25,)]
+
+
+def test_the_analyst_enters_no_other_database_of_ours(tables: Stack) -> None:
+    with psycopg.connect(tables.settings.postgres, autocommit=True) as connection:
+        connection.execute("create database open_to_all")
+        bootstrap(tables.settings)
+        names = connection.execute("select datname from pg_database where datallowconn").fetchall()
+    for (name,) in names:
+        if name != "cinelake":
+            with pytest.raises(psycopg.OperationalError, match="does not have CONNECT privilege"):
+                psycopg.connect(analyst_uri(tables.settings), dbname=name)
+    assert {"postgres", "template1", "open_to_all"} < {name for (name,) in names}
+
+
+def test_a_home_of_before_gets_the_rights_and_no_alert(tables: Stack) -> None:
+    """What this version takes away is there again, and nothing says what was written."""
+    as_owner(
+        tables,
+        "comment on role analyst is null",
+        "alter role analyst reset temp_file_limit",
+        "alter role analyst connection limit -1",
+        "grant execute on function pg_advisory_lock(bigint), lo_create(oid) to public",
+        "grant connect, temporary on database cinelake, postgres to public",
+    )
+    as_analyst(tables, "select pg_advisory_lock(1)")
+    with structlog.testing.capture_logs() as lines:
+        assert bootstrap(tables.settings) == []
+    assert lines == []
+    test_the_analyst_is_read_only_and_limited_in_time(tables)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        as_analyst(tables, "select pg_advisory_lock(1)")
+
+
+@pytest.mark.parametrize(
+    ("done", "told"),
+    [
+        ("alter role analyst password 'x'", analyst.VERIFIER),
+        ("alter role analyst set statement_timeout = 0", analyst.SETTINGS),
+        ("alter role analyst in database cinelake set search_path = ops", analyst.SETTINGS),
+        ("alter role analyst reset all", analyst.SETTINGS),
+    ],
+)
+def test_what_the_analyst_changed_of_itself_is_put_back_and_told_once(
+    tables: Stack, done: str, told: str
+) -> None:
+    structlog.contextvars.bind_contextvars(run_id="looks")
+    bootstrap(tables.settings)
+    settle_problem(tables.settings, ROLE)
+    look_after(tables.settings)
+    assert open_problems(tables.settings) == []
+    as_analyst(tables, "set default_transaction_read_only = off", done)
+    look_after(tables.settings)
+    look_after(tables.settings)
+    assert [each.name for each in open_problems(tables.settings)] == [f"Role analyst {told}"]
+    test_the_analyst_is_read_only_and_limited_in_time(tables)
+    test_the_analyst_reads_gold_without_naming_it(tables)
+
+
+def test_up_tells_what_it_puts_back(tables: Stack) -> None:
+    as_analyst(tables, "set default_transaction_read_only = off", "alter role analyst password 'x'")
+    told: list[list[str]] = []
+    up(tables.settings, with_api=False, tell_changes=told.append)
+    up(tables.settings, with_api=False, tell_changes=told.append)
+    assert told == [[analyst.VERIFIER], []]
+
+
+@pytest.mark.parametrize(
+    "ended_by", [look_after, lambda settings: swap_gold(settings.postgres, patience_seconds=10)]
+)
+@pytest.mark.parametrize(
+    ("statements", "state"),
+    [
+        (["select pg_sleep(60) from films"], "active"),
+        (["begin", "select id from films"], "idle in transaction"),
+    ],
+)
+def test_a_session_of_the_analyst_that_outlasts_its_time_is_ended_from_outside(
+    tables: Stack,
+    monkeypatch: pytest.MonkeyPatch,
+    statements: list[str],
+    state: str,
+    ended_by: Callable[[Settings], object],
+) -> None:
+    with closing(psycopg.connect(analyst_uri(tables.settings), autocommit=True)) as session:
+        session.execute("set statement_timeout = 0")
+        session.execute("set idle_in_transaction_session_timeout = 0")
+        *before, last = statements
+        for each in before:
+            session.execute(each.encode())
+        session.pgconn.send_query(last.encode())
+        await_analysts(tables, [(state,)])
+        look_after(tables.settings)
+        await_analysts(tables, [(state,)])
+        monkeypatch.setattr(analyst, "STATEMENT_SECONDS", 0)
+        ended_by(tables.settings)
+        await_analysts(tables, [])
+
+
+def await_analysts(stack: Stack, states: list[tuple[str]]) -> None:
+    """Wait a moment until the sessions of analysts are in these states."""
+    query = "select state from pg_stat_activity where usename = 'analyst'"
+    for _ in range(100):
+        if as_owner(stack, query) == states:
+            return
+        time.sleep(0.02)
+    assert as_owner(stack, query) == states
+
+
+def test_an_idle_session_of_the_analyst_stays(
+    tables: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(analyst, "STATEMENT_SECONDS", 0)
+    with psycopg.connect(analyst_uri(tables.settings), autocommit=True) as session:
+        look_after(tables.settings)
+        assert session.execute("select 1").fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("lock", "wanted"),
+    [
+        ("cinelake bootstrap", bootstrap),
+        ("cinelake tables", ensure_tables),
+        ("cinelake tables", runs.latest),
+        ("cinelake swap", lambda settings: swap_gold(settings.postgres, patience_seconds=0.3)),
+    ],
+)
+def test_who_holds_a_lock_of_ours_is_named_with_the_next_step(
+    tables: Stack, monkeypatch: pytest.MonkeyPatch, lock: str, wanted: Callable[[Settings], Any]
+) -> None:
+    monkeypatch.setattr("cinelake.postgres.LOCK_SECONDS", 0.2)
+    with psycopg.connect(tables.settings.postgres) as holder:
+        holder.execute("select pg_advisory_lock(hashtext(%s)), 'a@mail.example'", [lock])
+        pid = holder.info.backend_pid
+        with pytest.raises(ServiceError, match=f": process {pid} of role cinelake, ") as caught:
+            wanted(tables.settings)
+    assert "pg_advisory_lock" in caught.value.message
+    assert f"`select pg_terminate_backend({pid})`" in caught.value.hint
+
+
+def test_who_reads_a_table_that_is_to_be_changed_is_named(
+    tables: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cinelake.postgres.LOCK_SECONDS", 0.2)
+    with psycopg.connect(analyst_uri(tables.settings)) as reader:
+        reader.execute("select count(success) from ops.gate_results")
+        with pytest.raises(ServiceError, match="of role analyst, `select count") as caught:
+            bootstrap(tables.settings)
+        assert f"({reader.info.backend_pid})" in caught.value.hint
 
 
 def test_the_transformer_reads_what_the_loader_wrote_but_cannot_change_it(tables: Stack) -> None:
@@ -375,8 +545,14 @@ def test_bootstrap_needs_no_superuser(tables: Stack) -> None:
     managed = settings.model_copy(
         update={"postgres_uri": f"postgresql://boss:boss-secret@{host}/managed"}
     )
-    bootstrap(managed)
-    bootstrap(managed)
+    with structlog.testing.capture_logs() as lines:
+        bootstrap(managed)
+        bootstrap(managed)
+    told = " ".join(lines[-1]["may"])
+    assert "pg_advisory_lock" in told
+    assert "password" in told
+    # Those who could have seen to that have: the superuser of this server.
+    assert "temporary" not in told
     with psycopg.connect(analyst_uri(managed)) as connection:
         assert connection.execute("select current_schema()").fetchone() == ("gold",)
 
@@ -389,6 +565,22 @@ def test_the_tokens_of_stack_env_are_in_no_log_and_no_command_line(stack: Stack)
     texts = [log.read_text() for log in (stack.home / "stack" / "logs").iterdir()]
     texts += [json.dumps(process.cmdline()) for process in stack.processes()]
     assert not [secret for secret in secrets for text in texts if secret in text]
+
+
+def test_psql_is_started_without_a_password_that_others_can_see(stack: Stack) -> None:
+    stack.up()
+    cinelake = str(Path(sys.executable).with_name("cinelake"))
+    command = [cinelake, "sql", "--", "-Atc", "select pg_sleep(60)"]
+    environment = os.environ | {"CINELAKE_HOME": str(stack.home)}
+    asking = "select count(*) from pg_stat_activity where usename = 'analyst' and state = 'active'"
+    with subprocess.Popen(command, env=environment) as psql:
+        while as_owner(stack, asking) == [(0,)]:
+            assert psql.poll() is None
+            time.sleep(0.05)
+        shown = psutil.Process(psql.pid).cmdline()
+        psql.kill()
+    assert shown[0].endswith("/psql")
+    assert stack.settings.analyst_secret not in " ".join(shown)
 
 
 def test_down_leaves_no_process_and_up_brings_the_data_back(stack: Stack) -> None:

@@ -20,6 +20,7 @@ from cinelake.console import progress_bar
 from cinelake.errors import (
     BadInputError,
     CinelakeError,
+    DamagedDataError,
     GateFailedError,
     LedgerMismatchError,
     ServiceError,
@@ -124,6 +125,12 @@ def test_help_does_not_wait_for_spark() -> None:
     assert done.stdout == "[]\n"
 
 
+def test_help_tells_the_exit_codes() -> None:
+    said = " ".join(help_of().split())
+    assert "0 done" in said
+    assert f"{DamagedDataError.exit_code} stored data is damaged" in said
+
+
 def test_the_version_is_that_of_the_package() -> None:
     result = CliRunner().invoke(cli.app, ["--version"])
     assert (result.exit_code, result.output) == (0, f"cinelake {__version__}\n")
@@ -138,6 +145,7 @@ def test_the_version_is_that_of_the_package() -> None:
         (GateFailedError("Refused.", "Look.", details="the failed rules"), 3),
         (LedgerMismatchError("Lost.", "Count."), 4),
         (ServiceError("Down.", "Start it."), 5),
+        (DamagedDataError("A file.", "Bring it back."), 6),
         (KeyboardInterrupt(), 130),
     ],
 )

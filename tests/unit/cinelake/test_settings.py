@@ -44,8 +44,11 @@ MALFORMED = {
         "cl_short_x",
         "Bearer cl_0123456789ab_0123456789012345678901234567890",
     ),
-    "CINELAKE_API_RATE_LIMIT": ("0", "-1", "many"),
-    "CINELAKE_CORS_ORIGINS": ("movies.example", "https://a.example, https://b.example"),
+    "CINELAKE_API_RATE_LIMIT": ("0", "-1", "many", "inf", "nan", "1e-320"),
+    "CINELAKE_CORS_ORIGINS": (
+        *("movies.example", "https://a.example, https://b.example"),
+        *("https://*.a.example", "https://a.example/", "https://(a|b).example", "null"),
+    ),
     "CINELAKE_TRUSTED_PROXIES": ("-1", "11", "yes"),
     "TMDB_EXPORT_URL": ("ftp://files.example", "files.example"),
     "CINELAKE_TMDB_REQUESTS_PER_SECOND": ("0", "fast"),

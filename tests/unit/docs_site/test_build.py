@@ -9,6 +9,7 @@ from cinelake.errors import ServiceError
 from cinelake.settings import Settings
 from cinelake.stack import site as site_service
 from docs_site.build import ASSETS
+from docs_site.policy import OWN
 from tests.unit.docs_site.conftest import Docs
 from tests.unit.docs_site.outline import Outline
 
@@ -28,6 +29,7 @@ def test_pages_assets_and_the_docs_of_other_tools_are_in_their_places(
         assert [attrs["src"] for tag, attrs in frame.tags if tag == "iframe"] == [
             f"{name}/index.html"
         ]
+        assert [attrs["content"] for _, attrs in frame.tags if attrs.get("http-equiv")] == [OWN]
 
 
 def test_the_style_sheet_needs_no_network() -> None:

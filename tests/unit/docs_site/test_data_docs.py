@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from docs_site.data_docs import copy_data_docs
+from docs_site.policy import hash_of, policy_of
 
 PAGE = """<html><head>
 <link rel="stylesheet" href="https://unpkg.com/bootstrap-table@1.19.1/dist/bootstrap-table.min.css">
@@ -17,7 +18,7 @@ PAGE = """<html><head>
 <script src="https://code.jquery.com/jquery-3.7.1.min.js" crossorigin="anonymous"></script>
 <script src="https://cdnjs.cloudflare.com/ajax/libs/popper.js/1.12.9/umd/popper.min.js"></script>
 <script src="https://cdn.example/vega@5"></script>
-<script>inline()</script>
+<script>inline()</script><label onclick="showAllValidations()"></label>
 </head><body>
 <picture><source srcset="https://tracker.example/dark.png"><img src="https://tracker.example/logo.png?id=1" alt="x"/></picture>
 <img src="static/images/own.gif"><a href="https://greatexpectations.io">Great Expectations</a>
@@ -47,6 +48,18 @@ def test_what_a_page_loads_lies_beside_it(copied: Path, path: str) -> None:
     assert "inline()" in text
     assert 'src="static/images/own.gif"' in text
     assert "integrity" not in text
+
+
+def test_a_script_that_no_template_has_runs_on_no_page_that_shows_rows(copied: Path) -> None:
+    index, page = (
+        policy_of((copied / path).read_text()) for path in ("index.html", "validations/a/b.html")
+    )
+    inline, known = hash_of("inline()"), hash_of("showAllValidations()")
+    assert inline in index and inline not in page
+    assert known in index and known in page
+    for policy in (index, page):
+        assert "script-src 'self' 'unsafe-hashes' 'sha256-" in policy
+        assert "unsafe-eval" not in policy
 
 
 def test_the_fonts_that_a_style_sheet_names_are_there(copied: Path) -> None:

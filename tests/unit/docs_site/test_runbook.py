@@ -35,6 +35,7 @@ ANSWERED_BY_THE_API = {
     "BatchTooLargeError",
     "CompressedBodyError",
     "InvalidKeyError",
+    "MissingScopeError",
     "BadInputError",
 }
 """Made in `ingestion.api`, whose answer says itself what the client is to do; nobody sees a hint of these."""

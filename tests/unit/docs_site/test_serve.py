@@ -18,6 +18,7 @@ from cinelake.errors import ServiceError
 from cinelake.settings import PROJECT_ROOT, Settings
 from cinelake.stack import site as site_service
 from cinelake.stack.state import StackState
+from docs_site.policy import FRAMED_BY, OWN, of_tool, with_policy
 from tests.unit.docs_site.conftest import Docs
 
 SERVE = [sys.executable, "-m", "docs_site.serve"]
@@ -96,6 +97,18 @@ def test_a_page_that_is_not_there_is_404_with_the_same_headers(server: Server) -
     status, _, headers = server.get("/nothing.html")
     assert status == 404
     assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_each_answer_says_what_the_browser_may_run(server: Server, folder: Path) -> None:
+    own = f"{OWN}; {FRAMED_BY}"
+    for path in ("/", "/assets/site.css", "/nothing.html", "/data-docs/index.html"):
+        assert server.get(path)[2]["Content-Security-Policy"] == own, path
+    policy = of_tool(["inline()"])
+    tool = folder / "tool"
+    tool.mkdir()
+    (tool / "index.html").write_text(with_policy("<head></head>", policy))
+    for path in ("/tool/", "/tool/index.html"):
+        assert server.get(path)[2]["Content-Security-Policy"] == f"{policy}; {FRAMED_BY}", path
 
 
 def test_a_folder_without_a_page_is_not_listed(server: Server) -> None:

@@ -238,6 +238,39 @@ def test_old_runs_leave_data_docs_and_new_ones_are_in_them(
     assert {path.parts[-3] for path in kept.rglob("*.json")} == {"run-1", "run-2"}
 
 
+def test_data_docs_show_of_a_text_in_a_row_no_more_than_its_shape(tmp_path: Path) -> None:
+    own = load_settings(CINELAKE_HOME=str(tmp_path))
+    hostile = "<script>alert(1)</script> Ada@example.org"
+    long = "\"'`$x${x}</td><!--" + hostile * 100
+    votes = table("silver.comment_votes")
+    rated = [{"event_id": hostile}, {"user_id": long}, {"user_id": hostile}, {"user_id": hostile}]
+    ratings = as_frame(RATINGS, [good_row(RATINGS, n) | row for n, row in enumerate(rated)])
+    # A rule that cannot be evaluated says so on the page.
+    ratings = ratings.astype({"rating": "object"})
+    ratings.loc[0, "rating"] = hostile
+    voted = as_frame(votes, [good_row(votes, 0) | {"vote": hostile, "comment_id": long}])
+    result = run_lake_gate(own, "silver", [Batch(RATINGS, ratings), Batch(votes, voted)], "run")
+    assert {hostile, long} <= {
+        v for rule in result.rules for row in rule.sample for v in row.values()
+    }
+    pages = "".join(page.read_text() for page in build_data_docs(own).rglob("*.html"))
+    assert "&lt;aaaaaa&gt;aaaaa(9)&lt;/aaaaaa&gt; aaa@aaaaaaa.aa" in pages
+    for hidden in ("alert(1)", "example.org", '<!--"', "<aaaaaa", "&lt;!--&lt;script"):
+        assert hidden not in pages, hidden
+
+
+def test_data_docs_write_anew_a_page_of_an_older_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = load_settings(CINELAKE_HOME=str(tmp_path))
+    check(own, RATINGS, as_frame(RATINGS, good_rows(RATINGS)))
+    (page,) = (build_data_docs(own) / "validations").rglob("*.html")
+    page.write_text("ada@example.org")
+    monkeypatch.setattr(data_docs, "WRITER_CHANGED_AT", page.stat().st_mtime + 1)
+    build_data_docs(own)
+    assert "ada@example.org" not in page.read_text()
+
+
 def test_data_docs_write_the_page_of_a_result_once(tmp_path: Path) -> None:
     own = load_settings(CINELAKE_HOME=str(tmp_path))
     frame = as_frame(RATINGS, good_rows(RATINGS))

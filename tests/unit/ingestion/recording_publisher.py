@@ -1,7 +1,7 @@
 """A publisher that keeps what it is given, in place of Kafka, and a server for an app in a thread."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +14,7 @@ from cinelake.errors import ServiceError
 from cinelake.settings import new_api_key
 from ingestion.api.key_ring import InvalidKeyError
 from ingestion.api.keys import ApiKey
+from ingestion.api.scopes import Scope
 from ingestion.producer import Record
 
 
@@ -49,12 +50,17 @@ KEY = new_api_key()
 class KnownKeys:
     """Knows one key, in place of those in PostgreSQL."""
 
-    def __init__(self, key: str = KEY, requests_per_second: float | None = None) -> None:
+    def __init__(
+        self,
+        key: str = KEY,
+        requests_per_second: float | None = None,
+        scopes: Iterable[Scope] = Scope,
+    ) -> None:
         self.good = key
         self.key = ApiKey(
             key_id=key.split("_")[1],
             name="test",
-            scope="write",
+            scopes=[*scopes],
             salt=b"",
             digest=b"",
             requests_per_second=requests_per_second,

@@ -28,7 +28,8 @@ def publisher() -> RecordingPublisher:
 @pytest.fixture(params=["", "https://page.example"], ids=["shortcut", "through Flask"])
 def client(request: pytest.FixtureRequest, publisher: RecordingPublisher) -> FlaskClient:
     """A client whose events go both ways: those of a page from elsewhere go through Flask."""
-    client = create_app(publisher=publisher, keys=KnownKeys()).test_client()
+    settings = load_settings(CINELAKE_CORS_ORIGINS=request.param)
+    client = create_app(settings, publisher, KnownKeys()).test_client()
     if request.param:
         client.environ_base["HTTP_ORIGIN"] = request.param
     return client

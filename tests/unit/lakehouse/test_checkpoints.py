@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from deltalake import CommitProperties, Transaction, write_deltalake
 
-from cinelake.errors import CheckpointMismatchError
+from cinelake.errors import CheckpointMismatchError, DamagedDataError, ServiceError
 from cinelake.settings import Settings
 from lakehouse import checkpoints, tables
 from lakehouse.checkpoints import Checkpoint
@@ -126,3 +126,113 @@ def test_silver_goes_on_without_a_checkpoint_and_with_one_that_committed_nothing
     checkpoints.require_silver(lake)
     note(lake, "silver.bronze.movie", planned=0, committed=-1)
     checkpoints.require_silver(lake)
+
+
+# --- What Kafka holds ---------------------------------------------------------------------------------------
+
+TOPIC = "logs"
+COMMITTED, PLANNED = {0: 10, 1: 4}, {0: 15, 1: 4}
+KAFKA_HAS = {
+    "all": {0: range(20), 1: range(4)},
+    "what comes next": {0: range(10, 10), 1: range(4, 9)},
+}
+KAFKA_LACKS = {
+    "all": {0: range(0), 1: range(0)},
+    "the newest of one partition": {0: range(9), 1: range(4)},
+    "what comes next": {0: range(11, 20), 1: range(4)},
+    "a partition": {0: range(20)},
+}
+
+
+def plan(lake: Settings, batch: int, text: str) -> Path:
+    """Note the plan of a batch as Spark does; its file."""
+    file = Path(tables.checkpoint_path(lake, NAME), "offsets", str(batch))
+    file.write_text(text)
+    return file
+
+
+def taken(offsets: dict[int, int]) -> str:
+    return "v1\n{}\n" + json.dumps({TOPIC: offsets})
+
+
+@pytest.fixture
+def half_way(lake: Settings) -> Settings:
+    """Batch 0 is committed, batch 1 planned and not written."""
+    note(lake, NAME, planned=1, committed=0)
+    plan(lake, 0, taken(COMMITTED))
+    plan(lake, 1, taken(PLANNED))
+    write(lake, NAME, 14, ours=0)
+    return lake
+
+
+def files(lake: Settings) -> set[Path]:
+    return set(Path(tables.checkpoint_path(lake, NAME)).rglob("*"))
+
+
+@pytest.mark.parametrize("kept", KAFKA_HAS.values(), ids=KAFKA_HAS)
+def test_a_query_goes_on_where_kafka_holds_what_comes_next(
+    half_way: Settings, kept: dict[int, range]
+) -> None:
+    checkpoints.require_kept(half_way, NAME, TOPIC, kept)
+
+
+@pytest.mark.parametrize("kept", KAFKA_LACKS.values(), ids=KAFKA_LACKS)
+def test_a_query_is_not_started_where_kafka_lacks_what_comes_next(
+    half_way: Settings, kept: dict[int, range]
+) -> None:
+    before = files(half_way)
+    with pytest.raises(ServiceError, match=rf"{NAME} has taken partition \d of {TOPIC}"):
+        checkpoints.require_kept(half_way, NAME, TOPIC, kept)
+    assert files(half_way) == before
+
+
+def test_a_batch_that_was_written_has_to_be_in_kafka_though_it_was_not_committed(
+    half_way: Settings,
+) -> None:
+    kept = {0: range(14), 1: range(4)}
+    checkpoints.require_kept(half_way, NAME, TOPIC, kept)
+    write(half_way, NAME, 5, ours=1)
+    with pytest.raises(ServiceError, match="up to offset 15, and Kafka holds 0 to 14"):
+        checkpoints.require_kept(half_way, NAME, TOPIC, kept)
+
+
+VOID = {
+    "it goes back behind the last commit": taken({0: 0, 1: 0}),
+    "it goes beyond what Kafka has": taken({0: 21, 1: 4}),
+    "it lacks a partition": taken({0: 15}),
+    "it names one that Kafka lacks": taken({0: 15, 1: 4, 2: 7}),
+    "it is empty": "",
+    "it is cut off": taken(PLANNED)[:-5],
+}
+
+
+@pytest.mark.parametrize("text", VOID.values(), ids=VOID)
+def test_a_plan_that_was_never_written_and_can_never_be_is_taken_away(
+    half_way: Settings, text: str
+) -> None:
+    file = plan(half_way, 1, text)
+    before = files(half_way)
+    checkpoints.drop_void_plan(half_way, NAME, TOPIC, KAFKA_HAS["all"])
+    assert before - files(half_way) == {file, file.with_name(".1.crc")}
+    checkpoints.require_fits(half_way, NAME)
+    checkpoints.drop_void_plan(half_way, NAME, TOPIC, KAFKA_HAS["all"])
+    assert checkpoints.kafka_offsets(half_way, NAME, TOPIC) == COMMITTED
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+def test_a_plan_that_can_be_followed_or_was_stays(half_way: Settings, is_written: bool) -> None:
+    kept = KAFKA_HAS["all"]
+    if is_written:
+        write(half_way, NAME, 5, ours=1)
+        kept = {0: range(12), 1: range(4)}
+    before = files(half_way)
+    checkpoints.drop_void_plan(half_way, NAME, TOPIC, kept)
+    assert files(half_way) == before
+
+
+def test_a_damaged_plan_that_was_written_is_named_and_stays(half_way: Settings) -> None:
+    write(half_way, NAME, 5, ours=1)
+    file = plan(half_way, 1, "")
+    checkpoints.drop_void_plan(half_way, NAME, TOPIC, KAFKA_HAS["all"])
+    with pytest.raises(DamagedDataError, match=f"{file} is empty"):
+        checkpoints.require_whole(half_way, NAME)

@@ -1,15 +1,20 @@
 """PostgreSQL never runs as root, and no password shows where it should not."""
 
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cinelake.commands import stack
 from cinelake.errors import SettingError
+from cinelake.owner_only import close
 from cinelake.settings import Settings, load_settings
 from cinelake.stack import postgres
+from cinelake.stack.process import as_user
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root chooses an account")
 
@@ -44,6 +49,28 @@ def test_the_analyst_has_a_connection_of_its_own(settings: Settings) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://boss:s3cret@db.example:6543/films",
+        "postgresql://db.example:6543/films?user=boss&password=s3cret",
+        "postgresql://boss@db.example:6543/films?sslpassword=s3cret&passfile=/s3cret",
+    ],
+)
+def test_psql_gets_the_password_as_a_variable(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    started: list[Any] = []
+    monkeypatch.setattr("os.execve", lambda *arguments: started.extend(arguments))
+    monkeypatch.setattr(
+        stack, "get_settings", lambda: settings.model_copy(update={"postgres_uri": address})
+    )
+    stack.sql(["-Atc", "select 1"])
+    _, arguments, environment = started
+    assert arguments[1:] == ["postgresql://analyst@db.example:6543/films", "-Atc", "select 1"]
+    assert environment["PGPASSWORD"] == settings.analyst_secret
+
+
 def test_psql_is_there() -> None:
     assert os.access(postgres.psql_binary(), os.X_OK)
 
@@ -72,6 +99,19 @@ def test_a_folder_the_account_cannot_enter_is_named(open_folder: Path) -> None:
     assert f"chmod o+x {closed}" in caught.value.hint
     closed.chmod(0o711)
     postgres._check_reachable("nobody", inside)
+
+
+@as_root
+def test_the_account_passes_through_a_closed_home_and_sees_nothing_of_it(open_folder: Path) -> None:
+    home = open_folder / "home"
+    folder = home / "stack" / "postgres"
+    folder.mkdir(parents=True)
+    (home / "lake").mkdir()
+    close(home, postgres.passages(home))
+    postgres._check_reachable("nobody", folder)
+    for command in (["ls", home], ["ls", folder], ["ls", home / "lake"]):
+        done = subprocess.run(command, **as_user("nobody"), capture_output=True, check=False)
+        assert done.returncode != 0
 
 
 def test_the_lock_of_a_killed_server_is_cleared_away_even_if_its_number_is_taken(

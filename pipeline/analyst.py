@@ -1,0 +1,51 @@
+"""Looks after the role `analyst`, whom nothing keeps from changing its own password and settings."""
+
+import psycopg
+
+from cinelake.errors import ServiceError
+from cinelake.log import current_run_id
+from cinelake.settings import Settings
+from cinelake.stack import analyst
+from cinelake.stack.postgres import bootstrap
+from pipeline.alerts import raise_problem
+
+ROLE = "Role analyst"
+"""Who has the problems that are told."""
+
+
+def look_after(settings: Settings) -> None:
+    """End what outlasts its time; put back what was changed, and tell people of it.
+
+    Raises:
+        SettingError: `ANALYST_PASSWORD` is not set, and something was changed.
+        ServiceError: PostgreSQL cannot be reached, or refused.
+    """
+    try:
+        with psycopg.connect(settings.postgres, connect_timeout=10, autocommit=True) as connection:
+            analyst.end_overdue(connection)
+            is_changed = bool(analyst.changed(connection))
+    except psycopg.Error as error:
+        raise ServiceError(
+            f"PostgreSQL cannot be reached: {error}", "Run `cinelake up`, or check POSTGRES_URI."
+        ) from error
+    if is_changed:
+        tell_changes(settings, bootstrap(settings))
+
+
+def tell_changes(settings: Settings, changes: list[str]) -> None:
+    """Tell people what somebody changed of the role, once until somebody settles it.
+
+    Args:
+        settings: The channels, and `home`.
+        changes: As `cinelake.stack.analyst.changed` tells them.
+    """
+    for change in changes:
+        raise_problem(
+            settings,
+            ROLE,
+            f"The role analyst of PostgreSQL {change} than `cinelake up` wrote. That is put back.",
+            "Somebody who knows its password did so: if nobody should, set another ANALYST_PASSWORD in .env and run"
+            f" `cinelake up`. Then `cinelake alerts settle '{ROLE}'`.",
+            current_run_id(),
+            change,
+        )

@@ -1,0 +1,86 @@
+"""What the command line shows stands there as it is: nothing in it is markup."""
+
+import ast
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+from cinelake import console
+from cinelake.console import counts_table, progress_bar, rate_bar, report_error, say_stage
+from cinelake.errors import BadInputError
+from cinelake.settings import PROJECT_ROOT
+
+TEXT = "[bold red]x[/] [/] [link=y]z :smile: \\[a]"
+
+
+def _in_a_table(consoles: Console) -> None:
+    table = Table(TEXT, title=TEXT, caption=TEXT)
+    table.add_row(TEXT)
+    consoles.print(table)
+
+
+def _in_a_bar(bar: Callable[..., object]) -> Callable[[Console], None]:
+    def show(_: Console) -> None:
+        with bar(TEXT):  # type: ignore[attr-defined]
+            pass
+
+    return show
+
+
+SHOWN: dict[str, Callable[[Console], None]] = {
+    "text": lambda console: console.print(TEXT),
+    "texts": lambda console: console.print("a", TEXT, style="yellow", highlight=False),
+    "table": _in_a_table,
+    "panel": lambda console: console.print(Panel(TEXT)),
+    "figures": lambda console: console.print(counts_table(TEXT, [(TEXT, TEXT)], TEXT)),
+    "stage": lambda _: say_stage(TEXT),
+    "error": lambda _: report_error(BadInputError(TEXT, TEXT, details=TEXT)),
+    "bar": _in_a_bar(lambda text: progress_bar(text, 1)),
+    "bar with a rate": _in_a_bar(rate_bar),
+}
+
+
+@pytest.mark.parametrize("way", SHOWN)
+@pytest.mark.parametrize("stream", ["out", "err"])
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_text_is_shown_as_it_is(
+    way: str, stream: str, is_terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = StringIO()
+    used: Console = getattr(console, stream)
+    for each in (console.out, console.err):
+        monkeypatch.setattr(each, "_file", written)
+        monkeypatch.setattr(each, "_width", 200)
+        monkeypatch.setattr(each, "_height", 50)
+        monkeypatch.setattr(each, "_force_terminal", is_terminal)
+        monkeypatch.setattr(each, "_color_system", None)
+        monkeypatch.setattr(each, "no_color", True)
+    SHOWN[way](used)
+    assert TEXT in written.getvalue()
+
+
+def test_nothing_is_shown_past_the_two_consoles() -> None:
+    """No other console is made and no markup is asked for, in whatever a command may call."""
+    found = []
+    for file in _modules():
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            name = ast.unparse(node.func).rpartition(".")[2]
+            allows = any(
+                word.arg == "markup" and ast.unparse(word.value) != "False"
+                for word in node.keywords
+            )
+            if allows or name in ("from_markup", "render_markup") or name == "Console":
+                found.append(file.relative_to(PROJECT_ROOT).as_posix())
+    assert found == ["cinelake/console.py"] * 2
+
+
+def _modules() -> list[Path]:
+    folders = ("cinelake", "expectations", "ingestion", "lakehouse", "pipeline", "spark_streaming")
+    return [file for name in folders for file in sorted((PROJECT_ROOT / name).rglob("*.py"))]
