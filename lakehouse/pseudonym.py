@@ -1,9 +1,15 @@
-"""Pseudonyms for personal data: HMAC-SHA256, written in Spark's own functions so that no row leaves the JVM."""
+"""Pseudonyms for personal data: HMAC-SHA256, written in Spark's own functions so that no row leaves the JVM.
+
+The key is a row of a table in memory, and no literal: a plan shows its literals, in Spark's web page too, and of a table
+the names of its columns alone.
+"""
 
 from hashlib import sha256
 
-from pyspark.sql import Column
+from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
+
+from lakehouse.frames import frame_of
 
 BLOCK_BYTES = 64
 """SHA-256's block size, which HMAC pads its key to (RFC 2104)."""
@@ -18,17 +24,18 @@ def hmac_sha256(text: Column, secret: str) -> Column:
         text: The column to hide.
         secret: The key, at most 64 bytes in UTF-8 are used as they are; a longer one is hashed first.
     """
-    inner_pad, outer_pad = _pads(secret)
-    inner = F.unhex(F.sha2(F.concat(F.unhex(F.lit(inner_pad)), F.encode(text, "UTF-8")), 256))
-    return F.sha2(F.concat(F.unhex(F.lit(outer_pad)), inner), 256)
+    pads = frame_of(SparkSession.active(), [_pads(secret)], "inner_pad binary, outer_pad binary")
+    inner_pad, outer_pad = (pads.select(name).scalar() for name in pads.columns)
+    inner = F.unhex(F.sha2(F.concat(inner_pad, F.encode(text, "UTF-8")), 256))
+    return F.sha2(F.concat(outer_pad, inner), 256)
 
 
-def _pads(secret: str) -> tuple[str, str]:
+def _pads(secret: str) -> tuple[bytes, bytes]:
     key = secret.encode()
     if len(key) > BLOCK_BYTES:
         key = sha256(key).digest()
     key = key.ljust(BLOCK_BYTES, b"\0")
-    return bytes(b ^ 0x36 for b in key).hex(), bytes(b ^ 0x5C for b in key).hex()
+    return bytes(b ^ 0x36 for b in key), bytes(b ^ 0x5C for b in key)
 
 
 def network_of(address: Column) -> Column:

@@ -8,6 +8,7 @@ import pyspark
 import structlog
 from pyspark.sql import SparkSession
 
+from cinelake.owner_only import UMASK
 from cinelake.settings import Settings
 from cinelake.stack.jars import jars_folder, java_build, spark_jars
 from cinelake.stack.ports import HOST
@@ -56,6 +57,8 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
         .config("spark.driver.extraJavaOptions", _java_options(settings, scratch))
         .config("spark.executor.extraJavaOptions", STACK)
         .config("spark.local.dir", str(scratch))
+        # Hadoop sets the mode of some files itself, by an umask of its own.
+        .config("spark.hadoop.fs.permissions.umask-mode", f"{UMASK:03o}")
         .config("spark.sql.warehouse.dir", str(scratch / "warehouse"))
         .config("spark.ui.showConsoleProgress", "false")
         .config("spark.sql.session.timeZone", "UTC")
@@ -117,6 +120,8 @@ def _with_ui(builder: SparkSession.Builder, port: int | None) -> SparkSession.Bu
     return (
         builder.config("spark.ui.enabled", "true")
         .config("spark.ui.port", port)
+        # Whoever has an account on the machine can reach it, and is to look, not to stop a run.
+        .config("spark.ui.killEnabled", "false")
         # Another port would be one that nobody looks at.
         .config("spark.port.maxRetries", 0)
         # Names that stay the same from one start to the next.

@@ -168,6 +168,9 @@ def _own_environment(settings: Settings, state: StackState) -> dict[str, str]:
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(state.port("airflow worker logs")),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(state.port("airflow trigger logs")),
+        # By default it opens the logs of tasks to its group and to all.
+        "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
+        "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
         "AIRFLOW__COSMOS__CACHE_DIR": str(home / "cosmos"),
         # What dbt knows of the project since the manifest was made; Cosmos runs it in a copy, which knows nothing.
         "DBT_PARTIAL_PARSE_FILE_PATH": str(

@@ -22,7 +22,9 @@ def lakehouse(home: Path) -> Iterator[CommandLine]:
     """The command line of the home; nothing of it runs on afterwards."""
     with own_home(home) as cinelake:
         first = cinelake.run("demo")
-        (home / "first-demo.txt").write_text(first.stdout)
+        summary = home / "first-demo.txt"
+        summary.touch(mode=0o600)
+        summary.write_text(first.stdout)
         yield cinelake
     assert not [p for p in psutil.process_iter(["cmdline"]) if str(home) in str(p.info["cmdline"])]
 

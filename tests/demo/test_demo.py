@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 
 from cinelake.stack import ports
 from tests.demo.home import set_rating
-from tests.integration.conftest import CommandLine
+from tests.integration.conftest import CommandLine, open_to_others
 
 
 def _event(**fields: object) -> dict[str, object]:
@@ -51,6 +51,13 @@ def test_the_summary_has_rows_seconds_gates_and_what_to_try_next(
     ledger = lakehouse.status()["ledger"]
     assert ledger["accepted"] > 1_000
     assert f"{ledger['facts']:,}" in summary
+
+
+def test_nobody_but_its_owner_reads_or_changes_anything_of_a_home(
+    lakehouse: CommandLine, home: Path
+) -> None:
+    assert len(list(home.rglob("*"))) > 1_000
+    assert open_to_others(home) == []
 
 
 def test_the_demonstration_recommends_movies(lakehouse: CommandLine, home: Path) -> None:

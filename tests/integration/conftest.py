@@ -4,6 +4,7 @@ import io
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -108,7 +109,14 @@ class CommandLine:
         """Run a command; its output is in the failure message when it fails and `check` is on."""
         command = [str(Path(sys.executable).with_name("cinelake")), *arguments]
         done = subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, timeout=900, check=False
+            command,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
+            # What most accounts have.
+            umask=0o022,
         )
         return _ended_well(done) if check else done
 
@@ -187,6 +195,13 @@ def command_line(home: Path) -> CommandLine:
             "COLUMNS": "200",
         }
     )
+
+
+def open_to_others(home: Path) -> list[str]:
+    """What of a home others than its owner may read or change, with its mode."""
+    paths = [home, *home.rglob("*")]
+    modes = {path: path.lstat().st_mode for path in paths if not path.is_symlink()}
+    return [f"{stat.filemode(mode)} {path}" for path, mode in modes.items() if mode & 0o066]
 
 
 def not_installed(missing: str) -> NoReturn:

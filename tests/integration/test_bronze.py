@@ -14,7 +14,9 @@ import pytest
 from confluent_kafka import Producer
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.errors import TopicAlreadyExistsError
 from pyspark.sql import SparkSession
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from cinelake.errors import CheckpointMismatchError, ServiceError
 from cinelake.settings import Settings
@@ -68,6 +70,23 @@ class Landing:
         admin = KafkaAdminClient(bootstrap_servers=self.settings.kafka.split(","))
         try:
             admin.delete_records({TopicPartition(self.topic, partition): before})
+        finally:
+            admin.close()
+
+    def lose(self) -> None:
+        """Make the topic anew, as it is after a broker has lost its disk."""
+        admin = KafkaAdminClient(bootstrap_servers=self.settings.kafka.split(","))
+        try:
+            admin.delete_topics([self.topic])
+            for attempt in Retrying(
+                retry=retry_if_exception_type(TopicAlreadyExistsError),
+                stop=stop_after_delay(30),
+                wait=wait_fixed(0.1),
+            ):
+                with attempt:
+                    admin.create_topics(
+                        [NewTopic(self.topic, num_partitions=PARTITIONS)], wait_for_metadata=True
+                    )
         finally:
             admin.close()
 
@@ -192,6 +211,32 @@ def test_messages_that_kafka_no_longer_holds_are_an_error_and_not_a_gap(landing:
     assert caught.value.exit_code == 5
     assert "run the same command again" in caught.value.hint
     assert landing.offsets() == {0: [0, 1, 2], 1: []}
+
+
+def test_bronze_goes_on_when_the_messages_that_kafka_had_lost_are_back(landing: Landing) -> None:
+    landing.send([b"read"] * 3)
+    assert landing.run_stage() == 3
+    before = checkpoint_files(landing)
+
+    landing.lose()
+    with pytest.raises(ServiceError, match=r"up to offset 3, and Kafka holds 0 to 0") as caught:
+        landing.run_stage()
+    assert caught.value.exit_code == 5
+    assert checkpoint_files(landing) == before, "no query was started"
+
+    # Of a query that was started all the same, as by a daemon whose broker lost its disk under it, a plan is left.
+    with pytest.raises(ServiceError, match="A streaming query failed"):
+        landing.run()
+    assert checkpoint_files(landing) > before
+
+    landing.send([b"read"] * 3)
+    landing.send([b"later"] * 2)
+    assert landing.run_stage() == 2
+    assert landing.offsets() == {0: [0, 1, 2, 3, 4], 1: []}
+
+
+def checkpoint_files(landing: Landing) -> set[Path]:
+    return set(Path(landing.checkpoint).rglob("*"))
 
 
 @pytest.mark.parametrize("lost", ["", "offsets", "metadata"])

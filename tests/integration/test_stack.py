@@ -32,6 +32,7 @@ from pipeline import runs
 from pipeline.alerts import open_problems, settle_problem
 from pipeline.analyst import ROLE, look_after
 from pipeline.swap import swap_gold
+from tests.integration.conftest import open_to_others
 
 MEBIBYTE = 1024 * 1024
 NAMES = [service.name for service in STORES]
@@ -141,6 +142,22 @@ def is_kept(stack: Stack, name: str) -> bool:
         return message is not None and message.value() == b"x"
     finally:
         consumer.close()
+
+
+def test_up_closes_what_others_may_read_of_a_home_and_postgresql_still_gets_in(
+    stack: Stack,
+) -> None:
+    before = stack.up()
+    table = stack.home / "lake" / "bronze"
+    table.mkdir(parents=True)
+    (table / "part.parquet").write_bytes(b"")
+    for path in (stack.home, table.parent, table, table / "part.parquet"):
+        path.chmod(0o777)
+    stack.kill("postgres")
+    assert stack.up().keys() == before.keys()
+    # What this very process has written since is as its own umask says.
+    assert open_to_others(stack.home) == []
+    assert as_owner(stack, "select 1") == [(1,)]
 
 
 def test_a_second_up_changes_nothing(stack: Stack) -> None:

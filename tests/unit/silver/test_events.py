@@ -1,5 +1,6 @@
 """`silver.events`: what is kept, what is set aside and why."""
 
+import base64
 import hashlib
 import hmac
 import json
@@ -128,6 +129,34 @@ def test_addresses_are_pseudonyms_before_silver(bronze_rows: Callable[..., DataF
     assert kept.pop("email_hash") == pseudonym("ada@example.org")
     del properties["email"]
     assert kept == properties
+
+
+def test_no_plan_shows_the_key_of_the_pseudonyms(bronze_rows: Callable[..., DataFrame]) -> None:
+    sent = message(event_type="user_upsert", properties={"email": "ada@example.org"})
+    frame = events.transform(bronze_rows(sent), POLICY)
+    before = explained(frame)
+    assert frame.collect()[0].ip_hash
+    key = POLICY.pseudonym_secret.encode()
+    forms = [key, *(bytes(byte ^ pad for byte in key) for pad in (0x36, 0x5C))]
+    for form in forms:
+        shown = (
+            form.decode("latin-1"),
+            form.hex(),
+            form.hex(" "),
+            base64.b64encode(form).decode()[:20],
+            ", ".join(map(str, form)),
+        )
+        for plan in (before, explained(frame)):
+            assert "ip_hash" in plan
+            assert [each for each in shown if each.lower() in plan.lower()] == []
+
+
+def explained(frame: DataFrame) -> str:
+    """All that Spark tells of a plan: parsed, analysed, optimised and physical, and the code it becomes."""
+    execution = frame._jdf.queryExecution()
+    explain = frame.sparkSession._jvm.PythonSQLUtils.explainString  # type: ignore[union-attr]
+    told = (explain(execution, mode) for mode in ("extended", "codegen", "formatted"))
+    return "\n".join([execution.toString(), *told])
 
 
 @pytest.mark.parametrize(

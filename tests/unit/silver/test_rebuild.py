@@ -9,17 +9,20 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from cinelake.errors import DamagedDataError
 from cinelake.settings import Settings
-from lakehouse import changes, recoveries, tables
+from lakehouse import changes, inspection, recoveries, tables
 from lakehouse.contract import table
 from lakehouse.contract import tables as contracts
 from lakehouse.frames import frame_of
 from lakehouse.quarantine import COORDINATES, replace_quarantine
 from lakehouse.silver import rebuild, rules
 from lakehouse.silver.refresh import REFRESH_OF_SOURCE
+from pipeline.streams import rebuild_silver
 from tests.unit.silver.test_refresh import (
     ANSWERS,
     MESSAGES,
+    OF_MOVIES,
     Contents,
     Message,
     answer,
@@ -185,6 +188,30 @@ def test_a_rebuild_that_was_killed_is_still_to_be_done(
     monkeypatch.setitem(REFRESH_OF_SOURCE, "bronze.movie", lambda *_, **__: None)
     rebuild_all(spark, empty_lake)
     assert rebuild.outdated(empty_lake) == []
+
+
+def test_a_damaged_table_that_is_set_aside_comes_back_with_a_rebuild(
+    spark: SparkSession, empty_lake: Settings, tmp_path: Path
+) -> None:
+    put(spark, empty_lake, "bronze.movie", [WHOLE])
+    refresh(spark, empty_lake, "bronze.movie", [WHOLE])
+    before = contents(empty_lake, OF_MOVIES)
+    folder = Path(tables.table_path(empty_lake, "silver.genres"))
+    file = next(folder.glob("*.parquet"))
+    file.unlink()
+
+    def rebuild_movies() -> None:
+        # As another process has it, which knows nothing of the files.
+        assert spark._jvm is not None
+        spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
+        with inspection.named(empty_lake):
+            rebuild_silver(lambda: spark, empty_lake, ["bronze.movie"])
+
+    with pytest.raises(DamagedDataError, match=rf"silver\.genres: {file} is missing"):
+        rebuild_movies()
+    folder.rename(tmp_path / "aside")
+    rebuild_movies()
+    assert contents(empty_lake, OF_MOVIES) == before
 
 
 LONG_AGO = datetime(2020, 1, 1)
