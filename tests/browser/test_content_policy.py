@@ -85,7 +85,7 @@ def test_the_buttons_of_data_docs_work(address: str, page: Page, refused: list[s
     assert refused == []
     page.get_by_role("button", name="Clear Filters").first.click()
     page.get_by_text("the-run", exact=True).first.click()
-    kept = page.get_by_text("values must not be null").first
+    kept = page.get_by_text("values must never be null").first
     kept.wait_for()
     page.get_by_text("Failed Only").click()
     kept.wait_for(state="hidden")

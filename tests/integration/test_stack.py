@@ -22,6 +22,7 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from cinelake.errors import ServiceError
+from cinelake.owner_only import UMASK
 from cinelake.settings import Settings, load_settings
 from cinelake.stack import analyst
 from cinelake.stack.local import STORES, down, start_api, status, up
@@ -154,8 +155,9 @@ def test_up_closes_what_others_may_read_of_a_home_and_postgresql_still_gets_in(
     for path in (stack.home, table.parent, table, table / "part.parquet"):
         path.chmod(0o777)
     stack.kill("postgres")
+    # As every command does.
+    os.umask(UMASK)
     assert stack.up().keys() == before.keys()
-    # What this very process has written since is as its own umask says.
     assert open_to_others(stack.home) == []
     assert as_owner(stack, "select 1") == [(1,)]
 
