@@ -1,6 +1,7 @@
 -- The roles and schemas of Cinelake. Run by `cinelake/stack/postgres.py` in one transaction; safe to repeat.
 -- Who runs it owns the database. The analyst's password is set after it, from ANALYST_PASSWORD.
--- The last query tells what the analyst may do beyond reading, because the owner cannot take it away.
+-- The setting `cinelake.server_is_ours` tells whether Cinelake started the server. The last query tells what the analyst may do
+-- beyond reading, because the owner cannot take it away, or because others may need it.
 
 -- `grant` and `create … if not exists` tell what was there already: no news.
 set local client_min_messages = warning;
@@ -43,7 +44,8 @@ alter role analyst set search_path = gold;
 alter role analyst set statement_timeout = '60s';
 alter role analyst set idle_in_transaction_session_timeout = '60s';
 
--- Nobody makes anything unasked: neither tables in public nor temporary ones, in whichever database of ours.
+-- Nobody makes anything unasked, neither tables in public nor temporary ones: on a server that Cinelake started in whichever
+-- database, on another in ours alone, as somebody else's may need it there.
 revoke create on schema public from public;
 
 do $$
@@ -52,7 +54,9 @@ declare
 begin
     for name in
         select datname from pg_database
-        where pg_get_userbyid(datdba) = current_user and datallowconn and (
+        where pg_get_userbyid(datdba) = current_user and datallowconn
+        and (datname = current_database() or current_setting('cinelake.server_is_ours') = 'on')
+        and (
             has_database_privilege('public', oid, 'connect')
             or has_database_privilege('public', oid, 'temporary')
         )
@@ -169,7 +173,7 @@ grant select (
 reset role;
 
 select format('connect to the database %s', datname) from pg_database
-where datallowconn and datname <> current_database() and has_database_privilege('analyst', oid, 'connect')
+where datallowconn and datname <> current_database() and has_database_privilege('public', oid, 'connect')
 union all
 select 'make temporary tables' where has_database_privilege('analyst', current_database(), 'temporary')
 union all

@@ -26,7 +26,7 @@ from cinelake.stack import analyst
 from cinelake.stack.ports import HOST
 from cinelake.stack.process import Launch, as_user
 from cinelake.stack.service import Service
-from cinelake.stack.state import DATABASE, OWNER, StackState, stack_folder
+from cinelake.stack.state import DATABASE, OWNER, StackState, is_external, stack_folder
 
 UNPRIVILEGED = ("postgres", "nobody")
 CONFIG = {
@@ -179,6 +179,8 @@ def bootstrap(settings: Settings) -> list[str]:
             making_tables(connection, "cinelake bootstrap", ("gold", "ops")),
         ):
             changed = analyst.changed(connection)
+            is_ours = "off" if is_external(settings, "POSTGRES_URI") else "on"
+            connection.execute("select set_config('cinelake.server_is_ours', %s, true)", [is_ours])
             cursor = connection.execute(BOOTSTRAP.read_bytes())
             while cursor.nextset():
                 pass
@@ -190,7 +192,7 @@ def bootstrap(settings: Settings) -> list[str]:
             "The user of POSTGRES_URI needs CREATEROLE and must own the database.",
         ) from error
     if left:
-        log.warning("the analyst may do more than read, which the owner cannot take away", may=left)
+        log.warning("the analyst may do more than read, which is its server's owner's to end", may=left)
     return changed
 
 

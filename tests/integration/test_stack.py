@@ -560,6 +560,7 @@ def test_bootstrap_needs_no_superuser(tables: Stack) -> None:
         connection.execute("create role boss login createrole password 'boss-secret'")
         connection.execute("grant loader, transformer, analyst to boss with admin option")
         connection.execute("create database managed owner boss")
+        connection.execute("create database of_others owner boss")
     host = settings.postgres.rpartition("@")[2].rpartition("/")[0]
     managed = settings.model_copy(
         update={"postgres_uri": f"postgresql://boss:boss-secret@{host}/managed"}
@@ -572,6 +573,8 @@ def test_bootstrap_needs_no_superuser(tables: Stack) -> None:
     assert "password" in told
     # Those who could have seen to that have: the superuser of this server.
     assert "temporary" not in told
+    # Another program's database on that server stays as it was.
+    assert "connect to the database of_others" in told
     with psycopg.connect(analyst_uri(managed)) as connection:
         assert connection.execute("select current_schema()").fetchone() == ("gold",)
 
