@@ -192,7 +192,9 @@ def bootstrap(settings: Settings) -> list[str]:
             "The user of POSTGRES_URI needs CREATEROLE and must own the database.",
         ) from error
     if left:
-        log.warning("the analyst may do more than read, which is its server's owner's to end", may=left)
+        log.warning(
+            "the analyst may do more than read, which is its server's owner's to end", may=left
+        )
     return changed
 
 
