@@ -54,7 +54,7 @@ LIMITS = {"batch_ratio": 0.30, "single_ratio": 0.80, "single_p99_ms": 100.0}
 
 def _event(number: int) -> dict[str, Any]:
     return {
-        "event_id": str(uuid.UUID(int=number)),
+        "event_id": str(uuid.UUID(int=number + 1)),
         "event_type": "rating",
         "schema_version": 1,
         "occurred_at": "2026-01-01T12:00:00.000Z",
