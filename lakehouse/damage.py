@@ -159,6 +159,11 @@ def _line(error: Exception) -> str:
 
 def _log_problems(path: str) -> list[str]:
     """What the names and sizes in a table's log tell: quick, as every reader looks."""
+    # A list that was made while others wrote may have a commit and lack the one before it, or a checksum and lack its commit.
+    return _seen_in_log(path) and _seen_in_log(path)
+
+
+def _seen_in_log(path: str) -> list[str]:
     storage, folder = _storage(path)
     names = _names(path)
     commits, checkpoints = _versions(_COMMIT, names), _versions(_CHECKPOINT, names)
@@ -216,8 +221,12 @@ def _infos(storage: FileSystem, folder: str, names: list[str]) -> list[FileInfo]
 
 def _commit_problems(storage: FileSystem, files: Iterable[FileInfo]) -> Iterator[str]:
     for each in files:
-        with storage.open_input_stream(each.path) as file:
-            lines = file.read().splitlines()
+        try:
+            with storage.open_input_stream(each.path) as file:
+                lines = file.read().splitlines()
+        except FileNotFoundError:
+            # The log was cleaned meanwhile; what is missing in its midst its names tell.
+            continue
         try:
             if not all(isinstance(orjson.loads(line), dict) for line in lines if line.strip()):
                 yield f"{each.path} is no commit"

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.text import Text
 
 from cinelake.commands import keys, watching
 from cinelake.commands.shared import ledger_facts, show_ledger, start_stack
@@ -146,8 +147,8 @@ def _show_status(facts: dict[str, Any]) -> None:
     out.print(counts_table("Services", rows, "state"))
     for name, problems in facts["damaged"].items():
         for problem in problems:
-            out.print(f"[red]{name} is damaged:[/] ", end="")
-            out.print(problem, markup=False, highlight=False, soft_wrap=True)
+            damaged = Text.assemble((f"{name} is damaged:", "red"), " ", problem)
+            out.print(damaged, soft_wrap=True)
     if facts["ledger"]:
         show_ledger(facts["ledger"])
     if gold := facts["gold"]:

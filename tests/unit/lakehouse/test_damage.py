@@ -144,6 +144,17 @@ def test_a_table_without_damage_is_whole(home: Settings) -> None:
     inspection.require_whole(home)
 
 
+@pytest.mark.parametrize("unseen", [f"{NEWEST - 1:020}.json", f"{NEWEST:020}.json"])
+def test_a_commit_that_came_while_the_log_was_listed_is_no_damage(
+    home: Settings, unseen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = damage._names(tables.table_path(home, NAME))
+    lists = [names, [name for name in names if name != unseen]]
+    monkeypatch.setattr(damage, "_names", lambda _: lists.pop())
+    assert changes.open_table(home, NAME) is not None
+    assert lists == []
+
+
 def test_a_log_whose_oldest_commits_were_cleaned_away_is_whole(home: Settings) -> None:
     folder = Path(tables.table_path(home, NAME))
     for number in range(2):
