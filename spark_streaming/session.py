@@ -75,6 +75,8 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
         # Delta replays each table's log with this many tasks; its default of 50 costs seconds on small tables.
         .config("spark.databricks.delta.snapshotPartitions", 1)
         .config("spark.databricks.delta.merge.repartitionBeforeWrite.enabled", "true")
+        # A key combined with a pad of HMAC would look so in a plan, which holds none: a second net.
+        .config("spark.sql.redaction.string.regex", "[0-9A-Fa-f]{128}")
         # Spark compiles classes for each plan and keeps 100 of them: too few for the next refresh to find its own there.
         .config("spark.sql.codegen.cache.maxEntries", 1000)
         # Each hash table takes a page at once, one that is sent to the tasks until it is collected: 16 MB each by Spark's

@@ -1,5 +1,6 @@
 """The demonstration on generated data, and what a user does afterwards: refuse, break, repair, kill."""
 
+import base64
 import json
 import os
 import re
@@ -17,7 +18,9 @@ import requests
 from pyspark.sql import SparkSession
 
 from cinelake.stack import ports
+from cinelake.stack.state import write_private
 from tests.demo.home import set_rating
+from tests.demo.secrets_of import files_that_tell
 from tests.integration.conftest import CommandLine, open_to_others
 
 
@@ -58,6 +61,39 @@ def test_nobody_but_its_owner_reads_or_changes_anything_of_a_home(
 ) -> None:
     assert len(list(home.rglob("*"))) > 1_000
     assert open_to_others(home) == []
+
+
+def test_no_file_that_a_whole_run_leaves_tells_a_secret(lakehouse: CommandLine, home: Path) -> None:
+    assert files_that_tell(home) == []
+
+
+@pytest.mark.parametrize("name", ["a password", "an API key", "the key of the pseudonyms"])
+def test_a_secret_that_a_file_tells_in_any_form_is_found(tmp_path: Path, name: str) -> None:
+    told = {
+        "a password": "the-password-of-the-owner",
+        "an API key": "the_secret_of_a_key-0123",
+        "the key of the pseudonyms": "a-key-for-tests-only-",
+    }
+    write_private(
+        tmp_path / "stack.env",
+        "\n".join([
+            f"POSTGRES_URI=postgresql://cinelake:{told['a password']}@127.0.0.1:1/cinelake",
+            f"CINELAKE_API_KEY=cl_0123456789ab_{told['an API key']}",
+            f"CINELAKE_PSEUDONYM_KEY={told['the key of the pseudonyms']}",
+            "ANALYST_PASSWORD=another-password-of-theirs",
+        ]),
+    )  # fmt: skip
+    raw = told[name].encode()
+    padded = raw.ljust(64, b"\0")
+    forms = [raw, raw.hex().encode(), raw.hex().upper().encode()]
+    forms += [base64.b64encode(before + raw + b" after") for before in (b"", b"a", b"bb", b"ccc")]
+    forms += [bytes(byte ^ 0x36 for byte in padded), bytes(byte ^ 0x5C for byte in padded)]
+    for number, form in enumerate(forms):
+        (tmp_path / f"{number}.log").write_bytes(b"before " + form + b" after")
+    (tmp_path / "innocent.log").write_bytes(
+        b"0123456789ab cinelake postgresql://127.0.0.1:1/cinelake"
+    )
+    assert len(files_that_tell(tmp_path)) == len(forms)
 
 
 def test_the_demonstration_recommends_movies(lakehouse: CommandLine, home: Path) -> None:

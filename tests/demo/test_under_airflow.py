@@ -14,6 +14,7 @@ from cinelake.stack import airflow as airflow_service
 from ingestion.generated_catalog import generate_catalog
 from tests.airflow_client import OVER_SECONDS, AirflowClient
 from tests.demo.home import set_rating
+from tests.demo.secrets_of import files_that_tell
 from tests.integration.conftest import CommandLine, not_installed, open_to_others
 from tests.integration.inbox import Inbox, open_inbox
 from tests.integration.tmdb_sandbox import sandbox_process
@@ -221,6 +222,11 @@ def test_dbt_knows_the_project_from_the_last_time(airflow: AirflowClient, run_id
 def test_nobody_but_its_owner_reads_what_airflow_writes(home: Path) -> None:
     assert len(list((home / "airflow").rglob("*.log"))) > 10
     assert open_to_others(home / "airflow") == []
+
+
+@pytest.mark.usefixtures("run_id")
+def test_no_file_that_airflow_leaves_tells_a_secret(home: Path) -> None:
+    assert files_that_tell(home) == []
 
 
 def test_row_counts_are_in_xcom(airflow: AirflowClient, home: Path, run_id: str) -> None:

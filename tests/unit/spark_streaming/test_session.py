@@ -32,3 +32,11 @@ def test_executors_of_a_cluster_are_sent_the_jars(master: str, setting: str, bet
 
 def test_columns_are_made_without_a_note_of_their_line(spark: SparkSession) -> None:
     assert spark.conf.get("spark.python.sql.dataFrameDebugging.enabled") == "false"
+
+
+def test_what_looks_like_a_key_of_a_pseudonym_is_shown_in_no_plan(spark: SparkSession) -> None:
+    pad = "36" * 64
+    execution = spark.sql(f"select concat(unhex('{pad}'), unhex(hex(id))) from range(1)")._jdf
+    told = execution.queryExecution().toString().lower()
+    assert "redacted" in told
+    assert pad not in told
