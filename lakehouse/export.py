@@ -32,6 +32,8 @@ Format = Literal["csv", "parquet", "jsonl"]
 LAYERS = ("bronze", "silver", "gold")
 FETCH_ROWS = 10_000
 """Rows that PostgreSQL hands over at a time."""
+_FORMULA = "^[=+\\-@\uff1d\uff0b\uff0d\uff20\t\r\n]"
+"""How a text begins that a spreadsheet may take for a formula (https://owasp.org/www-community/attacks/CSV_Injection)."""
 _READ_AGAIN = (
     "See whether PostgreSQL is up with `cinelake status`, then run the same command again."
 )
@@ -59,6 +61,7 @@ def export(
     file: BinaryIO,
     where: str | None = None,
     progress: Callable[[int], None] = no_progress,
+    for_spreadsheets: bool = False,
 ) -> int:
     """Write a table.
 
@@ -72,6 +75,7 @@ def export(
         file: Is written to, and stays open.
         where: A condition in SQL: DataFusion's for bronze and silver, PostgreSQL's for gold.
         progress: Called with the number of rows just written.
+        for_spreadsheets: Put an apostrophe before each text that one would take for a formula.
 
     Returns:
         The number of rows.
@@ -87,7 +91,7 @@ def export(
     rows = 0
     with opened as (schema, batches), _WRITERS[file_format](file, schema) as write:
         for batch in batches:
-            write(batch)
+            write(_without_formulas(batch) if for_spreadsheets else batch)
             rows += batch.num_rows
             progress(batch.num_rows)
     return rows
@@ -221,6 +225,18 @@ def _fetched(cursor: psycopg.ServerCursor[Any], schema: pa.Schema) -> Iterator[p
 # --- How they are written -----------------------------------------------------------------------------------
 
 Write = Callable[[pa.RecordBatch], None]
+
+
+def _without_formulas(batch: pa.RecordBatch) -> pa.RecordBatch:
+    columns = [
+        _as_text(column) if pa.types.is_string(column.type) else column for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+
+
+def _as_text(column: pa.Array) -> pa.Array:
+    marked = pa.compute.binary_join_element_wise("'", column, "")
+    return pa.compute.if_else(pa.compute.match_substring_regex(column, _FORMULA), marked, column)
 
 
 @contextmanager

@@ -84,6 +84,13 @@ def export(
     where: Annotated[
         str | None, typer.Option(help='A condition in SQL, for example "movie_id = 862".')
     ] = None,
+    for_spreadsheets: Annotated[
+        bool,
+        typer.Option(
+            "--for-spreadsheets",
+            help="Put an apostrophe before texts that would be taken for formulas; for csv.",
+        ),
+    ] = False,
 ) -> None:
     """Write a table of bronze, silver or gold to a file, which appears whole or not at all."""
     from contextlib import nullcontext
@@ -94,6 +101,8 @@ def export(
     chosen = format_name or _format_of(to)
     if to is None and chosen == "parquet" and sys.stdout.isatty():
         raise BadInputError("Parquet is not for the screen.", "Name a file with --to.")
+    if for_spreadsheets and chosen != "csv":
+        raise BadInputError(f"No spreadsheet opens {chosen}.", "Leave out --for-spreadsheets.")
     target = whole_file(to) if to else nullcontext(sys.stdout.buffer)
     is_gzipped = to is not None and to.suffix.lower() == ".gz"
     try:
@@ -102,7 +111,9 @@ def export(
             target as file,
             tables.packed(file, is_gzipped) as unpacked,
         ):
-            rows = tables.export(get_settings(), table, chosen, unpacked, where, done)
+            rows = tables.export(
+                get_settings(), table, chosen, unpacked, where, done, for_spreadsheets
+            )
     except BrokenPipeError:
         # Whoever reads has seen enough. Python would complain when it flushes standard output at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -33,6 +33,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "tmdb sync": ("cinelake tmdb sync --ids 550,680", "cinelake tmdb sync --changes"),
     "export": (
         "cinelake export gold.ratings --to ratings.csv.gz",
+        "cinelake export gold.comments --for-spreadsheets --to comments.csv",
         "cinelake export silver.events --where \"event_type = 'rating'\" --to events.parquet",
     ),
     "refresh": ("cinelake refresh",),

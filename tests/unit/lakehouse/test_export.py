@@ -116,6 +116,18 @@ def test_every_value_comes_back_as_it_was(lake: Settings, file_format: Format) -
     assert by_text(read_back(exported(lake, file_format), file_format)) == by_text(ROWS)
 
 
+def test_no_spreadsheet_takes_a_text_for_a_formula(lake: Settings) -> None:
+    formulas = ["=1+1", "+1", "-1", "@sum(a1)", "\t=1", "\r=1", "\n=1", "\uff1dcmd|' /c calc'!a0"]
+    plain = ["", "a=1", " = 1", "'=1", "1-1", "\u96ea", None]
+    put(lake, pa.Table.from_pylist([ROWS[0] | {"text": t, "whole": -1} for t in formulas + plain]))
+    out = io.BytesIO()
+    export(lake, TABLE, "csv", out, for_spreadsheets=True)
+    rows = read_back(out.getvalue(), "csv")
+    expected = [*(f"'{formula}" for formula in formulas), *plain]
+    assert [row["text"] for row in rows] == expected
+    assert {row["whole"] for row in rows} == {-1}
+
+
 text = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 row = st.fixed_dictionaries(
     {
