@@ -32,6 +32,8 @@ from ingestion.tmdb.redaction import guard_library_logs, redact
 
 ATTEMPTS = 8
 """How often one request is sent before it is given up."""
+MAX_ANSWER_BYTES = 128 * 1024 * 1024
+"""Of an answer, unpacked; the longest that TMDB gives is the daily file of ids, about 20 MB."""
 MAX_RETRY_AFTER = 300.0
 """Seconds; a TMDB that asks for more is better come back to later."""
 _TIMEOUTS = (5.0, 30.0)
@@ -189,7 +191,7 @@ class TmdbClient:
             # Over when the head of the answer is there: by then the request has certainly arrived.
             asked_at = datetime.now(UTC)
             response = self._send(url, path, params, headers, auth)
-        body = self._guarded(url, path, lambda: response.content)
+        body = self._guarded(url, path, lambda: _body(response, path))
         made_at = asked_at - _age(response)
         if response.status_code == 304 and etag:
             return Answer(None, etag, made_at)
@@ -266,6 +268,20 @@ class TmdbClient:
             with self._lock:
                 self._sessions.append(session)
         return session
+
+
+def _body(response: requests.Response, path: str) -> bytes:
+    body = bytearray()
+    with response:
+        for part in response.iter_content(64 * 1024):
+            body += part
+            if len(body) > MAX_ANSWER_BYTES:
+                raise RefusedError(
+                    f"TMDB's answer to {path} has more than {MAX_ANSWER_BYTES:,} bytes.",
+                    "Check TMDB_BASE_URL and TMDB_EXPORT_URL: TMDB gives no such answer.",
+                    response.status_code,
+                )
+    return bytes(body)
 
 
 def _age(response: requests.Response) -> timedelta:

@@ -8,6 +8,7 @@ import gzip
 import io
 import zlib
 from datetime import date, timedelta
+from functools import partial
 
 import orjson
 
@@ -16,6 +17,8 @@ from ingestion.tmdb.errors import BadAnswerError, NotFoundError
 
 MAX_AGE_DAYS = 7
 """An older file would miss too much; TMDB makes one a day."""
+MAX_LINE_BYTES = 64 * 1024
+"""Of a line, an id with a title."""
 
 
 def latest_ids(client: TmdbClient, folder: str, today: date) -> list[int]:
@@ -66,7 +69,7 @@ def read_ids(content: bytes) -> list[int]:
     ids = set()
     try:
         with gzip.open(io.BytesIO(content)) as lines:
-            for number, line in enumerate(lines, start=1):
+            for number, line in enumerate(iter(partial(lines.readline, MAX_LINE_BYTES), b""), 1):
                 if line.strip():
                     movie = _read_line(line, number)
                     if movie.get("adult") is not True:

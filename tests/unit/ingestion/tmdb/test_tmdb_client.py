@@ -105,6 +105,20 @@ def test_what_passes_is_asked_again(
     assert len(server.asked) == client.sent == 3
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_answer_without_end_is_refused_once(
+    scripted: Script, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch, packed: bool
+) -> None:
+    monkeypatch.setattr(client_module, "MAX_ANSWER_BYTES", 100_000)
+    endless = b" " * 10_000_000
+    body = gzip.compress(endless) if packed else endless
+    headers = {"Content-Encoding": "gzip"} if packed else {}
+    server = scripted(Scripted(body=body, headers=headers))
+    with pytest.raises(errors.RefusedError, match="/movie/5 has more than 100,000 bytes"):
+        make_client(server.address).get("/movie/5", as_is)
+    assert len(server.asked) == 1
+
+
 @pytest.mark.usefixtures("hurried")
 def test_a_silent_server_is_asked_again(
     scripted: Script, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch

@@ -45,7 +45,12 @@ def test_a_file_that_is_cut_off_is_refused(
         read_ids(whole[:length])
 
 
-@pytest.mark.parametrize("line", [b"[]", b"null", b"{}", b'{"id": "1"}', b'{"id": 0}', b"{"])
+ENDLESS = b'{"id": 5, "original_title": "' + b"a" * 10_000_000
+
+
+@pytest.mark.parametrize(
+    "line", [b"[]", b"null", b"{}", b'{"id": "1"}', b'{"id": 0}', b"{", ENDLESS]
+)
 def test_a_line_that_is_no_movie_is_named(line: bytes) -> None:
     with pytest.raises(BadAnswerError, match="line 2"):
         read_ids(as_file(b'{"id": 1}', line))
