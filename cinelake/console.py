@@ -3,8 +3,9 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.panel import Panel
 from rich.progress import (
     BarColumn,
@@ -17,16 +18,36 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from cinelake.errors import CinelakeError
+from cinelake.harmless import harmless
 from cinelake.log import get_logger
 
-# Names, values and messages of others are among what is shown: nothing in a text is markup. A style comes by `style`
-# or with a `Text`.
-out = Console(markup=False, emoji=False)
-err = Console(stderr=True, markup=False, emoji=False)
+
+class _Console(Console):
+    """Names, values and messages of others are among what it shows: nothing in a text steers the terminal."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Make it harmless before it is laid out, as it grows."""
+        return super().render_str(harmless(text), **options)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """See to a `Text`, too."""
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(harmless(segment.text), segment.style)
+
+
+# Nothing in a text is markup either. A style comes by `style` or with a `Text`.
+out = _Console(markup=False, emoji=False)
+err = _Console(stderr=True, markup=False, emoji=False)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 import structlog
 
+from cinelake.harmless import harmless
 from cinelake.masking import mask_all
 from cinelake.settings import Settings
 
@@ -106,7 +107,18 @@ def _chain(run_id: str) -> list[structlog.typing.Processor]:
 def _renderer(settings: Settings, stream: TextIO | None) -> structlog.typing.Processor:
     if settings.log_format == "json":
         return structlog.processors.JSONRenderer()
-    return structlog.dev.ConsoleRenderer(colors=stream is not None and stream.isatty())
+    as_text = structlog.dev.ConsoleRenderer(colors=stream is not None and stream.isatty())
+    return lambda logger, method, line: as_text(logger, method, _harmless(line))
+
+
+def _harmless(line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """A line of which no text steers the terminal or ends it; JSON has codes for such characters itself."""
+    return {
+        name: harmless(value, "\n\t" if name == "exception" else "")
+        if isinstance(value, str)
+        else value
+        for name, value in line.items()
+    }
 
 
 def _levels(settings: Settings) -> Any:

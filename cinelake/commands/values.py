@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from cinelake.console import out
+from cinelake.harmless import harmless
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable, for scripts.")]
 
@@ -53,11 +54,7 @@ def shown(value: Any) -> str:
         return "-"
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-    return "".join(char if _is_harmless(char) else f"\\u{ord(char):04x}" for char in str(value))
-
-
-def _is_harmless(char: str) -> bool:
-    return char.isprintable() or char in "\n\t"
+    return harmless(str(value))
 
 
 def show_rows(rows: list[dict[str, Any]], columns: list[str]) -> None:

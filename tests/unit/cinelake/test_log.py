@@ -58,6 +58,19 @@ def test_console_lines_are_for_a_person_and_without_colours_in_a_file(
     assert "\x1b" not in line
 
 
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_no_text_of_others_steers_a_terminal_or_begins_a_line(
+    log_format: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging(load_settings(CINELAKE_LOG_FORMAT=log_format))
+    text = "\x1b[2J\x9b31m\u202e\r\x07\n2026-01-01 [info] forged"
+    get_logger("silver").warning(text, one=text, many=[text], named={"name": text})
+    logging.getLogger("library").warning("said %s", text)
+    written = capsys.readouterr().err
+    assert len(written.splitlines()) == 2
+    assert [char for char in written if not char.isprintable() and char != "\n"] == []
+
+
 @pytest.mark.parametrize(
     ("level", "shown"),
     [
