@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from html import escape
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
@@ -19,6 +20,7 @@ import requests
 from pydantic import BaseModel, Field
 
 from cinelake.errors import CinelakeError, SettingError, message_of
+from cinelake.harmless import harmless
 from cinelake.log import get_logger
 from cinelake.settings import Settings
 from cinelake.stack.lock import file_lock
@@ -100,10 +102,11 @@ class Webhook:
 
     def send(self, title: str, text: str) -> None:
         """Post it; the error tells the status, never the address."""
+        # Else it could call everybody of a channel, or show a link under other words:
+        # https://docs.slack.dev/messaging/formatting-message-text/#escaping
+        told = escape(f"*{title}*\n{text}", quote=False)
         try:
-            answer = requests.post(
-                self._url, json={"text": f"*{title}*\n{text}"}, timeout=TIMEOUT_SECONDS
-            )
+            answer = requests.post(self._url, json={"text": told}, timeout=TIMEOUT_SECONDS)
         except requests.RequestException as error:
             raise OSError(type(error).__name__) from None
         if not answer.ok:
@@ -127,7 +130,7 @@ class Email:
     def send(self, title: str, text: str) -> None:
         """Hand it to the server."""
         message = EmailMessage()
-        message["Subject"] = title.replace("\n", " ")
+        message["Subject"] = title
         message["From"] = self._sender
         message["To"] = self._recipients
         message.set_content(text)
@@ -318,6 +321,7 @@ def _tell(problem: Problem, configured: Mapping[str, Channel]) -> bool:
 
 
 def _send(name: str, channel: Channel, title: str, text: str) -> str:
+    title, text = harmless(title, kept=""), harmless(text)
     try:
         channel.send(title, text)
     except OSError as error:

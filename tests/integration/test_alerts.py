@@ -196,6 +196,18 @@ def test_any_other_error_is_told_with_its_kind(inbox: Inbox, told: Settings) -> 
     assert inbox.titles()[0] == ["Cinelake: problem: ZeroDivisionError"]
 
 
+def test_a_text_of_others_arrives_whatever_it_holds_and_calls_nobody(
+    inbox: Inbox, told: Settings
+) -> None:
+    text = "<!channel> <https://evil.example|ours> &amp; \x1b[2J \ud800 \u2028 \r\n.\r\nBcc: x@y.example"
+    assert alerts.send_text(told, text, text) == {"webhook": "", "e-mail": ""}
+    (posted,), (mail,) = inbox.posted, inbox.mailed
+    assert "<" not in posted["text"]
+    assert "&lt;!channel&gt;" in posted["text"] and "&amp;amp;" in posted["text"]
+    assert mail["Bcc"] is None
+    assert "\\ud800" in mail.get_payload(decode=True).decode()
+
+
 def test_a_trial_says_which_channel_is_away(inbox: Inbox, told: Settings) -> None:
     assert alerts.send_text(told, "Cinelake: trial", "A trial.") == {"webhook": "", "e-mail": ""}
     inbox.status = 404
