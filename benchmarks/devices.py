@@ -37,7 +37,7 @@ def main() -> int:
         ua_parser.parse(text)
     alone = time.perf_counter() - started
 
-    devices.parse.cache_clear()
+    devices.remembered.cache_clear()
     started = time.perf_counter()
     rows = devices.parse_all(pa.array(strings)).to_pylist()
     seconds = time.perf_counter() - started

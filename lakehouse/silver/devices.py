@@ -18,6 +18,8 @@ OTHER = "Other"
 """The family of what the rules do not know, as uap-core itself calls it."""
 _BOT = "Spider"
 """The device family that uap-core gives every robot."""
+REMEMBERED = 512
+"""Characters of a User-Agent that is kept in memory: longer ones, each another, would fill it."""
 LONGEST = table("silver.events").column("device").max_length
 DDL = "browser string, os string, device string, is_bot boolean"
 
@@ -31,14 +33,21 @@ class Device(NamedTuple):
     is_bot: bool
 
 
-@lru_cache(maxsize=100_000)
 def parse(user_agent: str) -> Device:
-    """Read one User-Agent; strings that occurred before are not read again."""
+    """Read one User-Agent; strings that occurred before are not read again, but for those that no browser sends."""
+    return (remembered if len(user_agent) <= REMEMBERED else _read)(user_agent)
+
+
+def _read(user_agent: str) -> Device:
     result = ua_parser.parse(user_agent)
     found = (result.user_agent, result.os, result.device)
     # Some rules of uap-core take a name from the User-Agent itself, however long it is there.
     browser, os, device = (each.family[:LONGEST] if each else OTHER for each in found)
     return Device(browser, os, device, device == _BOT)
+
+
+remembered = lru_cache(maxsize=100_000)(_read)
+"""Reads one of up to `REMEMBERED` characters, each once."""
 
 
 def parse_all(user_agents: pa.Array) -> pa.Array:

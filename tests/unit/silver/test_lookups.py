@@ -34,6 +34,13 @@ def test_a_name_that_comes_from_the_user_agent_itself_is_cut() -> None:
     assert devices.parse(agent).device == "X" * 256
 
 
+def test_a_user_agent_that_no_browser_sends_does_not_stay_in_memory() -> None:
+    devices.remembered.cache_clear()
+    for agent in (SAFARI, SAFARI + "X" * devices.REMEMBERED, SAFARI):
+        assert devices.parse(agent).browser == "Safari"
+    assert devices.remembered.cache_info()[::3] == (1, 1)
+
+
 def test_real_user_agents_each_have_a_family(real_files: Path) -> None:
     strings = read_strings(real_files)
     assert len(strings) == 12_472
