@@ -21,6 +21,8 @@ REFRESH_SECONDS = 2.0
 LOOK_AGAIN_SECONDS = 0.25
 CACHE_SIZE = 10_000
 HASHING_PATIENCE_SECONDS = 5.0
+NEWCOMERS = 48
+"""Requests at once with keys that were not seen before: whoever guesses leaves a quarter of a worker's threads to others."""
 NOBODY = ""
 """Remembered in place of a key's id for a key that was refused, so that it costs scrypt once."""
 
@@ -43,6 +45,7 @@ class KeyRing:
         self._lock = threading.Lock()
         # One scrypt at a time: guesses must not take all cores, nor all threads.
         self._hashing = threading.Lock()
+        self._newcomers = threading.BoundedSemaphore(NEWCOMERS)
         self._pid: int | None = None
         self._loaded_at = 0.0
         self._keys: dict[str, ApiKey] = {}
@@ -84,19 +87,27 @@ class KeyRing:
         parts = split_key(presented)
         if parts is None:
             return NOBODY
-        if parts[0] not in self._keys:
+        if not self._newcomers.acquire(blocking=False):
+            raise _too_many()
+        try:
+            return self._open_in_time(*parts, digest)
+        finally:
+            self._newcomers.release()
+
+    def _open_in_time(self, its_id: str, secret: str, digest: bytes) -> str:
+        if its_id not in self._keys:
             self._look_again()
-        key = self._keys.get(parts[0])
+        key = self._keys.get(its_id)
         if key is None:
             return NOBODY
         if not self._hashing.acquire(timeout=HASHING_PATIENCE_SECONDS):
-            raise ServiceError("Too many new keys are being checked.", "Send the request again.")
+            raise _too_many()
         try:
             # A request beside this one may have brought the same key.
             if digest not in self._opened:
                 if len(self._opened) >= CACHE_SIZE:
                     self._opened.clear()
-                self._opened[digest] = key.key_id if key.opens_with(parts[1]) else NOBODY
+                self._opened[digest] = key.key_id if key.opens_with(secret) else NOBODY
             return self._opened[digest]
         finally:
             self._hashing.release()
@@ -133,3 +144,7 @@ class KeyRing:
             except (CinelakeError, psycopg.Error) as error:
                 # Events matter more than a revocation that nobody can read: the last known keys stay.
                 log.warning("api_keys_not_read", reason=str(error))
+
+
+def _too_many() -> ServiceError:
+    return ServiceError("Too many new keys are being checked.", "Send the request again.")
