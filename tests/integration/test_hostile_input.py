@@ -9,7 +9,7 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,7 +24,7 @@ from cinelake.settings import Settings
 from cinelake.stack.api import API, endpoint
 from cinelake.stack.state import load_state, stack_folder
 from ingestion.api import gunicorn_conf, keys
-from ingestion.api.worker import LINGER_MS
+from ingestion.api.worker import ANSWER_SECONDS, LINGER_MS
 from ingestion.events import is_placeholder
 from ingestion.topics import USER_LOGS, USER_LOGS_REJECTED, topic_end_offsets
 from lakehouse import changes
@@ -235,6 +235,31 @@ def test_bodies_of_one_byte_a_second_are_ended_and_hold_nobody_up(
     finally:
         for connection in slow:
             connection.close()
+
+
+def test_a_client_that_reads_nothing_is_let_go(stack: Settings) -> None:
+    url = f"{endpoint(stack)}/openapi/openapi.json"
+    one = len(requests.get(url, timeout=15).content)
+    host, count = urlsplit(url), 200
+    log = stack.home / "stack" / "logs" / "api.log"
+    before = log.read_text()
+    with socket.socket() as silent:
+        silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        silent.connect((host.hostname, host.port))
+        silent.settimeout(ANSWER_SECONDS)
+        silent.sendall(f"GET {host.path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * count)
+        time.sleep(ANSWER_SECONDS + 2)
+        assert _all_of(silent) < count * one
+    assert log.read_text() == before
+
+
+def _all_of(connection: socket.socket) -> int:
+    """The bytes that still come until the other side ends the connection."""
+    read = 0
+    with suppress(ConnectionResetError):
+        while part := connection.recv(1024 * 1024):
+            read += len(part)
+    return read
 
 
 def _first_line(connection: socket.socket) -> bytes:
