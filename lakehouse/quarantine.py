@@ -27,11 +27,14 @@ SHOWN = 40
 """The most characters of a value that a reason shows."""
 CHARACTER_CLASSES = {
     r"\p{Lu}": "A",
-    r"[\p{L}&&\P{Lu}]": "a",
+    r"[\p{Ll}\p{Lt}\p{Lm}\p{Lo}]": "a",
     r"\p{N}": "9",
     r"[\p{Z}\p{C}]": " ",
 }
-"""What a value is masked by: capitals, other letters, digits, and what is not seen; signs stay as they are."""
+"""What a value is masked by: capitals, other letters, digits, and what is not seen; signs stay as they are.
+
+The patterns are those that Java and RE2 read alike.
+"""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.contract import NUMBERS, Column, Limit, PhysicalType, Table, tables
 from lakehouse.frames import frame_of
-from lakehouse.quarantine import contract_rules, first_broken, masked
+from lakehouse.quarantine import contract_rules, first_broken, masked, shape_of
 
 GOOD: dict[PhysicalType, Any] = {
     "string": "text",
@@ -170,6 +170,8 @@ def test_no_rule_is_without_a_row_that_breaks_it(spark: SparkSession, table: Tab
 
 
 def test_a_reason_shows_the_shape_of_a_value_and_none_of_its_letters(spark: SparkSession) -> None:
-    shown = masked(F.lit("\u00c9a \u00df1 \u0663!"), F.lit("text")).alias("shown")
+    text = "\u00c9a \u00df1 \u0663!\u01c5\u96ea"
+    shown = masked(F.lit(text), F.lit("text")).alias("shown")
     (row,) = spark.range(1).select(shown).collect()
-    assert row.shown == 'a text of 8 characters like "Aa a9 9!"'
+    assert row.shown == 'a text of 10 characters like "Aa a9 9!aa"'
+    assert shape_of(text) == "Aa a9 9!aa"
