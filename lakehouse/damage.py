@@ -102,7 +102,7 @@ def require_commits(path: str, first: int, last: int) -> None:
     Raises:
         DamagedDataError: One is not.
     """
-    storage, folder = _storage(path)
+    storage, folder = storage_of(path)
     files = storage.get_file_info(
         [f"{folder}/{LOG}/{version:020}.json" for version in range(first, last + 1)]
     )
@@ -123,10 +123,10 @@ def problems(path: str, is_thorough: bool = False) -> list[str]:
     """
     if found := _log_problems(path):
         return found
-    storage, folder = _storage(path)
+    storage, folder = storage_of(path)
     names = _names(path)
     first = 0 if is_thorough else max(_versions(_CHECKPOINT, names), default=-1) + 1
-    commits = [name for name in names if any(v >= first for v in _versions(_COMMIT, [name]))]
+    commits = [f"{v:020}.json" for v in sorted(_versions(_COMMIT, names)) if v >= first]
     if found := [*_commit_problems(storage, _infos(storage, folder, commits))]:
         return found
     try:
@@ -164,7 +164,7 @@ def _log_problems(path: str) -> list[str]:
 
 
 def _seen_in_log(path: str) -> list[str]:
-    storage, folder = _storage(path)
+    storage, folder = storage_of(path)
     names = _names(path)
     commits, checkpoints = _versions(_COMMIT, names), _versions(_CHECKPOINT, names)
     if not commits and not checkpoints:
@@ -204,7 +204,7 @@ def _names(path: str) -> list[str]:
             return sorted(each.name for each in Path(path, LOG).iterdir())
         except FileNotFoundError:
             return []
-    storage, folder = _storage(path)
+    storage, folder = storage_of(path)
     files = storage.get_file_info(FileSelector(f"{folder}/{LOG}", allow_not_found=True))
     return sorted(each.base_name for each in files)
 
@@ -289,6 +289,7 @@ def _parquet_problems(storage: FileSystem, file: str) -> Iterator[str]:
         yield f"{file} is no Parquet, or damaged: {_line(error)}"
 
 
-def _storage(path: str) -> tuple[FileSystem, str]:
+def storage_of(path: str) -> tuple[FileSystem, str]:
+    """The file system of a folder or URI, and the folder there, without a slash at its end."""
     storage, folder = FileSystem.from_uri(path)
     return storage, folder.rstrip("/")

@@ -165,5 +165,4 @@ def count_in_file(
 
 
 def _storage(settings: Settings, full_name: str) -> tuple[FileSystem, str]:
-    storage, folder = FileSystem.from_uri(table_path(settings, full_name))
-    return storage, folder.rstrip("/")
+    return damage.storage_of(table_path(settings, full_name))

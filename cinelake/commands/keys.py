@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from cinelake.commands.values import shown
 from cinelake.console import err, out
 from cinelake.settings import LEAST_RATE, get_settings
 from ingestion.api.scopes import Scope
@@ -56,7 +55,7 @@ def list_all() -> None:
         rate = f"{key.requests_per_second:g}" if key.requests_per_second else "default"
         times = (_day(key.created_at), _day(key.expires_at))
         scopes = "\n".join(key.scopes)
-        table.add_row(key.key_id, shown(key.name), scopes, key.state, *times, rate)
+        table.add_row(key.key_id, key.name, scopes, key.state, *times, rate)
     out.print(table)
     for key in every_key:
         if key.is_wide:
@@ -85,10 +84,9 @@ def revoke(name_or_id: NameOrId) -> None:
 
 def too_wide(key: "ApiKey") -> str:
     """The warning about a key that may do everything."""
-    name = shown(key.name)
     return (
-        f"The key {name} may send events and read recommendations;"
-        f" `cinelake keys scope {shlex.quote(name)} {Scope.WRITE}` leaves it the first alone."
+        f"The key {key.name} may send events and read recommendations;"
+        f" `cinelake keys scope {shlex.quote(key.name)} {Scope.WRITE}` leaves it the first alone."
     )
 
 

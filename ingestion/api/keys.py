@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from typing import LiteralString
 
 import psycopg
 from psycopg import errors
@@ -202,12 +203,7 @@ def set_scopes(settings: Settings, name_or_id: str, scopes: Collection[Scope]) -
         BadInputError: There is no key of that name or id.
         ServiceError: PostgreSQL cannot be reached.
     """
-    with _keys_table(settings) as connection:
-        ids = _good_keys(connection, name_or_id)
-        connection.execute(
-            "update ops.api_keys set scopes = %s where key_id = any(%s)", [_sorted(scopes), ids]
-        )
-    return ids
+    return _change(settings, name_or_id, "scopes = %s", _sorted(scopes))
 
 
 def revoke_key(settings: Settings, name_or_id: str) -> list[str]:
@@ -220,25 +216,27 @@ def revoke_key(settings: Settings, name_or_id: str) -> list[str]:
         BadInputError: There is no key of that name or id.
         ServiceError: PostgreSQL cannot be reached.
     """
+    return _change(settings, name_or_id, "revoked_at = now()")
+
+
+def _change(
+    settings: Settings, name_or_id: str, assignment: LiteralString, *values: object
+) -> list[str]:
+    """Change the keys of that name or id that were not revoked; their ids."""
     with _keys_table(settings) as connection:
-        ids = _good_keys(connection, name_or_id)
+        found = connection.execute(
+            "select key_id, revoked_at is null from ops.api_keys where %s in (key_id, name)",
+            [name_or_id],
+        ).fetchall()
+        if not found:
+            raise BadInputError(
+                f"There is no key {name_or_id!r}.", "`cinelake keys list` shows those there are."
+            )
+        ids = [key_id for key_id, is_good in found if is_good]
         connection.execute(
-            "update ops.api_keys set revoked_at = now() where key_id = any(%s)", [ids]
+            f"update ops.api_keys set {assignment} where key_id = any(%s)", [*values, ids]
         )
     return ids
-
-
-def _good_keys(connection: psycopg.Connection, name_or_id: str) -> list[str]:
-    """The ids of the keys of that name or id that were not revoked."""
-    found = connection.execute(
-        "select key_id, revoked_at is null from ops.api_keys where %s in (key_id, name)",
-        [name_or_id],
-    ).fetchall()
-    if not found:
-        raise BadInputError(
-            f"There is no key {name_or_id!r}.", "`cinelake keys list` shows those there are."
-        )
-    return [key_id for key_id, is_good in found if is_good]
 
 
 def _sorted(scopes: Collection[Scope]) -> list[str]:

@@ -47,22 +47,24 @@ SHOWN: dict[str, Callable[[Console], None]] = {
 }
 
 
-@pytest.mark.parametrize("way", SHOWN)
-@pytest.mark.parametrize("stream", ["out", "err"])
-@pytest.mark.parametrize("is_terminal", [True, False])
-def test_a_text_is_shown_as_it_is(
-    way: str, stream: str, is_terminal: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    written = StringIO()
-    used: Console = getattr(console, stream)
+@pytest.fixture(params=[True, False], ids=["terminal", "file"])
+def written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> StringIO:
+    """What both consoles write, to a terminal and to a file."""
+    text = StringIO()
     for each in (console.out, console.err):
-        monkeypatch.setattr(each, "_file", written)
+        monkeypatch.setattr(each, "_file", text)
         monkeypatch.setattr(each, "_width", 200)
         monkeypatch.setattr(each, "_height", 50)
-        monkeypatch.setattr(each, "_force_terminal", is_terminal)
+        monkeypatch.setattr(each, "_force_terminal", request.param)
         monkeypatch.setattr(each, "_color_system", None)
         monkeypatch.setattr(each, "no_color", True)
-    SHOWN[way](used)
+    return text
+
+
+@pytest.mark.parametrize("way", SHOWN)
+@pytest.mark.parametrize("stream", ["out", "err"])
+def test_a_text_is_shown_as_it_is(way: str, stream: str, written: StringIO) -> None:
+    SHOWN[way](getattr(console, stream))
     assert TEXT in written.getvalue()
 
 
@@ -71,24 +73,18 @@ STEERING = "\x1b[2J \x1b]0;title\x07 \x9b31m \u202e \r\x08 \u2028 \0"
 
 @pytest.mark.parametrize("way", SHOWN)
 @pytest.mark.parametrize("stream", ["out", "err"])
+@pytest.mark.parametrize("written", [False], indirect=True, ids=["file"])
 def test_no_text_steers_the_terminal(
-    way: str, stream: str, monkeypatch: pytest.MonkeyPatch
+    way: str, stream: str, written: StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written = StringIO()
-    used: Console = getattr(console, stream)
-    for each in (console.out, console.err):
-        monkeypatch.setattr(each, "_file", written)
-        monkeypatch.setattr(each, "_width", 200)
-        monkeypatch.setattr(each, "_force_terminal", False)
     monkeypatch.setattr(sys.modules[__name__], "TEXT", STEERING)
-    SHOWN[way](used)
+    SHOWN[way](getattr(console, stream))
     assert [char for char in written.getvalue() if not char.isprintable() and char != "\n"] == []
     assert "\\u001b[2J" in written.getvalue()
 
 
-def test_no_styled_text_steers_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    written = StringIO()
-    monkeypatch.setattr(console.out, "_file", written)
+@pytest.mark.parametrize("written", [False], indirect=True, ids=["file"])
+def test_no_styled_text_steers_the_terminal(written: StringIO) -> None:
     console.out.print(Text.assemble(("red", "red"), STEERING), Panel(Text(STEERING)))
     assert [char for char in written.getvalue() if not char.isprintable() and char != "\n"] == []
 
