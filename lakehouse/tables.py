@@ -80,6 +80,12 @@ def read(spark: SparkSession, settings: Settings, full_name: str) -> DataFrame:
     return spark.read.format("delta").load(table_path(settings, full_name))
 
 
+def read_written(spark: SparkSession, settings: Settings, table: Table) -> DataFrame:
+    """As `read`; of a table that was never written to Spark knows that it is empty, and plans nothing with it."""
+    found = read(spark, settings, table.full_name)
+    return found.limit(0) if is_unwritten(settings, table) else found
+
+
 def computed(frame: DataFrame) -> DataFrame:
     """Compute a frame once, and cut off how it came about: Spark looks through the plan of a persisted one at each use."""
     return frame.localCheckpoint()

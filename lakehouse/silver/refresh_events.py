@@ -262,7 +262,7 @@ class _Batch:
         return cast(list[dict[str, Any]], held.to_pylist())
 
     def _table(self, name: str) -> DataFrame:
-        return tables.read(self.spark, self.settings, f"silver.{name}")
+        return tables.read_written(self.spark, self.settings, table(f"silver.{name}"))
 
     def _held(self, name: str) -> DataFrame:
         """What is to be completed of a table that follows from events: nothing of it in a rebuild."""

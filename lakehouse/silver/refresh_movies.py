@@ -223,7 +223,7 @@ class _Batch:
 
     def _held(self, name: str) -> DataFrame:
         """What the answers are weighed against of a table: nothing of it in a rebuild."""
-        held = tables.read(self.spark, self.settings, f"silver.{name}")
+        held = tables.read_written(self.spark, self.settings, table(f"silver.{name}"))
         return held.limit(0) if self.is_rebuild else held
 
     def _upsert(self, name: str, rows: DataFrame) -> None:
