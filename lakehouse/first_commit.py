@@ -18,12 +18,23 @@ from lakehouse.silver import rules
 
 PROPERTIES = {"delta.enableChangeDataFeed": "true", "delta.enableDeletionVectors": "true"}
 """Of every table of the lake."""
+BOUNDED = "delta.dataSkippingStatsColumns"
 FIRST = "00000000000000000000.json"
 
 
 def properties_of(table: Table) -> dict[str, str]:
     """The properties that a table is made with; one of silver names the rules that it is going to be made by."""
-    return PROPERTIES | ({rules.PROPERTY: str(rules.VERSION)} if table.layer == "silver" else {})
+    properties = PROPERTIES | {BOUNDED: ",".join(bounded_columns(table))}
+    return properties | ({rules.PROPERTY: str(rules.VERSION)} if table.layer == "silver" else {})
+
+
+def bounded_columns(table: Table) -> list[str]:
+    """The columns whose least and greatest value the log keeps for each file, so that a reader can leave files out.
+
+    They are those that rows lie in the order of, and those that rows are looked up by. Delta's default of the first 32
+    columns takes an eighth of the time of a first load, and bounds of texts that lie in no order leave nothing out.
+    """
+    return [*dict.fromkeys([*table.cluster_by, *table.key])]
 
 
 def make(folder: Path, table: Table) -> None:
