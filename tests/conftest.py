@@ -26,8 +26,6 @@ FEW_ROWS = f"{COLLECTOR} -Dspark.sql.codegen.factoryMode=NO_CODEGEN"
 """Flags for the JVM of Spark: projections over a test's few rows are interpreted, as each task writes their code anew."""
 SHORT_LIVED = f"{FEW_ROWS} {FIRST_COMPILER}"
 """Flags for a command that reads few rows."""
-MANY_ROWS = f"{COLLECTOR} {FIRST_COMPILER}"
-"""Flags for one that reads a hundred thousand, for which code pays: a demonstration of them took 188 s, and 244 without."""
 STACK_VARIABLES = (
     "CINELAKE_HOME",
     "KAFKA_BOOTSTRAP_SERVERS",

@@ -98,7 +98,7 @@ def test_a_secret_that_a_file_tells_in_any_form_is_found(tmp_path: Path, name: s
 
 def test_the_demonstration_recommends_movies(lakehouse: CommandLine, home: Path) -> None:
     assert re.search(r"recommendations\W+\d", (home / "first-demo.txt").read_text())
-    models = json.loads(lakehouse.run("recommend", "status", "--json").stdout)
+    models = json.loads(lakehouse.here("recommend", "status", "--json").stdout)
     assert [each["verdict"] for each in models].count("published") == 1
     for name in ("movie_recommendations", "similar_movies"):
         ((count,),) = lakehouse.sql(f"select count(*) from {name}")
@@ -173,7 +173,7 @@ def test_the_bad_events_of_a_mixed_batch_are_named(mixed: MixedBatch) -> None:
 def test_a_refresh_killed_in_the_middle_is_repaired_by_a_second_demo_with_other_visitors(
     spark: SparkSession, lakehouse: CommandLine, mixed: MixedBatch
 ) -> None:
-    lakehouse.run("simulate", "--users", "20", "--days", "2", "--seed", "77")
+    lakehouse.here("simulate", "--users", "20", "--days", "2", "--seed", "77")
     command = [str(Path(sys.executable).with_name("cinelake")), "refresh"]
     with subprocess.Popen(
         command,
@@ -214,10 +214,10 @@ def test_a_row_broken_by_hand_in_silver_never_reaches_gold(
     refused = alerted.here("refresh", check=False)
     assert refused.returncode == 3
     assert "alert_not_sent" in refused.stderr
-    assert "The silver gate refused the data" in alerted.run("alerts", "list").stdout
+    assert "The silver gate refused the data" in alerted.here("alerts", "list").stdout
     assert "silver.ratings" in refused.stderr
     assert f"cinelake trace {mixed.good['event_id']}" in refused.stderr
-    shown = alerted.run("gates").stdout
+    shown = alerted.here("gates").stdout
     assert "silver: " in shown
     assert "range(rating)" in shown
     assert f"cinelake trace {mixed.good['event_id']}" in shown
@@ -226,8 +226,8 @@ def test_a_row_broken_by_hand_in_silver_never_reaches_gold(
     assert refusal["reason"].startswith("The silver gate refused the data")
     set_rating(spark, home, "integration", 8.5)
     alerted.here("refresh")
-    assert alerted.run("alerts", "list").stdout == ""
-    found = json.loads(alerted.run("gates", "--json").stdout)
+    assert alerted.here("alerts", "list").stdout == ""
+    found = json.loads(alerted.here("gates", "--json").stdout)
     assert {gate["gate"] for gate in found if gate["passed"]} == {"bronze", "silver", "gold"}
     assert lakehouse.sql("select sum(rating), count(*) from ratings") == before
     assert lakehouse.status()["gold"]["refusal"] is None
@@ -235,9 +235,9 @@ def test_a_row_broken_by_hand_in_silver_never_reaches_gold(
 
 def test_the_last_swap_is_taken_back_and_done_again(lakehouse: CommandLine) -> None:
     published = lakehouse.status()["gold"]
-    lakehouse.run("gold", "rollback")
+    lakehouse.here("gold", "rollback")
     assert lakehouse.status()["gold"]["is_rollback"] is True
-    lakehouse.run("gold", "rollback")
+    lakehouse.here("gold", "rollback")
     assert lakehouse.status()["gold"]["lake_versions"] == published["lake_versions"]
 
 

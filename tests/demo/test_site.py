@@ -43,7 +43,7 @@ class Site:
 @pytest.fixture(scope="module")
 def site(lakehouse: CommandLine, home: Path) -> Site:
     """The site, built anew."""
-    page = lakehouse.run("docs", "build").stdout.strip()
+    page = lakehouse.here("docs", "build").stdout.strip()
     assert Path(page) == home / "site" / "index.html"
     return Site(lakehouse.status()["site_url"], home / "site")
 

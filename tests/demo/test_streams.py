@@ -40,10 +40,10 @@ def test_daemons_bring_events_to_silver_and_leave_gold_alone(
     streaming: CommandLine,
 ) -> None:
     before = streaming.status()["ledger"]
-    streaming.run("simulate", "--users", "5", "--days", "1", "--seed", "91")
-    taken = json.loads(streaming.run("bronze", "--json").stdout)
+    streaming.here("simulate", "--users", "5", "--days", "1", "--seed", "91")
+    taken = json.loads(streaming.here("bronze", "--json").stdout)
     assert set(taken) == {"bronze, by its daemon"}
-    streaming.run("silver")
+    streaming.here("silver")
     ledger = streaming.status()["ledger"]
     assert ledger["accepted"] == ledger["bronze"] > before["bronze"]
     assert ledger["silver"] > before["silver"]
@@ -68,7 +68,7 @@ def test_a_stopped_daemon_shows_in_its_metrics_and_its_alerts_fire(
     require_alerts(running, running, 1, "bronze", set(), tmp_path)
 
     os.kill(streaming.status()["services"]["bronze-stream"]["pid"], signal.SIGKILL)
-    streaming.run("simulate", "--users", "2", "--days", "1", "--seed", "93")
+    streaming.here("simulate", "--users", "2", "--days", "1", "--seed", "93")
     first = wait_for(
         streaming, lambda found: not found.sum("cinelake_stream_running", consumer="bronze")
     )
@@ -152,7 +152,7 @@ def test_a_daemon_that_was_killed_is_started_again_and_a_refresh_publishes_under
         assert time.monotonic() < deadline, problem.stdout
     watched = json.loads(streaming.run("streams", "watch", "--json").stdout)
     assert watched == {"started_again": ["bronze"], "lag": {"bronze": 0, "silver": 0}}
-    streaming.run("simulate", "--users", "5", "--days", "1", "--seed", "92")
+    streaming.here("simulate", "--users", "5", "--days", "1", "--seed", "92")
     late = streaming.run("streams", "watch", "--max-lag", "0", check=False)
     # Either it was quick, or it is told of.
     assert late.returncode in (0, 5)
@@ -160,14 +160,14 @@ def test_a_daemon_that_was_killed_is_started_again_and_a_refresh_publishes_under
     before = streaming.status()["ledger"]
     with steady_traffic(streaming, home):
         # It waits for the daemons in place of the stages that they run, and starts no Spark of its own.
-        shown = streaming.run("refresh").stdout
+        shown = streaming.here("refresh").stdout
         ledger = streaming.status()["ledger"]
-        streaming.run("reconcile")
+        streaming.here("reconcile")
     assert "start Spark" not in shown
     assert ledger["accepted"] > before["accepted"]
     assert ledger["balanced"] is True, ledger
     assert ledger["facts"] + ledger["duplicates"] + ledger["quarantined"] >= before["accepted"]
-    streaming.run("bronze")
+    streaming.here("bronze")
     ledger = streaming.status()["ledger"]
     assert ledger["balanced"] is True
     assert ledger["accepted"] == ledger["bronze"]
@@ -175,8 +175,8 @@ def test_a_daemon_that_was_killed_is_started_again_and_a_refresh_publishes_under
 
 def test_a_daemon_that_was_stopped_is_left_alone(streaming: CommandLine) -> None:
     # What came while the refresh before was running; each waits for its daemon.
-    streaming.run("bronze")
-    streaming.run("silver")
+    streaming.here("bronze")
+    streaming.here("silver")
     streaming.run("streams", "down")
     watched = json.loads(streaming.run("streams", "watch", "--json").stdout)
     assert watched == {"started_again": [], "lag": {"bronze": 0, "silver": 0}}

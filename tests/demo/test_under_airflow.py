@@ -149,7 +149,7 @@ def test_the_graph_has_a_task_a_model_with_its_tests_after_it(airflow: AirflowCl
 @pytest.fixture(scope="module")
 def run_id(airflow: AirflowClient, orchestrated: CommandLine) -> str:
     """A run that was triggered through the REST API after events had come, and has ended."""
-    orchestrated.run("simulate", "--users", "20", "--days", "2", "--seed", "4711")
+    orchestrated.here("simulate", "--users", "20", "--days", "2", "--seed", "4711")
     run_id = airflow.trigger(MEDALLION)
     airflow.succeed(MEDALLION, run_id, RUN_SECONDS)
     return run_id

@@ -23,7 +23,7 @@ import structlog
 from cinelake import cli
 from cinelake.settings import Settings, get_settings, load_settings
 from cinelake.stack import local
-from cinelake.stack.postgres import bootstrap
+from cinelake.stack.postgres import analyst_uri, bootstrap, psql_binary
 from lakehouse.publish import ensure_tables
 from pipeline.dbt import run_dbt
 from pipeline.stack import bring_up
@@ -158,16 +158,18 @@ class CommandLine:
 
     def sql(self, query: str) -> list[list[str]]:
         """Rows of a query that the analyst asks, as text."""
-        output = self.run("sql", "--", "-AtF", "\t", "-c", query).stdout
-        return [line.split("\t") for line in output.splitlines()]
+        settings = load_settings(CINELAKE_HOME=self.environment["CINELAKE_HOME"])
+        command = [str(psql_binary()), analyst_uri(settings), "-XAtF", "\t", "-c", query]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        return [line.split("\t") for line in _ended_well(done).stdout.splitlines()]
 
     def new_key(self) -> str:
         """A key of its own, as `cinelake keys create` prints it."""
-        return self.run("keys", "create", f"test {uuid4()}").stdout.splitlines()[-1]
+        return self.here("keys", "create", f"test {uuid4()}").stdout.splitlines()[-1]
 
     def status(self) -> dict[str, Any]:
         """What `cinelake status --json` prints."""
-        status: dict[str, Any] = json.loads(self.run("status", "--json").stdout)
+        status: dict[str, Any] = json.loads(self.here("status", "--json").stdout)
         return status
 
 

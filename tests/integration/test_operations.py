@@ -56,7 +56,7 @@ def land(messages: DataFrame, settings: Settings, name: str) -> None:
 
 
 def told(cinelake: CommandLine, *arguments: str) -> Any:
-    return json.loads(cinelake.run(*arguments, "--json").stdout)
+    return json.loads(cinelake.here(*arguments, "--json").stdout)
 
 
 def test_a_renamed_field_is_quarantined_mended_published_and_traced(
@@ -88,7 +88,7 @@ def test_a_renamed_field_is_quarantined_mended_published_and_traced(
     assert counted == {("missing_field", 1), ("text_not_storable", 1)}
     (listed,) = told(cinelake, "quarantine", "ls", "--rule", "missing_field")
     assert (listed["place"], listed["event_id"]) == ("user_logs/0/1", event_id)
-    shown = cinelake.run("quarantine", "show", "user_logs/0/3").stdout
+    shown = cinelake.here("quarantine", "show", "user_logs/0/3").stdout
     assert "fffe206e6f7420616e206576656e74" in shown
     before = Counter(hop["hop"] for hop in told(cinelake, "trace", event_id))
     assert before == {"api": 1, "kafka": 1, "bronze": 1, "silver": 1}
@@ -132,7 +132,7 @@ def test_a_renamed_field_is_quarantined_mended_published_and_traced(
         ("mongodb", "kafka", "bronze", "silver", "silver.movie_versions", "postgres"), 1
     )
     assert movie[0]["version"] == 1
-    nowhere = cinelake.run("trace", str(uuid4()), check=False)
+    nowhere = cinelake.here("trace", str(uuid4()), check=False)
     assert nowhere.returncode == 1
     assert "bronze.user_logs" in nowhere.stderr
 
@@ -140,14 +140,14 @@ def test_a_renamed_field_is_quarantined_mended_published_and_traced(
     assert as_of["rows"] == []
     newest = told_as_of(cinelake, str(hops["silver"]["delta_version"]))
     assert {row["event_id"] for row in newest["rows"]} == {event_id, other}
-    refused = cinelake.run("as-of", "silver.events", "--version", "99", check=False)
+    refused = cinelake.here("as-of", "silver.events", "--version", "99", check=False)
     assert refused.returncode == 2
     assert "has no version 99" in refused.stderr
 
 
 def told_as_of(cinelake: CommandLine, version: str) -> Any:
     where = ("--columns", "event_id", "--format", "json")
-    return json.loads(cinelake.run("as-of", "silver.events", "--version", version, *where).stdout)
+    return json.loads(cinelake.here("as-of", "silver.events", "--version", version, *where).stdout)
 
 
 def test_upkeep_beside_new_data_keeps_publication_and_silver_going(

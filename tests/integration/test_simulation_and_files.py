@@ -53,7 +53,7 @@ def lakehouse(home: Path, simulation: Simulation, spark: SparkSession) -> Iterat
     """A home of its own to which visitors were simulated, and refreshed."""
     with own_home(home) as cinelake:
         cinelake.run("up")
-        sent = cinelake.run(
+        sent = cinelake.here(
             "simulate", *simulation.arguments(), "--truth", str(home / "truth.json")
         )
         (home / "simulate.txt").write_text(sent.stdout)
@@ -195,12 +195,12 @@ def test_an_event_is_traced_from_the_api_to_its_fact(
 ) -> None:
     query = "select event_id, rating from t where rating is not null limit 1"
     (event,) = changes.query(lake, "silver.events", query).to_pylist()
-    hops = json.loads(lakehouse.run("trace", event["event_id"], "--json").stdout)
+    hops = json.loads(lakehouse.here("trace", event["event_id"], "--json").stdout)
     assert hops[0]["key_id"]
     (fact,) = (hop for hop in hops if hop["hop"] == "gold")
     assert (fact["table"], fact["rating"]) == ("gold.fact_user_event", event["rating"])
     assert -1 not in (fact["user_key"], fact["session_key"], fact["date_key"])
-    shown = lakehouse.run("trace", event["event_id"]).stdout
+    shown = lakehouse.here("trace", event["event_id"]).stdout
     assert f"session_key {fact['session_key']}" in " ".join(shown.split())
 
 
@@ -308,13 +308,13 @@ def test_the_command_writes_a_whole_file_or_none(
     lakehouse: CommandLine, lake: Settings, tmp_path: Path, truth: dict[str, Any]
 ) -> None:
     path = tmp_path / "sessions.jsonl.gz"
-    done = lakehouse.run("export", "silver.sessions", "--to", str(path))
+    done = lakehouse.here("export", "silver.sessions", "--to", str(path))
     assert f"{len(truth['sessions']):,} rows" in done.stderr
     found = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
     assert _expected(found, *truth["sessions"][0]) == _expected(
         truth["sessions"], *truth["sessions"][0]
     )
-    refused = lakehouse.run(
+    refused = lakehouse.here(
         "export", "silver.sessions", "--to", str(path), "--where", "nope", check=False
     )
     assert refused.returncode == 2
@@ -322,7 +322,7 @@ def test_the_command_writes_a_whole_file_or_none(
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
     shown = lakehouse.run("export", "gold.dim_user", "--where", "user_key = -1")
     assert len(shown.stdout.splitlines()) == 2
-    unknown = lakehouse.run("export", "silver.nope", check=False)
+    unknown = lakehouse.here("export", "silver.nope", check=False)
     assert unknown.returncode == 2
     assert "gold.fact_user_event" in unknown.stderr.replace("\n", "")
 
@@ -364,7 +364,7 @@ def test_rows_of_a_file_are_accepted_or_written_down_whenever_it_is_sent(
     ]
     path.write_bytes(gzip.compress("\n".join(lines).encode()))
     for _ in range(2):
-        done = lakehouse.run("import", "events", str(path), "--rejects", str(rejects))
+        done = lakehouse.here("import", "events", str(path), "--rejects", str(rejects))
         assert "53 offered = 51 accepted + 2 refused" in done.stdout
         refused = [json.loads(line) for line in rejects.read_text().splitlines()]
         assert [(one["line"], one["reason"]) for one in refused] == [
@@ -383,7 +383,7 @@ def test_a_file_that_is_none_ends_with_exit_code_2(lakehouse: CommandLine, tmp_p
         ("x.jsonl", b'{"event_type": 1, "occurred_at": 2}'),
     ):
         (tmp_path / name).write_bytes(content)
-        done = lakehouse.run("import", "events", str(tmp_path / name), check=False)
+        done = lakehouse.here("import", "events", str(tmp_path / name), check=False)
         assert done.returncode == 2
         assert "Traceback" not in done.stderr
 
@@ -403,7 +403,7 @@ def test_movielens_tags_are_accepted_as_comments(
 ) -> None:
     path = real_files / "ml-latest-small" / "tags.csv"
     offered = len(pd.read_csv(path))
-    done = lakehouse.run("import", "events", str(path))
+    done = lakehouse.here("import", "events", str(path))
     refused = offered - len(known_tags)
     assert f"{offered:,} offered = {len(known_tags):,} accepted + {refused} refused" in done.stdout
 
@@ -411,7 +411,7 @@ def test_movielens_tags_are_accepted_as_comments(
 def test_simulating_it_again_sends_the_same(
     lakehouse: CommandLine, home: Path, simulation: Simulation, truth: dict[str, Any]
 ) -> None:
-    lakehouse.run("simulate", *simulation.arguments(), "--truth", str(home / "again.json"))
+    lakehouse.here("simulate", *simulation.arguments(), "--truth", str(home / "again.json"))
     assert json.loads((home / "again.json").read_text()) == truth
 
 
