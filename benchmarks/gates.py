@@ -1,9 +1,10 @@
 """The gates of the lake against plain Spark aggregates of the same figures: `python -m benchmarks.gates`.
 
 Fills bronze and silver with generated messages and events, which their gates then check as an increment: with pandas, as
-they do with up to a million rows, and with Spark, as with more. The peer reads the same two tables and counts in one
+they do with up to a million rows, and with Spark, as with more; what the first way adds to the memory of the Python
+process is measured as well. The peer reads the same two tables and counts in one
 aggregate of each, per rule of the contract, the rows that break it, and the keys. Each is timed after one run that is not;
-it ends with 1 when the gates take more than 1.3 times the aggregates.
+it ends with 1 when the gates take more than 1.3 times the aggregates, or 512 MiB.
 """
 
 import json
@@ -18,6 +19,7 @@ from pyspark.sql import functions as F
 from benchmarks import lake
 from benchmarks.gold import silver
 from benchmarks.home import own_home
+from benchmarks.memory import MemoryPeak
 from cinelake.postgres import connect
 from cinelake.settings import Settings
 from cinelake.stack.postgres import POSTGRES
@@ -29,6 +31,7 @@ from spark_streaming.session import build_session
 
 EVENTS = 500_000
 RATIO_LIMIT = 1.3
+MEMORY_LIMIT_MIB = 512
 CONTRACTS = (table("bronze.user_logs"), table("silver.events"))
 
 
@@ -45,7 +48,10 @@ def measure(settings: Settings) -> int:
     spark = build_session(settings)
     on_spark = settings.model_copy(update={"gate_pandas_rows": 0})
     peers = {each.layer: _seconds(partial(_aggregate, spark, settings, each)) for each in CONTRACTS}
-    gates = {layer: _seconds(partial(_gate, spark, settings, layer)) for layer in peers}
+    before = MemoryPeak().peak_bytes
+    with MemoryPeak(seconds=0.02) as memory:
+        gates = {layer: _seconds(partial(_gate, spark, settings, layer)) for layer in peers}
+    mebibytes = (memory.peak_bytes - before) >> 20
     spark_gates = {layer: _seconds(partial(_gate, spark, on_spark, layer)) for layer in peers}
     spark.stop()
     aggregate, gate, spark_gate = (sum(each.values()) for each in (peers, gates, spark_gates))
@@ -57,9 +63,11 @@ def measure(settings: Settings) -> int:
         "gate_on_spark_seconds": _rounded(spark_gates),
         "ratio_on_spark": round(spark_gate / aggregate, 2),
         "ratio_limit": RATIO_LIMIT,
+        "gate_memory_mib": mebibytes,
+        "memory_limit_mib": MEMORY_LIMIT_MIB,
     }
     sys.stdout.write(json.dumps(figures, indent=2) + "\n")
-    return int(gate > RATIO_LIMIT * aggregate)
+    return int(gate > RATIO_LIMIT * aggregate or mebibytes > MEMORY_LIMIT_MIB)
 
 
 def _gate(spark: SparkSession, settings: Settings, layer: str) -> None:

@@ -159,7 +159,7 @@ class Settings(BaseSettings):
     future_tolerance_minutes: int = Field(5, alias="CINELAKE_FUTURE_TOLERANCE_MINUTES", ge=0)
     """An event that occurred longer than this after it was received goes to quarantine."""
     gate_pandas_rows: int = Field(1_000_000, alias="CINELAKE_GATE_PANDAS_ROWS", ge=0)
-    """Increments up to this many rows are gated on pandas through Arrow, larger ones on Spark."""
+    """Increments up to this many rows are gated on pandas, a piece at a time, larger ones on Spark."""
 
     gate_block: Rules = Field("", alias="CINELAKE_GATE_BLOCKS")
     """Rules of trends, separated by commas, that stop a run where they would warn."""

@@ -76,12 +76,16 @@ def data_docs_page(context: FileDataContext, validated: ExpectationSuiteValidati
         context: The project.
         validated: The result.
     """
-    result = ValidationResultIdentifier(
+    return _page(context, result_key(validated))
+
+
+def result_key(validated: ExpectationSuiteValidationResult) -> ValidationResultIdentifier:
+    """By what the project knows a result: the same table in the same run has one."""
+    return ValidationResultIdentifier(
         ExpectationSuiteIdentifier(validated.suite_name),
         validated.meta["run_id"],
         validated.batch_id,
     )
-    return _page(context, result)
 
 
 def _without_values(

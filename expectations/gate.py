@@ -2,9 +2,10 @@
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal
 
 import great_expectations as gx
@@ -18,23 +19,28 @@ from great_expectations.core.expectation_validation_result import (
 )
 from great_expectations.core.run_identifier import RunIdentifier
 from great_expectations.data_context.data_context.file_data_context import FileDataContext
+from great_expectations.validator.v1_validator import Validator
+from great_expectations.validator.validator import calc_validation_statistics
 from pyspark.sql import DataFrame
 
 from cinelake.log import get_logger
 from cinelake.masking import mask
 from cinelake.settings import Settings
-from expectations.data_docs import data_docs_page
+from expectations.data_docs import data_docs_page, result_key
 from expectations.frames import patterns_in_arrow
 from expectations.gold import GOLD_TABLES, gold_suites
+from expectations.pieces import Pieces, joined
 from expectations.project import open_project
 from expectations.query_rule import count_broken, found_rows, in_words
 from expectations.results import GateResult, RuleResult
-from expectations.sources import gold_batch, lake_batch
-from expectations.suites import EXPECTED_ROWS, suite_for
+from expectations.sources import forget_rows, gold_batch, lake_batch
+from expectations.suites import EXPECTED_ROWS, UNIQUE, suite_for
 from lakehouse.contract import Table
 
 SAMPLE_ROWS = 20
 """Rows that broke a rule and are kept as examples."""
+COUNTED = {"result_format": "BASIC", "partial_unexpected_count": SAMPLE_ROWS}
+"""The keys of broken rows cost two more passes a rule, on Spark a job, even when none is broken."""
 
 log = get_logger("gate")
 
@@ -45,22 +51,22 @@ class Batch:
 
     Args:
         table: The contract they must keep.
-        frame: The rows with the contract's columns; one of Spark should be persisted, as each rule reads it.
+        frame: The rows with the contract's columns; a frame of Spark should be persisted, as each rule reads it.
     """
 
     table: Table
-    frame: pd.DataFrame | DataFrame
+    frame: pd.DataFrame | DataFrame | Pieces
 
 
 def run_lake_gate(
-    settings: Settings, layer: Literal["bronze", "silver"], batches: Sequence[Batch], run_id: str
+    settings: Settings, layer: Literal["bronze", "silver"], batches: Iterable[Batch], run_id: str
 ) -> GateResult:
     """Check batches of a layer against their contracts.
 
     Args:
         settings: `home` is used.
         layer: The layer, which names the gate.
-        batches: At most one a table; none at all passes.
+        batches: At most one a table, each made when its turn comes; none at all passes.
         run_id: The refresh this belongs to.
 
     Returns:
@@ -114,26 +120,83 @@ def _validate_batch(
     context: FileDataContext, batch: Batch, run_id: str
 ) -> ExpectationSuiteValidationResult:
     suite = suite_for(batch.table)
-    definition = _definition(context, lake_batch(context, batch.table, batch.frame), suite)
+    data = lake_batch(context, batch.table, batch.frame)
+    definition = _definition(context, data, suite)
     run = _run(run_id)
-    rows = {"dataframe": batch.frame}
-    # The keys of broken rows cost two more passes a rule, on Spark a job, even when none is broken.
-    counted = {"result_format": "BASIC", "partial_unexpected_count": SAMPLE_ROWS}
-    if not isinstance(batch.frame, pd.DataFrame):
-        return definition.run(run_id=run, batch_parameters=rows, result_format=counted)
+    try:
+        if isinstance(batch.frame, Pieces):
+            result = _validate_pieces(data, batch.table, batch.frame)
+            result.meta |= {"run_id": run, "validation_time": run.run_time}
+            context.validation_results_store.set(result_key(result), result)
+            return result
+        # Of the same run, so that the second result, with keys, takes the place of the first.
+        validate = partial(definition.run, run_id=run, batch_parameters={"dataframe": batch.frame})
+        if isinstance(batch.frame, pd.DataFrame):
+            return _validate_frame(batch.table, batch.frame, validate)
+        return validate(result_format=COUNTED)
+    finally:
+        forget_rows(data)
+
+
+def _validate_frame(
+    table: Table, frame: pd.DataFrame, validate: Callable[..., ExpectationSuiteValidationResult]
+) -> ExpectationSuiteValidationResult:
+    """Check rows that are in memory; only where a rule is broken by which of them."""
     patterns = [
         (rule.column, rule.regex)
-        for rule in suite.expectations
+        for rule in suite_for(table).expectations
         if isinstance(rule, gxe.ExpectColumnValuesToMatchRegex)
     ]
-    with patterns_in_arrow(batch.frame, patterns):
-        result = definition.run(run_id=run, batch_parameters=rows, result_format=counted)
-        if result.success:
-            return result
-        # Of the same run, so that this result takes the place of the one without keys.
-        wanted = {*batch.table.key, "event_id"}
-        keys = [name for name in batch.table.column_names if name in wanted]
-        return definition.run(run_id=run, batch_parameters=rows, result_format=_with_keys(keys))
+    with patterns_in_arrow(frame, patterns):
+        result = validate(result_format=COUNTED)
+        return result if result.success else validate(result_format=_with_keys(_names(table)))
+
+
+def _validate_pieces(
+    data: BatchDefinition, table: Table, pieces: Pieces
+) -> ExpectationSuiteValidationResult:
+    """Check rows a piece at a time, but for their keys."""
+
+    def validated(
+        rules: gx.ExpectationSuite, frame: pd.DataFrame
+    ) -> ExpectationSuiteValidationResult:
+        def validate(result_format: dict[str, Any]) -> ExpectationSuiteValidationResult:
+            with_rows = Validator(data, result_format, {"dataframe": frame})
+            return with_rows.validate_expectation_suite(rules)
+
+        try:
+            return _validate_frame(table, frame, validate)
+        finally:
+            forget_rows(data)
+
+    of_rows, of_all = _by_what_they_need(table)
+    total: list[ExpectationValidationResult] = []
+    # A loop over the pieces would hold on to each until it has the next.
+    for found in map(partial(validated, of_rows), pieces.read(table.column_names)):
+        pairs = zip(total, found.results, strict=True)
+        total = [joined(*pair, SAMPLE_ROWS) for pair in pairs] if total else found.results
+    unique = {column.name for column in table.columns if column.unique}
+    result = validated(of_all, pieces.whole([*dict.fromkeys([*_names(table), *unique])]))
+    result.results = [*total, *result.results]
+    counted = calc_validation_statistics(result.results)._asdict()
+    result.success = counted.pop("success")
+    result.statistics = counted
+    return result
+
+
+def _by_what_they_need(table: Table) -> tuple[gx.ExpectationSuite, gx.ExpectationSuite]:
+    """The rules that look at a row at a time, and those that look at the keys of all."""
+    split: tuple[list[Any], list[Any]] = ([], [])
+    for rule in suite_for(table).expectations:
+        split[rule.meta["rule"] == UNIQUE].append(rule)
+    of_rows, of_all = (gx.ExpectationSuite(table.full_name, expectations=each) for each in split)
+    return of_rows, of_all
+
+
+def _names(table: Table) -> list[str]:
+    """What a broken row is known by: the key, and the event it comes from where the table has it."""
+    wanted = {*table.key, "event_id"}
+    return [name for name in table.column_names if name in wanted]
 
 
 def _with_keys(key: Iterable[str]) -> dict[str, Any]:

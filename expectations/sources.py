@@ -22,12 +22,13 @@ from pyspark.sql import DataFrame
 from cinelake.errors import GateFailedError
 from expectations.engine import ColumnEngine
 from expectations.gold import GOLD_TABLES, SCHEMA, GoldTable
+from expectations.pieces import Pieces
 from expectations.project import POSTGRES_VARIABLE
 from lakehouse.contract import Table, tables
 
 
 def lake_batch(
-    context: FileDataContext, table: Table, frame: pd.DataFrame | DataFrame
+    context: FileDataContext, table: Table, frame: pd.DataFrame | DataFrame | Pieces
 ) -> BatchDefinition:
     """Rows of a table of the lake that are in memory.
 
@@ -40,7 +41,7 @@ def lake_batch(
         What the project calls them.
     """
     # One source for each engine, as a source cannot change its engine, and a table's batches may.
-    kind = PandasDatasource if isinstance(frame, pd.DataFrame) else SparkDatasource
+    kind = SparkDatasource if isinstance(frame, DataFrame) else PandasDatasource
     # Not a class of our own, whose name in the project's files nobody else's Great Expectations would know.
     PandasDatasource.execution_engine_override = ColumnEngine
 
@@ -52,6 +53,13 @@ def lake_batch(
         return source
 
     return _all_rows(context, kind.__name__, table.full_name, make)
+
+
+def forget_rows(data: BatchDefinition) -> None:
+    """Let go of the rows that were checked last: the engine of a data source, which serves all tables, keeps them."""
+    known = data.data_asset.datasource.get_execution_engine().batch_manager
+    known.batch_data_cache.clear()
+    known.batch_cache.clear()
 
 
 def gold_batch(context: FileDataContext, gold: GoldTable) -> BatchDefinition:

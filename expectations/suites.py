@@ -30,6 +30,9 @@ Integers with nulls are float64 there. Texts, dates and bytes have no rule: in p
 value, and Delta enforces the contract's types when it writes.
 """
 
+UNIQUE = "unique"
+"""The name of the rules that look at the keys of all rows together."""
+
 UNKNOWN_KEY = -1
 """The key of the member that facts point to while their dimension is not there yet."""
 
@@ -83,7 +86,7 @@ def columns_expectation(contract: str, names: list[str]) -> Expectation:
 
 def key_expectation(contract: str, key: list[str]) -> Expectation:
     """No two rows share a key of one or several columns."""
-    meta = rule_meta(contract, "unique", "no duplicates")
+    meta = rule_meta(contract, UNIQUE, "no duplicates")
     if len(key) == 1:
         return gxe.ExpectColumnValuesToBeUnique(column=key[0], meta=meta)
     return gxe.ExpectCompoundColumnsToBeUnique(column_list=key, meta=meta)

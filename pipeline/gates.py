@@ -1,12 +1,15 @@
 """Which rows each gate looks at: the increment that the next stage would take, never the history."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import Literal
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
@@ -15,6 +18,7 @@ from cinelake.postgres import connect
 from cinelake.settings import Settings
 from expectations.frames import frame_from_arrow
 from expectations.gate import Batch, run_gold_gate, run_lake_gate
+from expectations.pieces import Pieces
 from expectations.results import GateResult, render, save_results, trace_command
 from lakehouse import changes, ledger, tables, watermarks
 from lakehouse.changes import CHANGE_TYPE, COMMIT_VERSION
@@ -29,6 +33,8 @@ SparkSource = Callable[[], SparkSession]
 Layer = Literal["bronze", "silver"]
 TAKES_AWAY = ("delete", "update_preimage")
 """Changes after which the row that was there is not."""
+PIECE_BYTES = 64 * 2**20
+"""Rows in memory at once, in Arrow; Great Expectations makes about five times as much of them."""
 
 
 @dataclass(frozen=True)
@@ -138,21 +144,8 @@ def _gate_lake(
     increments: dict[str, Increment],
 ) -> GateResult:
     """Check the increments of tables of a layer, and note up to where they passed."""
-    batches = []
-    persisted: list[DataFrame] = []
-    for table in contracts(layer):
-        increment = increments.get(table.full_name, NOTHING)
-        if increment.is_empty:
-            continue
-        frame = _rows(spark_session, settings, table, increment)
-        if isinstance(frame, DataFrame):
-            persisted.append(frame.persist())
-        batches.append(Batch(table, frame))
-    try:
+    with closing(_batches(spark_session, settings, layer, increments)) as batches:
         result = run_lake_gate(settings, layer, batches, run_id)
-    finally:
-        for frame in persisted:
-            frame.unpersist()
     save_results(settings, result)
     if result.passed:
         with connect(settings, "loader") as connection:
@@ -161,49 +154,117 @@ def _gate_lake(
     return result
 
 
+def _batches(
+    spark_session: SparkSource, settings: Settings, layer: Layer, increments: dict[str, Increment]
+) -> Generator[Batch, None, None]:
+    """The rows of each table, which are let go when the next one's are asked for."""
+    for table in contracts(layer):
+        increment = increments.get(table.full_name, NOTHING)
+        if increment.is_empty:
+            continue
+        rows = _rows(spark_session, settings, table, increment)
+        if isinstance(rows, DataFrame):
+            rows.persist()
+        yield Batch(table, rows)
+        if isinstance(rows, DataFrame):
+            rows.unpersist()
+        del rows
+
+
 def _rows(
     spark_session: SparkSource, settings: Settings, table: Table, increment: Increment
-) -> pd.DataFrame | DataFrame:
+) -> pd.DataFrame | DataFrame | Pieces:
     """The rows as they are now whose key changed in the increment.
 
     A row is there still unless a later version took a row of its key away. An append takes none away, so that a batch
     that was appended twice stands here twice, and the gate can see it.
+
+    Returns:
+        A frame of pandas when they are few, pieces when they are more, a frame of Spark when even their keys are many.
     """
-    after, upto = increment.after, increment.upto
-    reader = changes.read_changes(settings, table.full_name, after, upto, table.column_names)
-    rows = _at_most(settings.gate_pandas_rows, reader)
-    if rows is None:
-        return _spark_increment(spark_session(), settings, table, after, upto)
-    return frame_from_arrow(_still_there(rows, table).select(table.column_names))
+    read = partial(changes.read_changes, settings, table.full_name, increment.after, increment.upto)
+    whole = _at_most(settings.gate_pandas_rows, read(table.column_names))
+    if whole is not None:
+        gone = _taken_away([whole], table)
+        return frame_from_arrow(_still_there(whole, table, gone).select(table.column_names))
+    counted = 0
+    taking: list[pa.Table] = []
+    for batch in read(table.key):
+        counted += batch.num_rows
+        if counted > settings.gate_pandas_rows:
+            return _spark_increment(spark_session(), settings, table, increment)
+        taking.append(_that_take_away(pa.Table.from_batches([batch])))
+    gone = _taken_away(taking, table)
 
+    def read_pieces(columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+        def frame_of(piece: pa.Table) -> pd.DataFrame:
+            return frame_from_arrow(_still_there(piece, table, gone).select(columns))
 
-def _still_there(rows: pa.Table, table: Table) -> pa.Table:
-    """The rows that no later version took away. Of those that were, only the key is looked at."""
-    frame = frame_from_arrow(rows.select([*table.key, CHANGE_TYPE, COMMIT_VERSION]))
-    takes_away = frame[CHANGE_TYPE].isin(TAKES_AWAY)
-    if not takes_away.any():
-        return rows
-    when = frame[COMMIT_VERSION].where(takes_away)
-    last = when.groupby([frame[name] for name in table.key], dropna=False).transform("max")
-    return rows.filter(pa.array(~takes_away & ~(frame[COMMIT_VERSION] < last)))
+        # A loop would hold on to each piece until it has the next.
+        return map(frame_of, _cut(read([*dict.fromkeys([*table.key, *columns])])))
+
+    return Pieces(read_pieces)
 
 
 def _at_most(limit: int, reader: pa.RecordBatchReader) -> pa.Table | None:
-    """The rows of a reader, or None as soon as there are more of them."""
+    """The rows of a reader, or None as soon as they are more than that, or than a piece."""
+    rows, size = 0, 0
     batches = []
-    count = 0
     for batch in reader:
-        count += batch.num_rows
-        if count > limit:
+        rows += batch.num_rows
+        size += batch.nbytes
+        if rows > limit or size > PIECE_BYTES:
             return None
         batches.append(batch)
     return pa.Table.from_batches(batches, reader.schema)
 
 
+def _cut(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
+    """The rows of a reader in pieces, at least one, of which it holds none while the next is asked for."""
+    batches: list[pa.RecordBatch] = []
+    size = 0
+    for batch in reader:
+        if batches and size + batch.nbytes > PIECE_BYTES:
+            yield _put_together(batches, reader.schema)
+            size = 0
+        batches.append(batch)
+        size += batch.nbytes
+    yield _put_together(batches, reader.schema)
+
+
+def _put_together(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
+    """The rows of batches, which leave their list."""
+    rows = pa.Table.from_batches(batches, schema)
+    batches.clear()
+    return rows
+
+
+def _that_take_away(rows: pa.Table) -> pa.Table:
+    return rows.filter(pc.is_in(rows[CHANGE_TYPE], pa.array(TAKES_AWAY)))
+
+
+def _taken_away(rows: Sequence[pa.Table], table: Table) -> pd.DataFrame:
+    """The keys of which rows were taken away, each with the last version that did, as `_taken_in`."""
+    taking = pa.concat_tables(map(_that_take_away, rows)).select([*table.key, COMMIT_VERSION])
+    frame = frame_from_arrow(taking).rename(columns={COMMIT_VERSION: "_taken_in"})
+    return frame.groupby(table.key, dropna=False, as_index=False).max()
+
+
+def _still_there(rows: pa.Table, table: Table, gone: pd.DataFrame) -> pa.Table:
+    """The rows that no later version took away. Of those that were, only the key is looked at."""
+    if gone.empty:
+        return rows
+    left = rows.filter(pc.invert(pc.is_in(rows[CHANGE_TYPE], pa.array(TAKES_AWAY))))
+    keys = frame_from_arrow(left.select([*table.key, COMMIT_VERSION]))
+    when = keys.merge(gone, how="left", on=table.key)
+    return left.filter(pa.array(~(when[COMMIT_VERSION] < when["_taken_in"])))
+
+
 def _spark_increment(
-    spark: SparkSession, settings: Settings, table: Table, after: int, upto: int
+    spark: SparkSession, settings: Settings, table: Table, increment: Increment
 ) -> DataFrame:
     path = tables.table_path(settings, table.full_name)
+    after, upto = increment.after, increment.upto
     if after < 0:
         now = spark.read.format("delta").option("versionAsOf", upto).load(path)
         return now.select(*map(_nameable, table.columns))

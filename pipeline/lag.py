@@ -4,8 +4,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from cinelake.settings import Settings
 from ingestion import backup
 from ingestion.topics import USER_LOGS, connected_consumer, end_offsets, first_timestamps
@@ -149,5 +147,5 @@ def _waiting_in_bronze(settings: Settings, source: str, upto: int) -> Iterator[i
     after = streamed_version(settings, source)
     if upto <= after:
         return
-    batches = changes.read_changes(settings, source, after, upto, ["partition"])
-    yield from pa.chunked_array([batch["partition"] for batch in batches], pa.int32()).to_pylist()
+    for batch in changes.read_changes(settings, source, after, upto, ["partition"]):
+        yield from batch["partition"].to_pylist()

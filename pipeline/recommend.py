@@ -178,16 +178,16 @@ def _replace(
 ) -> int:
     contract = table(name)
     tables.ensure_table(spark, settings, contract)
-    values = [
+    values = (
         tuple((asdict(row) | {"model_id": model})[c] for c in contract.column_names) for row in rows
-    ]
+    )
     frame = frame_of(spark, values, contract.spark_schema()).persist()
     owner = OWNER[name]
     held = tables.read(spark, settings, name).select(owner)
     owners = held.union(frame.select(owner)).distinct().persist()
     try:
         tables.replace(spark, settings, contract, frame, owners)
+        return frame.count()
     finally:
         frame.unpersist()
         owners.unpersist()
-    return len(values)

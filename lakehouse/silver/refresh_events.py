@@ -7,8 +7,8 @@ visitors in the batch, so that the order of arrival does not matter.
 
 from functools import partial
 from types import ModuleType
-from typing import Any, cast
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
@@ -233,11 +233,10 @@ class _Batch:
     def _write_comments(self) -> None:
         """Write the comments of the users in the batch, and those of others that get another place in their thread."""
         own = tables.computed(comments.transform(self.complete))
-        among = threads.Threads(
-            _rows(own.select(*THREAD_COLUMNS)),
-            [] if self.is_rebuild else self._held_places(),
-            {row["user_id"] for row in _rows(self._users())},
-        )
+        told = own.select(*THREAD_COLUMNS).toArrow().to_pylist()
+        users = set(self._users().toArrow()["user_id"].to_pylist())
+        held = [] if self.is_rebuild else threads.touched(self._held_places, told, users)
+        among = threads.Threads(told, held, users)
         moved = among.moved()
         places = frame_of(
             self.spark, moved, "comment_id string, thread_id string, depth int, path string"
@@ -255,11 +254,11 @@ class _Batch:
             frame_of(self.spark, ids, "comment_id string"),
         )
 
-    def _held_places(self) -> list[dict[str, Any]]:
+    def _held_places(self) -> pa.RecordBatchReader:
         """Every comment that silver holds, with its place in its thread."""
-        columns = ", ".join(THREAD_COLUMNS + PLACE_COLUMNS)
-        held = changes.query(self.settings, "silver.comments", f"select {columns} from t")
-        return cast(list[dict[str, Any]], held.to_pylist())
+        name = "silver.comments"
+        newest = changes.current_version(self.settings, name)
+        return changes.read_changes(self.settings, name, -1, newest, THREAD_COLUMNS + PLACE_COLUMNS)
 
     def _table(self, name: str) -> DataFrame:
         return tables.read_written(self.spark, self.settings, table(f"silver.{name}"))
@@ -274,11 +273,6 @@ class _Batch:
         contract = table(f"silver.{name}")
         of = None if self.is_rebuild else owners
         tables.replace(self.spark, self.settings, contract, rows, of)
-
-
-def _rows(frame: DataFrame) -> list[dict[str, Any]]:
-    """The rows of a small frame."""
-    return cast(list[dict[str, Any]], frame.toArrow().to_pylist())
 
 
 def _repeats(messages: DataFrame, winners: DataFrame) -> DataFrame:

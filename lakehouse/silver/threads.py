@@ -1,11 +1,14 @@
 """Where each comment stands in its thread; plain Python, as a recursion would cost Spark one job a level.
 
-It needs to know little of each comment: of those in silver four short columns, read by their thread.
+It needs to know little of each comment, and of those in silver only the threads that the batch touches.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from lakehouse.contract import table
 
@@ -53,6 +56,34 @@ def places(parents: Mapping[str, str | None]) -> Iterator[Place]:
         yield known[comment_id]
 
 
+def touched(
+    read: Callable[[], Iterator[pa.RecordBatch]],
+    own: Iterable[Mapping[str, Any]],
+    users: Iterable[str],
+) -> list[dict[str, Any]]:
+    """The comments that silver holds in the threads that a batch touches; all others pass by.
+
+    Args:
+        read: Gives every comment that silver holds, as `Threads` needs it, anew at each call.
+        own: All comments of the users in the batch, as `Threads` needs them.
+        users: Those users.
+    """
+    ids = {one for row in own for one in (row["comment_id"], row["parent_comment_id"])} - {None}
+    near, by = pa.array(ids, pa.string()), pa.array(users, pa.string())
+    # What a comment in the batch is or answers, or what its user may have taken back.
+    threads: set[str] = set()
+    for batch in read():
+        is_near = pc.or_(pc.is_in(batch["comment_id"], near), pc.is_in(batch["user_id"], by))
+        found = batch.filter(is_near)
+        threads.update(found["thread_id"].to_pylist(), found["comment_id"].to_pylist())
+    stands_in = pa.array(ids | threads, pa.string())
+    return [
+        row
+        for batch in read()
+        for row in batch.filter(pc.is_in(batch["thread_id"], stands_in)).to_pylist()
+    ]
+
+
 def _place_chain(
     known: dict[str, Place],
     chain: list[str],
@@ -91,7 +122,7 @@ class Threads:
     Args:
         own: All comments of the users in the batch: `comment_id`, `user_id`, `parent_comment_id`, `commented_at` and
             `event_id`.
-        held: What silver holds: the same, `thread_id`, `depth` and `path`.
+        held: What silver holds: the same, `thread_id`, `depth` and `path`; those that are `touched` do.
         users: The users in the batch.
     """
 

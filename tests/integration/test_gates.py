@@ -32,6 +32,7 @@ from lakehouse.as_of import Selection, read_as_of
 from lakehouse.contract import table
 from lakehouse.frames import frame_of
 from lakehouse.publish import Scope, ensure_tables, publish
+from pipeline import gates
 from pipeline.gates import gate_bronze, gate_silver, require
 from tests.integration.test_publish import NOON, USERS, remove, user, write
 
@@ -404,8 +405,17 @@ def checked_rows(settings: Settings, run_id: str, gate: str = "silver") -> dict[
 
 
 def test_the_silver_gate_looks_at_changed_rows_only(
-    spark: SparkSession, settings: Settings
+    spark: SparkSession, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    on_spark = settings.model_copy(update={"gate_pandas_rows": 1})
+    ways = ("pandas", "pieces", "spark")
+
+    def gate(way: str, run_id: str) -> GateResult:
+        with monkeypatch.context() as patch:
+            if way == "pieces":
+                patch.setattr(gates, "PIECE_BYTES", 1)
+            return gate_silver(lambda: spark, on_spark if way == "spark" else settings, run_id)
+
     tables.ensure_table(spark, settings, USERS)
     write(spark, settings, USERS, user("ada"), user("bob"), user("eve"))
 
@@ -421,10 +431,9 @@ def test_the_silver_gate_looks_at_changed_rows_only(
     write(spark, settings, USERS, user("ada", name="Ada"))
     write(spark, settings, USERS, user("ada", name="Ada L."), user("zoe"))
     remove(spark, settings, "bob")
-    on_spark = settings.model_copy(update={"gate_pandas_rows": 1})
-    for run_id, how in (("pandas", settings), ("spark", on_spark)):
-        assert gate_silver(lambda: spark, how, run_id).passed
-        assert checked_rows(settings, run_id) == {"silver.users": 2}
+    for way in ways:
+        assert gate(way, way).passed
+        assert checked_rows(settings, way) == {"silver.users": 2}
     assert gate_silver(refuse, settings, "full", Scope(full=True)).passed
     assert checked_rows(settings, "full") == {"silver.users": 4 - 1}
 
@@ -433,15 +442,17 @@ def test_the_silver_gate_looks_at_changed_rows_only(
     for _ in range(2):
         row = frame_of(spark, [tuple(user("twin").values())], USERS.spark_schema())
         row.write.format("delta").mode("append").save(path)
-    for run_id, how in (("twice", settings), ("twice on Spark", on_spark)):
-        result = gate_silver(lambda: spark, how, run_id)
+    for way in ways:
+        run_id = f"twice by {way}"
+        result = gate(way, run_id)
         assert failed(result) == [("silver.users", "unique", "user_id")]
         assert checked_rows(settings, run_id) == {"silver.users": 4}
     DeltaTable.forPath(spark, path).delete("user_id = 'twin'")
 
     write(spark, settings, USERS, user("zoe", country="Oz"))
-    for run_id, how in (("broken", settings), ("broken on Spark", on_spark)):
-        result = gate_silver(lambda: spark, how, run_id)
+    for way in ways:
+        run_id = f"broken by {way}"
+        result = gate(way, run_id)
         assert failed(result) == [("silver.users", "pattern", "country")]
         (kept,) = load_results(settings)
         assert (kept.result.run_id, kept.result.failures) == (run_id, result.failures)

@@ -2,7 +2,11 @@
 
 import json
 import os
+import weakref
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -14,6 +18,7 @@ from expectations import data_docs, sources
 from expectations.data_docs import build_data_docs
 from expectations.frames import TEXT, frame_from_arrow
 from expectations.gate import Batch, run_lake_gate
+from expectations.pieces import Pieces
 from expectations.results import GateResult
 from expectations.suites import suite_for
 from lakehouse.contract import Table, table, tables
@@ -137,6 +142,62 @@ def test_spark_gives_the_verdicts_of_pandas(
         for result in (on_spark, on_pandas)
     ]
     assert verdicts[0] == verdicts[1]
+
+
+@CHECKED
+def test_pieces_give_the_verdicts_of_the_whole(tmp_path: Path, contract: Table) -> None:
+    own = load_settings(CINELAKE_HOME=str(tmp_path))
+    rows, expected = broken_rows(contract)
+    frame = as_frame(contract, rows)
+    gone: list[weakref.ref[pd.DataFrame]] = []
+
+    def read(columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+        size = -(-len(frame) // 3)
+        for start in range(0, len(frame), size):
+            # Of a piece that was checked nothing is in memory when the next one is.
+            assert len(columns) < len(contract.columns) or all(each() is None for each in gone)
+            piece = frame[list(columns)].iloc[start : start + size].reset_index(drop=True)
+            gone.append(weakref.ref(piece))
+            yield piece
+            del piece
+
+    of_pieces = run_lake_gate(own, "silver", [Batch(contract, Pieces(read))], "pieces")
+    assert len(gone) == 6
+    assert failures(of_pieces) == expected
+    whole = check(own, contract, frame, "whole")
+    found = [
+        sorted((replace(rule, data_docs="") for rule in result.rules), key=lambda rule: rule.label)
+        for result in (of_pieces, whole)
+    ]
+    assert found[0] == found[1]
+    kept = [
+        json.loads(path.read_text())
+        for run in ("pieces", "whole")
+        for path in (tmp_path / "gx" / "uncommitted" / "validations").rglob(f"{run}/**/*.json")
+    ]
+    assert len(kept) == 2
+    assert kept[0]["statistics"] == kept[1]["statistics"]
+    assert _shown_in_docs(kept[0]) == _shown_in_docs(kept[1])
+
+
+def _shown_in_docs(kept: dict[str, Any]) -> dict[str, Any]:
+    """What was found of each rule, without what names rows by their place."""
+    return {
+        json.dumps(rule["expectation_config"]["kwargs"]): rule["result"]
+        | {"unexpected_index_query": None, "partial_unexpected_counts": None}
+        for rule in kept["results"]
+    }
+
+
+def test_a_rule_that_one_piece_cannot_evaluate_fails_and_a_clean_one_passes(home: Settings) -> None:
+    good = as_frame(RATINGS, good_rows(RATINGS))
+    wrong = good.astype({"rating": "object"})
+    wrong.loc[0, "rating"] = "ten"
+    for frames, broken in (([good, wrong, good], {"range(rating)"}), ([good], set())):
+        pieces = Pieces(lambda columns, frames=frames: (each[list(columns)] for each in frames))
+        result = run_lake_gate(home, "silver", [Batch(RATINGS, pieces)], "run")
+        assert {rule.label for rule in result.failures} >= broken
+        assert result.passed == (not broken)
 
 
 def test_a_clean_and_an_empty_batch_pass_on_spark(home: Settings, spark: SparkSession) -> None:

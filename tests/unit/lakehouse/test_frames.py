@@ -6,6 +6,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.testing import assertDataFrameEqual
 
+from lakehouse import frames
 from lakehouse.frames import frame_of
 
 DDL = (
@@ -33,6 +34,16 @@ def test_a_frame_has_the_rows_types_and_order_that_it_was_given(spark: SparkSess
 def test_what_was_collected_becomes_the_same_frame(spark: SparkSession) -> None:
     first = frame_of(spark, ROWS, DDL)
     assertDataFrameEqual(frame_of(spark, first.collect(), first.schema), first, checkRowOrder=True)
+
+
+def test_rows_that_are_made_one_after_the_other_are_all_there_in_their_order(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frames, "BLOCK", 2)
+    found = frame_of(
+        spark, ((number, str(number)) for number in range(5)), "id bigint, name string"
+    )
+    assert [tuple(row) for row in found.collect()] == [(n, str(n)) for n in range(5)]
 
 
 def test_no_rows_are_an_empty_frame(spark: SparkSession) -> None:

@@ -1,11 +1,13 @@
 """Where comments stand in their threads: orphans, circles, late beginnings, and any order."""
 
 import random
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
-from lakehouse.silver.threads import LONGEST_PATH, Place, Threads, places
+from lakehouse.silver.threads import LONGEST_PATH, Place, Threads, places, touched
 
 PARENTS = {
     "root": None,
@@ -64,6 +66,17 @@ def test_a_chain_of_answers_keeps_its_depth_where_its_path_would_grow_without_en
     assert (long.depth, long.path) == (0, None)
 
 
+HELD = pa.schema(
+    [
+        *((name, pa.string()) for name in ("comment_id", "user_id")),
+        ("commented_at", pa.int64()),
+        *((name, pa.string()) for name in ("parent_comment_id", "event_id", "thread_id")),
+        ("depth", pa.int64()),
+        ("path", pa.string()),
+    ]
+)
+
+
 def _row(comment_id: str, user_id: str, at: int, parent: str | None = None) -> dict[str, Any]:
     names = ("comment_id", "user_id", "commented_at", "parent_comment_id", "event_id")
     return dict(zip(names, (comment_id, user_id, at, parent, f"e{at}"), strict=True))
@@ -72,6 +85,27 @@ def _row(comment_id: str, user_id: str, at: int, parent: str | None = None) -> d
 def _held(*rows: dict[str, Any]) -> list[dict[str, Any]]:
     placed = places({row["comment_id"]: row["parent_comment_id"] for row in rows})
     return [row | place._asdict() for row, place in zip(rows, placed, strict=True)]
+
+
+def _batches(rows: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
+    """Rows as silver's are read: two at a time."""
+    yield from pa.Table.from_pylist(list(rows), HELD).to_batches(2)
+
+
+def test_of_what_silver_holds_only_touched_threads_are_looked_at() -> None:
+    rows = [
+        _row("a", "ada", 1),
+        _row("b", "eve", 2, "a"),
+        _row("waits", "eve", 3, "late"),
+        _row("of bob", "bob", 4),
+        _row("answer to bob", "eve", 5, "of bob"),
+        *(_row(f"other {n}", "eve", 6 + n, f"other {n - 1}") for n in range(100)),
+    ]
+    held = _held(*rows)
+    own = [_row("new", "bob", 200, "b"), _row("late", "bob", 201)]
+    found = touched(lambda: _batches(held), own, {"bob"})
+    assert found == held[:5]
+    assert Threads(own, found, {"bob"}).moved() == Threads(own, held, {"bob"}).moved()
 
 
 def test_a_late_beginning_moves_those_that_waited_for_it_and_no_other() -> None:
@@ -116,7 +150,8 @@ def test_batches_give_what_one_batch_gives(seed: int) -> None:
         batch = comments[cut : cut + 6]
         told += batch
         users = {row["user_id"] for row in batch}
-        threads = Threads([row for row in told if row["user_id"] in users], held.values(), users)
+        own = [row for row in told if row["user_id"] in users]
+        threads = Threads(own, touched(lambda: _batches(held.values()), own, users), users)
         for place in threads.moved():
             row = threads.own.get(place.comment_id) or held[place.comment_id]
             held[place.comment_id] = row | place._asdict()
