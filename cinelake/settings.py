@@ -43,6 +43,7 @@ EXAMPLES = {
     "CINELAKE_TRUSTED_PROXIES": "0",
     "CINELAKE_PSEUDONYM_KEY": "a-long-random-string-of-at-least-16-characters",
     "ANALYST_PASSWORD": "another-long-random-string",
+    "ANALYST_PII_PASSWORD": "a-third-long-random-string",
     "TMDB_API_KEY": "0123456789abcdef0123456789abcdef",
     "TMDB_BASE_URL": "https://api.themoviedb.org/3",
     "TMDB_EXPORT_URL": "https://files.tmdb.org/p/exports",
@@ -134,6 +135,8 @@ class Settings(BaseSettings):
     pseudonym_key: SecretStr | None = Field(None, alias="CINELAKE_PSEUDONYM_KEY", min_length=16)
     """The HMAC key that turns e-mail and IP addresses into pseudonyms."""
     analyst_password: SecretStr | None = Field(None, alias="ANALYST_PASSWORD", min_length=8)
+    analyst_pii_password: SecretStr | None = Field(None, alias="ANALYST_PII_PASSWORD", min_length=8)
+    """The password of `analyst_pii`, who reads names and birth years too; nobody logs in as that role without one."""
 
     tmdb_api_key: SecretStr | None = Field(None, alias="TMDB_API_KEY")
     tmdb_base_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] = Field(
@@ -273,6 +276,17 @@ class Settings(BaseSettings):
     def analyst_secret(self) -> str:
         """`ANALYST_PASSWORD` in clear, or a `SettingError` when there is none."""
         return self._required(self.analyst_password, "ANALYST_PASSWORD").get_secret_value()
+
+    @property
+    def analyst_pii_secret(self) -> str:
+        """`ANALYST_PII_PASSWORD` in clear, or a `SettingError` when there is none."""
+        if self.analyst_pii_password is None:
+            raise SettingError(
+                "ANALYST_PII_PASSWORD is not set.",
+                "Nobody logs in as `analyst_pii` without it. Set it in the environment or in .env, then run `cinelake up`:"
+                f" ANALYST_PII_PASSWORD={EXAMPLES['ANALYST_PII_PASSWORD']}",
+            )
+        return self.analyst_pii_password.get_secret_value()
 
     @property
     def tmdb_secret(self) -> str:

@@ -31,14 +31,14 @@ class ColumnPage:
         type: Its type, in the words of the layer.
         description: What it means.
         notes: What else holds, in a few words each: `key`, `not null`, `one of a, b`.
-        pii: `personal` or `pseudonymous`; empty for neither.
+        classification: What its values tell of people, `public` for nothing.
     """
 
     name: str
     type: str
     description: str
     notes: tuple[str, ...] = ()
-    pii: str = ""
+    classification: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Sample:
 
     Args:
         columns: Names.
-        rows: Values; those of personal columns are left out by whoever collected them.
+        rows: Values; those of columns that are not public are left out by whoever collected them.
     """
 
     columns: tuple[str, ...]
@@ -85,7 +85,7 @@ class TablePage:
         grain: What a row is; empty where the purpose says it.
         owner: Whose concern it is.
         version: Of its contract; empty for gold, whose models have none.
-        rows: How many it holds; None when it is not there yet.
+        rows: How many it holds; None when analysts may not read it, or it is not there yet.
         freshness: What it promises and how old it is, in words; empty when it promises nothing.
         columns: In their order.
         rules: Of the gate.

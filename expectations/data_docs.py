@@ -1,7 +1,8 @@
 """Data Docs: a page for each suite and for each result of the latest runs. Only what is new in them is written.
 
 Great Expectations writes what comes from rows into its pages as it is, markup too. So the pages are made of results in
-which each such text is its shape, as in the reasons of quarantine; `cinelake gates` shows the values to whoever may see them.
+which each such text is its shape, as in the reasons of quarantine, and so is a number of a column that is not public;
+`cinelake gates` shows the values to whoever may see them.
 """
 
 from collections.abc import Callable, Set
@@ -23,6 +24,8 @@ from cinelake.masking import mask
 from cinelake.settings import Settings
 from expectations.project import open_project
 from expectations.results import DATA_DOCS, data_docs_folder
+from lakehouse.classification import PUBLIC
+from lakehouse.contract import tables
 from lakehouse.quarantine import shape_of
 
 SITE = "local_site"
@@ -38,6 +41,8 @@ OF_NO_ROW = {
     "unexpected_index_query",
 }
 """What of a result tells of columns, types and counts: its texts come from contracts."""
+VALUES = {"partial_unexpected_list", "value"}
+"""Below which names a result has the values of the column that the rule is about."""
 WRITER_CHANGED_AT = Path(__file__).stat().st_mtime
 """A page that is older may show what pages no longer do."""
 
@@ -92,24 +97,53 @@ def _without_values(
     validated: ExpectationSuiteValidationResult,
 ) -> ExpectationSuiteValidationResult:
     """A result whose texts hold no markup, and of rows no more than their shape."""
+    hidden = _not_public(validated.suite_name)
     for rule in validated.results:
-        rule.result = _shown(rule.result)
-        rule.exception_info = _shown(rule.exception_info, lambda text: escape(mask(text)))
+        config = rule.expectation_config
+        about = {config.kwargs.get("column"), *config.kwargs.get("column_list", ())} & hidden
+        rule.result = _shown(rule.result, _shape, hidden | VALUES if about else hidden)
+        rule.exception_info = _shown(rule.exception_info, _shape if about else _masked)
     return validated
 
 
-def _shown(found: Any, form: Callable[[str], str] = lambda text: escape(shape_of(text))) -> Any:
-    """A value of JSON with each text in it in another form, but for names, which are only escaped."""
-    if isinstance(found, str):
-        return form(found)
-    if isinstance(found, list):
-        return [_shown(each, form) for each in found]
+def _not_public(suite: str) -> Set[str]:
+    """The columns of a suite's table that are not public; those of gold have the names of silver's."""
+    described = [*tables("bronze"), *tables("silver")]
+    of_suite = [table for table in described if table.full_name == suite] or described
+    columns = (column for table in of_suite for column in table.columns)
+    return {column.name for column in columns if column.classification != PUBLIC}
+
+
+def _shape(text: str) -> str:
+    return escape(shape_of(text))
+
+
+def _masked(text: str) -> str:
+    return escape(mask(text))
+
+
+def _shown(
+    found: Any, form: Callable[[str], str], hidden: Set[str] = frozenset(), name: str = ""
+) -> Any:
+    """A value of JSON with each text in another form, but for names, which are only escaped; and so each hidden number.
+
+    Args:
+        found: The value.
+        form: The form.
+        hidden: Names below which a number is as telling as a text.
+        name: The one below which the value stands.
+    """
     if isinstance(found, dict):
         return {
-            name: _shown(each, escape if name in OF_NO_ROW else form)
-            for name, each in found.items()
+            each: _shown(part, escape if each in OF_NO_ROW else form, hidden, each)
+            for each, part in found.items()
         }
-    return found
+    if isinstance(found, list):
+        return [_shown(part, form, hidden, name) for part in found]
+    if isinstance(found, str):
+        return form(found)
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    return form(str(found)) if is_number and name in hidden else found
 
 
 def _page(context: FileDataContext, key: Key) -> str:

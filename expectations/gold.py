@@ -74,6 +74,12 @@ OF_MOVIE = (("movie_key", "dim_movie"), ("user_key", "dim_user"))
 GOLD_TABLES = (
     GoldTable("dim_movie", ("movie_key",), has_unknown=True),
     GoldTable("dim_user", ("user_key",), has_unknown=True),
+    GoldTable(
+        "dim_user_personal",
+        ("user_key",),
+        has_unknown=True,
+        references=(("user_key", "dim_user"),),
+    ),
     GoldTable("dim_session", ("session_key",), has_unknown=True),
     GoldTable("dim_date", ("date_key",), has_unknown=True),
     GoldTable("dim_genre", ("genre_key",), has_unknown=True),

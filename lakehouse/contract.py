@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pyspark.sql import types as spark
 
 from cinelake.errors import BadInputError
+from lakehouse.classification import classified
 
 CONTRACTS = Path(__file__).parent / "contracts"
 UUID_PATTERN = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
@@ -29,9 +30,6 @@ PhysicalType = Literal[
     "string", "bigint", "int", "double", "date", "timestamp", "boolean", "binary"
 ]
 Layer = Literal["bronze", "silver"]
-
-PII_CLASSES = ("personal", "pseudonymous")
-"""What a column's `classification` may be: it says who someone is, or stands for someone by a pseudonym or an id."""
 
 SPARK_TYPES: dict[PhysicalType, spark.DataType] = {
     "string": spark.StringType(),
@@ -86,7 +84,8 @@ class Column(BaseModel):
     """The most characters of a text: code points, as Spark, PostgreSQL and Python count them."""
     pattern: str | None = None
     valid_values: tuple[str, ...] = ()
-    pii: str | None = None
+    classification: str = ""
+    """One of `CLASSES`; empty where one is needed and none is given."""
     references: tuple[str, str] | None = None
     """Table and column of the same layer that a value must exist in."""
 
@@ -277,7 +276,7 @@ class _Property(_Odcs):
             max_length=self.logicalTypeOptions.get("maxLength"),
             pattern=self.logicalTypeOptions.get("pattern"),
             valid_values=tuple(valid[0]) if valid else (),
-            pii=self.classification,
+            classification=classified(self.classification, self.physicalType),
             references=(target[0], target[1]) if target else None,
         )
 

@@ -11,10 +11,10 @@ from cinelake.errors import BadInputError, ServiceError, SettingError
 from cinelake.postgres import connect
 from cinelake.settings import PROJECT_ROOT, Settings
 from lakehouse import shape
+from lakehouse.classification import CLASSES
 from lakehouse.contract import (
     CONTRACTS,
     NUMBERS,
-    PII_CLASSES,
     Column,
     Table,
     limit_in_words,
@@ -145,8 +145,13 @@ def _column_problems(table: Table, column: Column, contracts: Mapping[str, Table
         yield f"has no limits; a {column.type} needs {wanted}"
     if column.key_position and not column.required:
         yield "is part of the key, but not required"
-    if column.pii and column.pii not in PII_CLASSES:
-        yield f"has the classification {column.pii}; known are {', '.join(PII_CLASSES)}"
+    if column.classification not in CLASSES:
+        given = (
+            f"the classification {column.classification}"
+            if column.classification
+            else "no classification"
+        )
+        yield f"has {given}; known are {', '.join(CLASSES)}"
     yield from _rule_problems(column)
     if column.references:
         yield from _reference_problems(table, column, *column.references, contracts)

@@ -153,7 +153,7 @@ def _column_differences(old: Column, new: Column) -> Iterator[Verdict]:
         kind = "breaking" if new.pattern else "compatible"
         yield kind, f"the pattern was {old.pattern or 'none'}, and is {new.pattern or 'none'}"
     yield from _value_differences(old.valid_values, new.valid_values)
-    for what in ("description", "pii", "references"):
+    for what in ("description", "classification", "references"):
         if getattr(old, what) != getattr(new, what):
             yield "informative", _words_of(what, getattr(old, what), getattr(new, what))
 
@@ -186,7 +186,7 @@ def _value_differences(old: tuple[str, ...], new: tuple[str, ...]) -> Iterator[V
 def _words_of(what: str, old: Any, new: Any) -> str:
     if what == "description":
         return "the description changed"
-    if what == "pii":
-        return f"personal data: was {old or 'no'}, and is {new or 'no'}"
+    if what == "classification":
+        return f"the classification was {old or 'none'}, and is {new or 'none'}"
     was, now = (".".join(target) if target else "nothing" for target in (old, new))
     return f"the reference was to {was}, and is to {now}"

@@ -130,7 +130,7 @@ def _unknown(settings: Settings, full_name: str) -> BadInputError:
         with connect_as_analyst(settings) as connection:
             rows = connection.execute(
                 "select relname from pg_class where relnamespace = 'gold'::regnamespace"
-                " and relkind in ('r', 'p', 'v', 'm') order by relname"
+                " and relkind in ('r', 'p', 'v', 'm') and has_table_privilege(oid, 'select') order by relname"
             )
             known += [f"gold.{name}" for (name,) in rows]
     except (ServiceError, SettingError):

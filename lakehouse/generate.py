@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from cinelake.settings import PROJECT_ROOT
+from lakehouse.classification import PUBLIC, classified
 from lakehouse.contract import Column, Table, limit_in_words, tables
 
 COMMAND = "python -m lakehouse.generate"
@@ -66,8 +67,8 @@ def _source_column(column: Column) -> dict[str, Any]:
         "description": column.description,
         "data_type": column.postgres_type,
     }
-    if column.pii:
-        entry["config"] = {"meta": {"pii": column.pii}}
+    if column.classification != classified(None, column.type):
+        entry["config"] = {"meta": {"classification": column.classification}}
     return entry
 
 
@@ -99,6 +100,7 @@ def data_dictionary() -> str:
         "# Data dictionary",
         "",
         "Every table of the lake as its contract in `lakehouse/contracts/` describes it. All times are UTC.",
+        "A column without a [class](security.md#what-a-column-tells-of-people) is public.",
         "The gold tables are described in the dbt docs (`cinelake docs build`).",
         "",
         *(f"- [{table.full_name}](#{_anchor(table)}): {table.purpose}" for table in described),
@@ -124,7 +126,7 @@ def _dictionary_section(table: Table) -> list[str]:
         f"- Contract version: {table.version}",
         *freshness,
         "",
-        "| column | type | required | key | personal data | rules | meaning |",
+        "| column | type | required | key | class | rules | meaning |",
         "|---|---|---|---|---|---|---|",
         *(_dictionary_row(column, table.layer) for column in table.columns),
     ]
@@ -136,7 +138,7 @@ def _dictionary_row(column: Column, layer: str) -> str:
         "uuid" if column.is_uuid else column.type,
         "yes" if column.required else "",
         str(column.key_position or ""),
-        column.pii or "",
+        "" if column.classification == PUBLIC else column.classification,
         "; ".join(rules_in_words(column, layer)),
         column.description,
     ]

@@ -1,4 +1,4 @@
-"""Looks after the role `analyst`, whom nothing keeps from changing its own password and settings."""
+"""Looks after the roles of analysts, whom nothing keeps from changing their own passwords and settings."""
 
 import psycopg
 
@@ -8,9 +8,6 @@ from cinelake.settings import Settings
 from cinelake.stack import analyst
 from cinelake.stack.postgres import bootstrap
 from pipeline.alerts import raise_problem
-
-ROLE = "Role analyst"
-"""Who has the problems that are told."""
 
 
 def look_after(settings: Settings) -> None:
@@ -32,20 +29,25 @@ def look_after(settings: Settings) -> None:
         tell_changes(settings, bootstrap(settings))
 
 
-def tell_changes(settings: Settings, changes: list[str]) -> None:
-    """Tell people what somebody changed of the role, once until somebody settles it.
+def subject_of(role: analyst.Analyst) -> str:
+    """Who has the problems of a role that are told."""
+    return f"Role {role}"
+
+
+def tell_changes(settings: Settings, changes: list[analyst.Change]) -> None:
+    """Tell people what somebody changed of the roles, once until somebody settles it.
 
     Args:
         settings: The channels, and `home`.
         changes: As `cinelake.stack.analyst.changed` tells them.
     """
-    for change in changes:
+    for role, change in changes:
         raise_problem(
             settings,
-            ROLE,
-            f"The role analyst of PostgreSQL {change} than `cinelake up` wrote. That is put back.",
-            "Somebody who knows its password did so: if nobody should, set another ANALYST_PASSWORD in .env and run"
-            f" `cinelake up`. Then `cinelake alerts settle '{ROLE}'`.",
+            subject_of(role),
+            f"The role {role} of PostgreSQL {change} than `cinelake up` wrote. That is put back.",
+            f"Somebody who knows its password did so: if nobody should, set another {role.upper()}_PASSWORD in .env and"
+            f" run `cinelake up`. Then `cinelake alerts settle '{subject_of(role)}'`.",
             current_run_id(),
             change,
         )

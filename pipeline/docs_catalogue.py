@@ -13,10 +13,12 @@ from docs_site.catalogue import ColumnPage, RulePage, Sample, State, TablePage
 from docs_site.pages import age
 from expectations.results import KeptResult, RuleResult, data_docs_folder, load_last_checks
 from lakehouse import changes
+from lakehouse.classification import PUBLIC
 from lakehouse.contract import Column, Table, tables
 from lakehouse.freshness import newest_row
 from lakehouse.generate import rules_in_words
 from pipeline.docs_lineage import Lineage
+from pipeline.gold_classes import class_of
 
 SAMPLE_ROWS = 5
 BYTES_SHOWN = 200
@@ -76,7 +78,7 @@ def _column(column: Column, layer: str) -> ColumnPage:
         *(rule.replace("`", "") for rule in rules_in_words(column, layer)),
     ]
     kind = "uuid" if column.is_uuid else column.type
-    return ColumnPage(column.name, kind, column.description, tuple(notes), column.pii or "")
+    return ColumnPage(column.name, kind, column.description, tuple(notes), column.classification)
 
 
 def _freshness(settings: Settings, contract: Table) -> str:
@@ -90,7 +92,7 @@ def _freshness(settings: Settings, contract: Table) -> str:
 
 
 def _lake_sample(settings: Settings, contract: Table) -> Sample:
-    shown = [column.name for column in contract.columns if not column.pii]
+    shown = [each.name for each in contract.columns if each.classification == PUBLIC]
     quoted = ", ".join(f'"{name}"' for name in shown)
     found = changes.query(
         settings, contract.full_name, f"select {quoted} from t limit {SAMPLE_ROWS}"
@@ -190,7 +192,7 @@ def _model_column(column: Mapping[str, Any], model: Mapping[str, Any]) -> Column
         column["data_type"] or "",
         column["description"],
         tuple(notes),
-        column["config"]["meta"].get("pii", ""),
+        class_of(column),
     )
 
 
@@ -209,17 +211,17 @@ def _tests(model: Mapping[str, Any], manifest: Manifest) -> Iterator[str]:
 def _read_mart(
     analyst: psycopg.Connection, name: str, columns: Sequence[ColumnPage]
 ) -> tuple[int | None, Sample]:
-    """How many rows a table of gold has, and a few of them; None and none when it is not there yet."""
-    described = {column.name for column in columns if not column.pii}
+    """How many rows a table of gold has, and a few of them; None and none when analysts may not read it, or it is not there yet."""
+    public = {column.name for column in columns if column.classification == PUBLIC}
     try:
         with analyst.transaction():
             counted = analyst.execute(f"select count(*) from {name}".encode()).fetchone()
             found = analyst.execute(f"select * from {name} limit {SAMPLE_ROWS}".encode())
-    except psycopg.errors.UndefinedTable:
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
         return None, Sample((), ())
     assert counted is not None, "a count is one row"
     # By name: gold may be older than the project, and lack a column that its model has.
     names = [column.name for column in found.description or ()]
-    shown = [place for place, column in enumerate(names) if column in described]
+    shown = [place for place, column in enumerate(names) if column in public]
     rows = tuple(tuple(row[place] for place in shown) for row in found)
     return counted[0], Sample(tuple(names[place] for place in shown), rows)

@@ -1,5 +1,6 @@
 """The history of refreshes in `ops.runs`: how each ended and how long its stages took."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +23,10 @@ PUBLISHED = "published"
 INTERRUPTED = "interrupted"
 RUNNING = "running"
 """The outcome of a run whose stages an orchestrator calls one by one, until its swap or its first failure."""
+
+
+_DETAILS = re.compile(r"(?m)^ *(?:DETAIL|CONTEXT): .*\n?")
+"""What PostgreSQL adds to an error: the row that it is about, and where it stood."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +52,14 @@ class Run:
 
 
 def record(settings: Settings, run_id: str, outcome: str, stages: list[tuple[str, float]]) -> None:
-    """Keep one run; recording it again replaces it."""
+    """Keep one run; recording it again replaces it. Analysts and the site read of its outcome no row."""
     with connect(settings, "loader") as connection:
         _ensure(connection)
         connection.execute(
             "insert into ops.runs (run_id, outcome, stages) values (%s, %s, %s)"
             " on conflict (run_id) do update"
             " set outcome = excluded.outcome, stages = excluded.stages, finished_at = now()",
-            [run_id, outcome, Jsonb(stages)],
+            [run_id, without_rows(outcome), Jsonb(stages)],
         )
 
 
@@ -85,12 +90,17 @@ def add_stage(settings: Settings, run_id: str, name: str, seconds: float, outcom
             " end",
             {
                 "run_id": run_id,
-                "outcome": outcome,
+                "outcome": without_rows(outcome),
                 "stage": Jsonb([(name, seconds)]),
                 "name": name,
                 "published": PUBLISHED,
             },
         )
+
+
+def without_rows(message: str) -> str:
+    """The message of an error without the lines in which PostgreSQL shows the row that it is about."""
+    return _DETAILS.sub("", message).rstrip()
 
 
 def is_known(settings: Settings, run_id: str) -> bool:

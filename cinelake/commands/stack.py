@@ -18,6 +18,7 @@ from cinelake.settings import get_settings
 
 if TYPE_CHECKING:
     from cinelake.settings import Settings
+    from cinelake.stack.analyst import Analyst
 
 
 def up() -> None:
@@ -71,15 +72,19 @@ def status(
 
 def sql(
     arguments: Annotated[list[str] | None, typer.Argument(help="Handed to psql.")] = None,
+    pii: Annotated[
+        bool, typer.Option("--pii", help="As analyst_pii, who reads names and birth years too.")
+    ] = False,
 ) -> None:
     """Open psql on gold as the read-only analyst: `cinelake sql -- -Atc "select 1"`."""
-    from cinelake.stack.postgres import endpoint, psql_binary
+    from cinelake.stack.postgres import analyst_secret, endpoint, psql_binary
 
+    role: Analyst = "analyst_pii" if pii else "analyst"
     settings, psql = get_settings(), str(psql_binary())
     # Everybody on the machine sees the arguments of a process, the account itself alone its variables.
-    environment = os.environ | {"PGPASSWORD": settings.analyst_secret}
+    environment = os.environ | {"PGPASSWORD": analyst_secret(settings, role)}
     sys.stdout.flush()
-    os.execve(psql, [psql, endpoint(settings), *(arguments or [])], environment)  # noqa: S606
+    os.execve(psql, [psql, endpoint(settings, role), *(arguments or [])], environment)  # noqa: S606
 
 
 def _services(settings: "Settings") -> dict[str, dict[str, Any]]:

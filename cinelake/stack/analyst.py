@@ -1,19 +1,23 @@
-"""The role `analyst`: what it was given, whether that is still so, and an end to what outlasts its time.
+"""The roles `analyst` and `analyst_pii`: what they were given, whether that is still so, and an end to what outlasts its time.
 
 PostgreSQL lets each role change its own password and the settings it logs in with. So what was written is noted where the role
 cannot change it, in a comment on it, as digests.
 """
 
 import hashlib
-from typing import Any, LiteralString
+from typing import Any, Literal, LiteralString
 
 import psycopg
 from psycopg import sql
 
 from cinelake.log import get_logger
 
+Analyst = Literal["analyst", "analyst_pii"]
+ANALYSTS: tuple[Analyst, ...] = ("analyst", "analyst_pii")
+"""Who reads gold; the second one also what says who somebody is."""
+
 STATEMENT_SECONDS = 60
-"""What a statement may take, and how long a transaction may lie idle; as the settings of the role in `bootstrap.sql` say."""
+"""What a statement may take, and how long a transaction may lie idle; as the settings of both in `bootstrap.sql` say."""
 TRANSACTION_SECONDS = 600
 """What a transaction of many statements may take: it keeps the next gold out."""
 
@@ -21,7 +25,10 @@ VERIFIER = "has another password"
 SETTINGS = "has other settings"
 
 NOTE = "Cinelake wrote "
-"""How the comment on the role begins; digests of the password's hash and of the settings follow."""
+"""How the comment on a role begins; digests of the password's hash and of the settings follow."""
+
+Change = tuple[Analyst, str]
+"""A role, and what of it is no longer as it was written: `VERIFIER` or `SETTINGS`."""
 
 # A superuser's query sees the password's hash, anybody else's asterisks. All of it is one query, as it changes together.
 _ROLE: LiteralString = """
@@ -29,29 +36,35 @@ select rolpassword, shobj_description(oid, 'pg_authid'), (
     select array_agg(setdatabase || ' ' || setconfig::text order by setdatabase)::text
     from pg_db_role_setting where setrole = role.oid
 )
-from {} as role where rolname = 'analyst'
+from {} as role where rolname = %s
 """
 
 log = get_logger("analyst")
 
 
-def write(connection: psycopg.Connection, password: bytes) -> None:
-    """Give the role its password, and note that and the settings it has now.
+def write(connection: psycopg.Connection, role: Analyst, password: bytes | None) -> None:
+    """Give a role its password, and note that and the settings it has now.
 
     Args:
         connection: The owner's, in the transaction that has set the settings.
-        password: In clear; it leaves this process as a hash, so that it reaches no log of the server.
+        role: The role.
+        password: In clear; it leaves this process as a hash, so that it reaches no log of the server. With None nobody logs
+            in as the role.
     """
-    verifier = connection.pgconn.encrypt_password(password, b"analyst", b"scram-sha-256").decode()
-    row = _role(connection)
+    verifier = None
+    if password is not None:
+        hashed = connection.pgconn.encrypt_password(password, role.encode(), b"scram-sha-256")
+        verifier = hashed.decode()
+    row = _role(connection, role)
     assert row is not None, "the transaction has made it"
     note = f"{NOTE}{_digest(verifier)} {_digest(row[2])}"
-    connection.execute(sql.SQL("alter role analyst login password {}").format(verifier))
-    connection.execute(sql.SQL("comment on role analyst is {}").format(note))
+    login, name = sql.SQL("login" if verifier else "nologin"), sql.Identifier(role)
+    connection.execute(sql.SQL("alter role {} {} password {}").format(name, login, verifier))
+    connection.execute(sql.SQL("comment on role {} is {}").format(name, note))
 
 
-def changed(connection: psycopg.Connection) -> list[str]:
-    """What is no longer as it was written: `VERIFIER`, `SETTINGS`.
+def changed(connection: psycopg.Connection) -> list[Change]:
+    """What of which role is no longer as it was written.
 
     Args:
         connection: The owner's. One that is no superuser sees no passwords.
@@ -59,7 +72,11 @@ def changed(connection: psycopg.Connection) -> list[str]:
     Returns:
         Nothing also where nothing was ever written, or by a version that did not note it.
     """
-    row = _role(connection)
+    return [(role, change) for role in ANALYSTS for change in _changed(connection, role)]
+
+
+def _changed(connection: psycopg.Connection, role: Analyst) -> list[str]:
+    row = _role(connection, role)
     if row is None or not (row[1] or "").startswith(NOTE):
         return []
     verifier, note, settings = row
@@ -79,13 +96,17 @@ def end_overdue(connection: psycopg.Connection) -> None:
     """
     # Found before the first is ended: in one condition PostgreSQL may well end sessions before it asks whose they are.
     ended = connection.execute(
-        "with overdue as materialized (select pid from pg_stat_activity where usename = 'analyst' and ("
+        "with overdue as materialized (select pid from pg_stat_activity where usename = any(%(analysts)s) and ("
         "   state = 'active' and query_start < now() - make_interval(secs => %(statement)s)"
         "   or state like 'idle in transaction%%'"
         "       and state_change < now() - make_interval(secs => %(statement)s)"
         "   or xact_start < now() - make_interval(secs => %(transaction)s)"
         ")) select pid, pg_terminate_backend(pid) from overdue",
-        {"statement": STATEMENT_SECONDS, "transaction": TRANSACTION_SECONDS},
+        {
+            "analysts": list(ANALYSTS),
+            "statement": STATEMENT_SECONDS,
+            "transaction": TRANSACTION_SECONDS,
+        },
     ).fetchall()
     for pid, _ in ended:
         log.warning("ended a session that outlasted its time", pid=pid)
@@ -95,9 +116,9 @@ def _is_superuser(connection: psycopg.Connection) -> bool:
     return connection.info.parameter_status("is_superuser") == "on"
 
 
-def _role(connection: psycopg.Connection) -> tuple[Any, ...] | None:
-    table = "pg_authid" if _is_superuser(connection) else "pg_roles"
-    return connection.execute(sql.SQL(_ROLE).format(sql.Identifier(table))).fetchone()
+def _role(connection: psycopg.Connection, role: Analyst) -> tuple[Any, ...] | None:
+    table = sql.Identifier("pg_authid" if _is_superuser(connection) else "pg_roles")
+    return connection.execute(sql.SQL(_ROLE).format(table), [role]).fetchone()
 
 
 def _digest(text: str | None) -> str:

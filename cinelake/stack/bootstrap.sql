@@ -1,5 +1,5 @@
 -- The roles and schemas of Cinelake. Run by `cinelake/stack/postgres.py` in one transaction; safe to repeat.
--- Who runs it owns the database. The analyst's password is set after it, from ANALYST_PASSWORD.
+-- Who runs it owns the database. The passwords of both analysts are set after it, from the settings.
 -- The setting `cinelake.server_is_ours` tells whether Cinelake started the server. The last query tells what the analyst may do
 -- beyond reading, because the owner cannot take it away, or because others may need it.
 
@@ -17,32 +17,41 @@ begin
     if not exists (select from pg_roles where rolname = 'analyst') then
         create role analyst login;
     end if;
+    if not exists (select from pg_roles where rolname = 'analyst_pii') then
+        create role analyst_pii nologin;
+    end if;
 end
 $$;
 
 -- The owner takes on each of them with `set role`.
-grant loader, transformer, analyst to current_user;
+grant loader, transformer, analyst, analyst_pii to current_user;
 
--- The analyst reads gold, and cannot hold up the swap of its schemas with a query left lying open. These are defaults: a
+-- Who reads personal data reads whatever the analyst does; not as the analyst, whose password it could change.
+grant analyst to analyst_pii with inherit true, set false;
+
+-- Both read gold, and cannot hold up the swap of its schemas with a query left lying open. These are defaults: a
 -- session may set others, which `analyst.py` looks after. Each begins with these alone, in every database.
-alter role analyst connection limit 25;
-alter role analyst reset all;
 do $$
 declare
+    reader regrole;
     name text;
 begin
-    for name in
-        select datname from pg_db_role_setting join pg_database on pg_database.oid = setdatabase
-        where setrole = 'analyst'::regrole
-    loop
-        execute format('alter role analyst in database %I reset all', name);
+    foreach reader in array '{analyst, analyst_pii}'::regrole[] loop
+        execute format('alter role %s connection limit 25', reader);
+        execute format('alter role %s reset all', reader);
+        for name in
+            select datname from pg_db_role_setting join pg_database on pg_database.oid = setdatabase
+            where setrole = reader
+        loop
+            execute format('alter role %s in database %I reset all', reader, name);
+        end loop;
+        execute format('alter role %s set default_transaction_read_only = on', reader);
+        execute format('alter role %s set search_path = gold', reader);
+        execute format($set$alter role %s set statement_timeout = '60s'$set$, reader);
+        execute format($set$alter role %s set idle_in_transaction_session_timeout = '60s'$set$, reader);
     end loop;
 end
 $$;
-alter role analyst set default_transaction_read_only = on;
-alter role analyst set search_path = gold;
-alter role analyst set statement_timeout = '60s';
-alter role analyst set idle_in_transaction_session_timeout = '60s';
 
 -- Nobody makes anything unasked, neither tables in public nor temporary ones: on a server that Cinelake started in whichever
 -- database, on another in ours alone, as somebody else's may need it there.
@@ -82,6 +91,7 @@ begin
         return;
     end if;
     alter role analyst set temp_file_limit = '1GB';
+    alter role analyst_pii set temp_file_limit = '1GB';
     for callable in
         select oid from pg_proc
         where pronamespace = 'pg_catalog'::regnamespace
@@ -124,6 +134,32 @@ alter default privileges for role transformer grant select on tables to analyst;
 grant usage on schema gold to analyst;
 grant select on all tables in schema gold to analyst;
 revoke all on schema staging, gold_next from analyst;
+
+-- But for what `readable_by` takes from the analyst: what only models read, and who the users are. A home of before has that
+-- of its users in `dim_user`.
+do $$
+declare
+    relation record;
+begin
+    for relation in
+        select oid::regclass as name, relname like '%\_personal' as is_personal from pg_class
+        where relnamespace in ('gold'::regnamespace, 'gold_next'::regnamespace)
+            and relkind in ('r', 'p', 'v') and (relname like 'int\_%' or relname like '%\_personal')
+    loop
+        execute format('revoke all on %s from analyst', relation.name);
+        if relation.is_personal then
+            execute format('grant select on %s to analyst_pii', relation.name);
+        end if;
+    end loop;
+    for relation in
+        select attrelid::regclass as name, attname from pg_attribute
+        where attrelid in (to_regclass('gold.dim_user'), to_regclass('gold_next.dim_user'))
+            and attname in ('name', 'birth_year')
+    loop
+        execute format('alter table %s drop column %I', relation.name, relation.attname);
+    end loop;
+end
+$$;
 
 -- What runs leave behind. It is made here, so that the marts of it can be built before the first run has ended.
 set local role loader;
@@ -185,7 +221,9 @@ having count(*) > 0
 union all
 select 'change its password unseen' where current_setting('is_superuser') = 'off'
 union all
-select 'write temporary files without a limit' where not exists (
+select distinct 'write temporary files without a limit'
+from unnest('{analyst, analyst_pii}'::regrole[]) as reader
+where not exists (
     select from pg_db_role_setting
-    where setrole = 'analyst'::regrole and array_to_string(setconfig, ' ') like '%temp_file_limit%'
+    where setrole = reader and array_to_string(setconfig, ' ') like '%temp_file_limit%'
 );

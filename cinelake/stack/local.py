@@ -10,6 +10,7 @@ from cinelake.owner_only import close
 from cinelake.settings import Settings
 from cinelake.stack import ports, process
 from cinelake.stack.airflow import AIRFLOW
+from cinelake.stack.analyst import Change
 from cinelake.stack.api import API
 from cinelake.stack.dbt_profile import write_dbt_profile
 from cinelake.stack.kafka import KAFKA
@@ -74,7 +75,7 @@ def up(
     *,
     with_api: bool = True,
     stores: Sequence[Service] = STORES,
-    tell_changes: Callable[[list[str]], None] = lambda _: None,
+    tell_changes: Callable[[list[Change]], None] = lambda _: None,
 ) -> StackState:
     """Start what does not run, and wait until all of it is well. Safe to call again, at any time.
 
@@ -87,7 +88,7 @@ def up(
         progress: Called with 1 whenever a service is well.
         with_api: False leaves the events API, and whatever else stands before the stores, alone.
         stores: Those that are needed.
-        tell_changes: Called with what of the analyst's role somebody had changed in PostgreSQL; it is put back.
+        tell_changes: Called with what of the analysts' roles somebody had changed in PostgreSQL; it is put back.
 
     Returns:
         The ports and processes.

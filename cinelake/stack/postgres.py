@@ -112,19 +112,24 @@ def passages(home: Path) -> tuple[Path, ...]:
     return (home, stack, stack / "postgres") if os.geteuid() == 0 else ()
 
 
-def endpoint(settings: Settings) -> str:
-    """The address without any password, as the role with which people read: `analyst`, never the owner."""
+def endpoint(settings: Settings, role: analyst.Analyst = "analyst") -> str:
+    """The address without any password, as a role with which people read, never the owner."""
     uri = urlsplit(settings.postgres)
     # What stands behind the question mark wins over what stands before it.
     query = [each for each in uri.query.split("&") if each.partition("=")[0] not in OF_THE_OWNER]
-    netloc = f"analyst@{uri.netloc.rpartition('@')[2]}"
+    netloc = f"{role}@{uri.netloc.rpartition('@')[2]}"
     return uri._replace(netloc=netloc, query="&".join(query)).geturl()
 
 
-def analyst_uri(settings: Settings) -> str:
-    """The connection of the read-only role `analyst`, password included."""
-    password = quote(settings.analyst_secret, safe="")
-    return endpoint(settings).replace("//analyst@", f"//analyst:{password}@", 1)
+def analyst_uri(settings: Settings, role: analyst.Analyst = "analyst") -> str:
+    """The connection of a role with which people read, password included."""
+    password = quote(analyst_secret(settings, role), safe="")
+    return endpoint(settings, role).replace(f"//{role}@", f"//{role}:{password}@", 1)
+
+
+def analyst_secret(settings: Settings, role: analyst.Analyst) -> str:
+    """The password of a role with which people read, or a `SettingError` when there is none."""
+    return settings.analyst_pii_secret if role == "analyst_pii" else settings.analyst_secret
 
 
 @contextmanager
@@ -160,18 +165,18 @@ def problem(settings: Settings) -> str | None:
     return None
 
 
-def bootstrap(settings: Settings) -> list[str]:
+def bootstrap(settings: Settings) -> list[analyst.Change]:
     """Make the roles and schemas, and grant what each role may do. Safe to repeat; for managed servers too.
 
     Returns:
-        What of the analyst somebody had changed since it was last written, as `analyst.changed` tells; it is put back.
+        What of the analysts somebody had changed since it was last written, as `analyst.changed` tells; it is put back.
 
     Raises:
         SettingError: `ANALYST_PASSWORD` is not set.
         ServiceError: The server refused, as the owner needs the rights to make roles and schemas; or somebody else held what is
             needed for too long.
     """
-    password = settings.analyst_secret.encode()
+    password, of_pii = settings.analyst_secret.encode(), settings.analyst_pii_password
     try:
         with (
             psycopg.connect(settings.postgres, connect_timeout=10) as connection,
@@ -185,7 +190,9 @@ def bootstrap(settings: Settings) -> list[str]:
             while cursor.nextset():
                 pass
             left = [may for (may,) in cursor]
-            analyst.write(connection, password)
+            analyst.write(connection, "analyst", password)
+            pii_password = of_pii.get_secret_value().encode() if of_pii else None
+            analyst.write(connection, "analyst_pii", pii_password)
     except psycopg.Error as error:
         raise ServiceError(
             f"The roles and schemas cannot be made at {endpoint(settings)}: {str(error).strip()}",

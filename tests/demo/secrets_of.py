@@ -1,10 +1,14 @@
-"""Whether what a stack leaves behind tells one of its secrets."""
+"""Whether what a stack leaves behind tells one of its secrets, or who its visitors are."""
 
+import json
 import re
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from html import escape
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import psycopg
 
 from cinelake.settings import API_KEY_PATTERN
 from cinelake.stack.state import SECRETS, load_env
@@ -22,6 +26,31 @@ def files_that_tell(home: Path) -> list[Path]:
         for path in home.rglob("*")
         if path.is_file() and path != home / "stack.env" and _holds(path, wanted)
     ]
+
+
+def files_that_show(folder: Path, texts: Iterable[str]) -> list[Path]:
+    """The files of a folder that hold one of some texts, as it is, as HTML or as JSON."""
+    wanted = {
+        form.encode()
+        for text in texts
+        for form in (text, escape(text), escape(text, quote=False), *_in_json(text))
+    }
+    return [path for path in folder.rglob("*") if path.is_file() and _holds(path, wanted)]
+
+
+def _in_json(text: str) -> list[str]:
+    return [json.dumps(text, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False)]
+
+
+def words_of_visitors(home: Path) -> set[str]:
+    """How the visitors of a home are called, what they wrote and what they came with; what is so short that others say it is
+    left out."""
+    query = (
+        "select name from silver.users union select text from silver.comments"
+        " union select user_agent from silver.events"
+    )
+    with psycopg.connect(load_env(home)["POSTGRES_URI"]) as connection:
+        return {text for (text,) in connection.execute(query) if text and len(text) > 5}
 
 
 def secrets_of(home: Path) -> list[str]:

@@ -1,9 +1,11 @@
 """The docs site of a real home in a real Chromium: every page, every link, its figures against SQL, its accessibility."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
@@ -15,6 +17,7 @@ from playwright.sync_api import Browser, Page
 
 from docs_site.explore import QUESTIONS
 from docs_site.pages import NAVIGATION, figure
+from tests.demo.secrets_of import files_that_show, words_of_visitors
 from tests.integration.conftest import CommandLine
 
 FRAMED = ("data-docs.html", "dbt-docs.html")
@@ -200,7 +203,7 @@ def test_the_catalogue_counts_as_sql_does_and_is_searched_as_one_types(
 
 
 def test_a_table_shows_its_rules_as_its_gate_found_them_and_no_personal_data(
-    site: Site, page: Page, lakehouse: CommandLine
+    site: Site, page: Page, lakehouse: CommandLine, home: Path
 ) -> None:
     page.goto(f"{site.url}/tables/silver.users.html")
     rules = page.locator("[aria-labelledby=rules] tbody tr").all_inner_texts()
@@ -215,18 +218,25 @@ def test_a_table_shows_its_rules_as_its_gate_found_them_and_no_personal_data(
     personal = {
         row.split("\t")[0]
         for row in page.locator("[aria-labelledby=columns] tbody tr").all_inner_texts()
-        if row.endswith(("personal", "pseudonymous"))
+        if row.endswith(("personal", "pseudonymous", "user_content"))
     }
-    assert {"user_id", "name", "email_hash"} <= personal
+    assert {"user_id", "name", "email_hash", "birth_year", "locale"} <= personal
     sampled = set(texts(page, "[aria-labelledby=sample] thead th"))
     assert sampled
     assert not sampled & personal
-    names = [
-        name for (name,) in lakehouse.sql("select distinct name from dim_user where name <> ''")
-    ]
-    assert names
-    body = page.locator("main").inner_text()
-    assert [name for name in names if len(name) > 3 and name in body] == []
+    page.goto(f"{site.url}/tables/gold.dim_user_personal.html")
+    assert page.get_by_text("There are no rows that may be shown.").is_visible()
+    words = words_of_visitors(home)
+    assert len(words) > 20
+    assert files_that_show(site.folder.resolve(), words) == []
+
+
+def test_a_text_is_found_in_whatever_form_a_page_shows_it(tmp_path: Path) -> None:
+    said = 'Ada & "Zoé" <1>'
+    for number, form in enumerate((said, escape(said), json.dumps(said))):
+        (tmp_path / f"{number}.html").write_text(f"<p>{form}</p>")
+    (tmp_path / "innocent.html").write_text("Ada &amp; Zo")
+    assert len(files_that_show(tmp_path, [said])) == 3
 
 
 def test_lineage_leads_from_a_topic_to_the_marts_by_keyboard(site: Site, page: Page) -> None:

@@ -22,6 +22,7 @@ from tests.integration.silver_writer import (
 MODELS = (
     "dim_movie",
     "dim_user",
+    "dim_user_personal",
     "dim_session",
     "dim_date",
     "dim_genre",
@@ -58,6 +59,7 @@ MODELS = (
 )
 EVENTS_ONLY = ("--select", "+fact_user_event", "--indirect-selection", "cautious")
 """The fact of events and what it is made of, for tests that look at nothing else."""
+NAME = "Ada Plantagenet"
 JANUARY = "2024-01-31T23:59:59Z"
 FEBRUARY = "2024-02-01T00:00:01Z"
 
@@ -395,14 +397,58 @@ def test_what_a_build_knows_of_gold_next_goes_with_its_tables(
     settings: Settings, silver: Silver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first_publication(silver)
+    silver.connection.execute("update silver.users set name = %s where user_id = 'ada'", [NAME])
+    silver.comment("planted", "ada", None, "planted", 0)
     gold.build_next(settings)
+    assert_people_are_kept_apart(silver)
     swap_gold(settings.postgres)
     # The other schema is empty: all of it is built.
     assert built_by(settings, monkeypatch) >= set(MODELS)  # type: ignore[operator]
     swap_gold(settings.postgres)
+    assert_people_are_kept_apart(silver, "gold", "gold_next")
+    for _ in ("to the gold of before", "and back"):
+        swap_gold(settings.postgres, is_rollback=True)
+        assert_people_are_kept_apart(silver, "gold", "gold_next")
     assert built_by(settings, monkeypatch) is None
-    silver.connection.execute("drop table gold_next.dim_keyword cascade")
+
+    # As the version before has left it.
+    for statement in (
+        "drop table gold_next.dim_user_personal, gold_next.int_user_versions",
+        "alter table gold_next.dim_user add column name text, add column birth_year int",
+        "grant select on all tables in schema gold_next to analyst",
+    ):
+        silver.connection.execute(statement)
     assert built_by(settings, monkeypatch) >= set(MODELS)  # type: ignore[operator]
+    assert_people_are_kept_apart(silver)
+
+
+def assert_people_are_kept_apart(silver: Silver, *schemas: str) -> None:
+    """Analysts read every mart but one, names stand in that one, and what a comment says in one of those they read."""
+    for schema in schemas or ("gold_next",):
+        read_by = {role: readable(silver, role, schema) for role in ("analyst", "analyst_pii")}
+        marts = {name for name in readable(silver, "transformer", schema) if name[:4] != "int_"}
+        assert len(marts) > 30
+        assert read_by["analyst_pii"] == marts
+        assert read_by["analyst"] == marts - {"dim_user_personal"}
+        holding = {
+            words: {
+                name for name in marts if any(words in row for row in rows_of(silver, schema, name))
+            }
+            for words in (NAME, '"a text"')
+        }
+        assert holding == {NAME: {"dim_user_personal"}, '"a text"': {"comments"}}
+        columns = "select * from {}.dim_user_personal where false"
+        described = silver.connection.execute(columns.format(schema).encode()).description
+        assert [column.name for column in described or ()] == ["user_key", "name", "birth_year"]
+
+
+def readable(silver: Silver, role: str, schema: str) -> set[str]:
+    """The tables and views of a schema that a role may read, once it may look into the schema."""
+    query = (
+        "select relname from pg_class where relnamespace = %s::regnamespace and relkind in ('r', 'v')"
+        " and has_table_privilege(%s, oid, 'select')"
+    )
+    return {name for (name,) in silver.connection.execute(query, [schema, role])}
 
 
 def test_a_second_build_changes_nothing_and_leaves_the_views_of_staging_alone(

@@ -2,11 +2,18 @@
 
 import psycopg
 
+from cinelake.postgres import connect, create_missing
 from cinelake.settings import Settings
 from expectations.results import GateResult, RuleResult, save_results
 from lakehouse import ledger, watermarks
+from lakehouse.classification import PLAIN_TYPES
 from pipeline.dbt import run_dbt
+from pipeline.gold_sources import GOLD_SOURCES_DDL
+from pipeline.gold_versions import GOLD_NEXT_DDL, GOLD_VERSION_DDL
+from pipeline.runs import RUNS_DDL
+from pipeline.stream_progress import STREAM_PROGRESS_DDL
 from tests.integration.silver_writer import Silver
+from tests.unit.pipeline.test_gold_classes import COLUMNS
 
 
 def test_runs_show_without_another_build(settings: Settings, silver: Silver) -> None:
@@ -44,3 +51,23 @@ def test_runs_show_without_another_build(settings: Settings, silver: Silver) -> 
         ("silver.genres", 2, None, 720, None, "silver.movies"),
         ("silver.ratings", 3, True, 24, False, "silver.events"),
     ]
+    assert texts_that_analysts_read(settings) <= {
+        (name, column["name"]) for _, name, column in COLUMNS
+    }
+
+
+def texts_that_analysts_read(settings: Settings) -> set[tuple[str, str]]:
+    """Table and column of what anything could stand in, in the schema `ops`."""
+    made = (RUNS_DDL, GOLD_VERSION_DDL, GOLD_NEXT_DDL, GOLD_SOURCES_DDL, STREAM_PROGRESS_DDL)
+    with connect(settings, "loader") as connection:
+        create_missing(connection, *(ddl.encode() for ddl in made))
+    with psycopg.connect(settings.postgres) as connection:
+        # PostgreSQL shows of columns those that the role may read.
+        connection.execute("set role analyst")
+        found = connection.execute(
+            "select table_name::text, column_name::text from information_schema.columns"
+            " where table_schema = 'ops' and data_type <> all(%s)",
+            [["timestamp with time zone", *PLAIN_TYPES]],
+        ).fetchall()
+    assert {"runs", "ledger", "gold_version", "stream_progress"} <= {name for name, _ in found}
+    return set(found)

@@ -31,7 +31,7 @@ from cinelake.stack.state import load_state
 from lakehouse.publish import ensure_tables
 from pipeline import runs
 from pipeline.alerts import open_problems, settle_problem
-from pipeline.analyst import ROLE, look_after
+from pipeline.analyst import look_after, subject_of
 from pipeline.swap import swap_gold
 from tests.integration.conftest import open_to_others
 
@@ -385,6 +385,78 @@ def test_the_analyst_is_read_only_and_limited_in_time(tables: Stack) -> None:
     assert as_owner(tables, limit) == [(25,)]
 
 
+PERSONAL = ("dim_user_personal", "int_users")
+"""What no analyst reads, by its name, as dbt makes it and as a version before left it."""
+
+
+@pytest.fixture
+def with_personal(tables: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    """Personal data in both generations of gold, as the version before left it, and a password for who may read it."""
+    for schema in ("gold", "gold_next"):
+        made = [f"create table {schema}.{name} (name text)" for name in PERSONAL]
+        of_before = f"create table {schema}.dim_user (user_id text, name text, birth_year int)"
+        as_owner(tables, "set local role transformer", *made, of_before)
+    monkeypatch.setenv("ANALYST_PII_PASSWORD", "a-third-long-random-string")
+    assert bootstrap(tables.settings) == []
+    yield tables
+    monkeypatch.delenv("ANALYST_PII_PASSWORD")
+    for schema in ("gold", "gold_next"):
+        as_owner(tables, *(f"drop table {schema}.{name}" for name in (*PERSONAL, "dim_user")))
+    assert bootstrap(tables.settings) == []
+
+
+def test_who_somebody_is_reads_who_may_alone(with_personal: Stack) -> None:
+    structlog.contextvars.bind_contextvars(run_id="looks")
+    settings = with_personal.settings
+    assert as_analyst(with_personal, "select * from dim_user") == []
+    for name in PERSONAL:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            as_analyst(with_personal, f"select * from {name}")
+    columns = (
+        "select distinct column_name::text from information_schema.columns"
+        " where table_schema like 'gold%' and table_name = 'dim_user'"
+    )
+    assert as_owner(with_personal, columns) == [("user_id",)]
+    with psycopg.connect(analyst_uri(settings, "analyst_pii"), autocommit=True) as connection:
+        for readable in ("dim_user_personal", "dim_user", "films", "ops.films"):
+            connection.execute(f"select * from {readable}".encode())
+        limits = [
+            "default_transaction_read_only",
+            "statement_timeout",
+            "search_path",
+            "temp_file_limit",
+        ]
+        shown = [connection.execute(f"show {limit}".encode()).fetchone() for limit in limits]
+        assert shown == [("on",), ("1min",), ("gold",), ("1GB",)]
+        connection.execute("set default_transaction_read_only = off")
+        for refused in (
+            "select * from int_users",
+            "select * from silver.films",
+            "select * from gold_next.dim_user_personal",
+            "insert into films values (2)",
+            "create temporary table t ()",
+            "alter role analyst password 'x'",
+            "set role analyst",
+            "drop owned by analyst",
+        ):
+            with pytest.raises(
+                (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue)
+            ):
+                connection.execute(refused.encode())
+        connection.execute("alter role analyst_pii password 'x'")
+    look_after(settings)
+    subject = subject_of("analyst_pii")
+    found = [each.name for each in open_problems(settings) if each.name.startswith(subject)]
+    assert found == [f"{subject} {analyst.VERIFIER}"]
+    settle_problem(settings, subject)
+    psycopg.connect(analyst_uri(settings, "analyst_pii")).close()
+
+
+def test_nobody_logs_in_as_analyst_pii_without_a_password_for_it(tables: Stack) -> None:
+    found = as_owner(tables, "select rolcanlogin from pg_roles where rolname = 'analyst_pii'")
+    assert found == [(False,)]
+
+
 def test_the_analyst_enters_no_other_database_of_ours(tables: Stack) -> None:
     with psycopg.connect(tables.settings.postgres, autocommit=True) as connection:
         connection.execute("create database open_to_all")
@@ -430,7 +502,7 @@ def test_what_the_analyst_changed_of_itself_is_put_back_and_told_once(
 ) -> None:
     structlog.contextvars.bind_contextvars(run_id="looks")
     bootstrap(tables.settings)
-    settle_problem(tables.settings, ROLE)
+    settle_problem(tables.settings, subject_of("analyst"))
     look_after(tables.settings)
     assert open_problems(tables.settings) == []
     as_analyst(tables, "set default_transaction_read_only = off", done)
@@ -443,10 +515,10 @@ def test_what_the_analyst_changed_of_itself_is_put_back_and_told_once(
 
 def test_up_tells_what_it_puts_back(tables: Stack) -> None:
     as_analyst(tables, "set default_transaction_read_only = off", "alter role analyst password 'x'")
-    told: list[list[str]] = []
+    told: list[list[analyst.Change]] = []
     up(tables.settings, with_api=False, tell_changes=told.append)
     up(tables.settings, with_api=False, tell_changes=told.append)
-    assert told == [[analyst.VERIFIER], []]
+    assert told == [[("analyst", analyst.VERIFIER)], []]
 
 
 @pytest.mark.parametrize(
@@ -558,7 +630,9 @@ def test_bootstrap_needs_no_superuser(tables: Stack) -> None:
     settings = tables.settings
     with psycopg.connect(settings.postgres, autocommit=True) as connection:
         connection.execute("create role boss login createrole password 'boss-secret'")
-        connection.execute("grant loader, transformer, analyst to boss with admin option")
+        connection.execute(
+            "grant loader, transformer, analyst, analyst_pii to boss with admin option"
+        )
         connection.execute("create database managed owner boss")
         connection.execute("create database of_others owner boss")
     host = settings.postgres.rpartition("@")[2].rpartition("/")[0]

@@ -24,6 +24,7 @@ MALFORMED = {
     "CINELAKE_API_WORKERS": ["0", "65", "two"],
     "CINELAKE_PSEUDONYM_KEY": ["too short"],
     "ANALYST_PASSWORD": ["short"],
+    "ANALYST_PII_PASSWORD": ["short"],
     "TMDB_BASE_URL": ["ftp://api.example", "api.example"],
     "CINELAKE_SESSION_GAP_MINUTES": ["0", "half an hour"],
     "CINELAKE_SITE_HOSTS": ["https://movies.example", "Movies.Example", "a, b"],
@@ -60,6 +61,7 @@ REQUIRED = {
     "MONGO_URI": "mongo",
     "CINELAKE_PSEUDONYM_KEY": "pseudonym_secret",
     "ANALYST_PASSWORD": "analyst_secret",
+    "ANALYST_PII_PASSWORD": "analyst_pii_secret",
 }
 
 

@@ -320,6 +320,20 @@ def test_data_docs_show_of_a_text_in_a_row_no_more_than_its_shape(tmp_path: Path
         assert hidden not in pages, hidden
 
 
+def test_data_docs_show_no_number_of_a_column_that_tells_of_people(tmp_path: Path) -> None:
+    own = load_settings(CINELAKE_HOME=str(tmp_path))
+    users = table("silver.users")
+    born = [good_row(users, n) | {"birth_year": 1873, "event_count": -4711} for n in range(2)]
+    result = check(own, users, as_frame(users, born))
+    assert {1873, -4711} <= {
+        v for rule in result.rules for row in rule.sample for v in row.values()
+    }
+    pages = "".join(page.read_text() for page in build_data_docs(own).rglob("*.html"))
+    assert "4711" in pages
+    assert "1873" not in pages
+    assert "9999" in pages
+
+
 def test_data_docs_write_anew_a_page_of_an_older_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

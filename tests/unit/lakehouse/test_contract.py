@@ -189,7 +189,7 @@ def test_rules_and_references_are_read_off_the_contract() -> None:
     assert columns["visitor_id"].pattern == "^[ua]:([.]|[^.])"
     assert columns["session_id"].references == ("sessions", "session_id")
     assert columns["event_type"].valid_values[:2] == ("page_view", "movie_view")
-    assert columns["user_id"].pii == "pseudonymous"
+    assert columns["user_id"].classification == "pseudonymous"
 
 
 def test_every_reference_points_to_a_column_of_the_same_layer() -> None:

@@ -41,7 +41,16 @@ def test_the_contracts_and_what_is_generated_from_them_agree(lake: Settings) -> 
     [
         (changed("rating", description=" "), "rating", "has no description"),
         (changed("movie_id", required=False), "movie_id", "part of the key, but not required"),
-        (changed("rating", pii="secret"), "rating", "classification secret; known are personal"),
+        (
+            changed("rating", classification="secret"),
+            "rating",
+            "classification secret; known are public",
+        ),
+        (
+            changed("user_id", classification=""),
+            "user_id",
+            "has no classification; known are public",
+        ),
         (changed("user_id", references=("people", "x")), "user_id", "silver.people.x, which is no"),
         (changed("user_id", references=("nobody", "id")), "user_id", "silver.nobody, which is no"),
         (changed("user_id", references=("movies", "movie_id")), "user_id", "which is bigint"),

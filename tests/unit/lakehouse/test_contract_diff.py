@@ -77,7 +77,7 @@ CASES = {
     "a value more": (word(valid_values=("a",)), word(valid_values=("a", "b")), "compatible"),
     "any value": (word(valid_values=("a",)), word(), "compatible"),
     "another text": (word(), word(description="Another word."), "informative"),
-    "personal data": (word(), word(pii="personal"), "informative"),
+    "personal data": (word(), word(classification="personal"), "informative"),
     "a reference": (word(), word(references=("users", "user_id")), "informative"),
     "another grain": (RATINGS, RATINGS.model_copy(update={"grain": "One."}), "informative"),
     "a freshness": (

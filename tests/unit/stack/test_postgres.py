@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from cinelake.commands import stack
 from cinelake.errors import SettingError
@@ -69,6 +70,23 @@ def test_psql_gets_the_password_as_a_variable(
     _, arguments, environment = started
     assert arguments[1:] == ["postgresql://analyst@db.example:6543/films", "-Atc", "select 1"]
     assert environment["PGPASSWORD"] == settings.analyst_secret
+
+
+def test_psql_reads_personal_data_as_the_role_that_may(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Any] = []
+    monkeypatch.setattr("os.execve", lambda *arguments: started.extend(arguments))
+    monkeypatch.setattr(stack, "get_settings", lambda: settings)
+    with pytest.raises(SettingError, match="ANALYST_PII_PASSWORD is not set"):
+        stack.sql([], pii=True)
+    secret = SecretStr("of those who may")
+    known = settings.model_copy(update={"analyst_pii_password": secret})
+    monkeypatch.setattr(stack, "get_settings", lambda: known)
+    stack.sql([], pii=True)
+    _, arguments, environment = started
+    assert arguments[1].startswith("postgresql://analyst_pii@db.example")
+    assert environment["PGPASSWORD"] == "of those who may"
 
 
 def test_psql_is_there() -> None:
