@@ -8,6 +8,7 @@ import pyspark
 import structlog
 from pyspark.sql import SparkSession
 
+from cinelake.log import get_logger
 from cinelake.owner_only import UMASK
 from cinelake.settings import Settings
 from cinelake.stack.jars import jars_folder, java_build, spark_jars
@@ -31,6 +32,8 @@ In Spark 4.1.1 the newer one fails each query that goes on after a crash in the 
 progress of the repeated batch (SPARK-57438: https://github.com/apache/spark/pull/56526).
 """
 
+log = get_logger("spark")
+
 
 def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSession:
     """Start Spark with Delta Lake and the Kafka connector, or return the session that runs already.
@@ -47,7 +50,7 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
     # Spark's Python workers would otherwise be whatever `python3` is on the path, without our libraries.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = _with_ui(SparkSession.builder, settings.spark_ui_port)
-    return (
+    spark = (
         builder.appName(app_name)
         .master(settings.spark_master)
         .config(*_libraries(settings.spark_master))
@@ -82,10 +85,12 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
         # Each hash table takes a page at once, one that is sent to the tasks until it is collected: 16 MB each by Spark's
         # reckoning from a heap of 1 GB, for a few hundred rows. A larger row gets a page of its own.
         .config("spark.buffer.pageSize", "1m")
-        .config("spark.sql.streaming.metricsEnabled", "true")
         .config("spark.sql.streaming.disabledV2MicroBatchReaders", KAFKA_SOURCE)
         .getOrCreate()
     )
+    if page := spark.sparkContext.uiWebUrl:
+        log.info("Spark's page", address=page)
+    return spark
 
 
 def class_archive() -> Path:
@@ -106,7 +111,7 @@ def _libraries(master: str) -> tuple[str, str]:
 
 
 def _with_ui(builder: SparkSession.Builder, port: int | None) -> SparkSession.Builder:
-    """Spark's web interface, on which it serves its own metrics; off without a port, as a short run has no use for it."""
+    """Spark's web interface on this port or, where that is taken, on one of the next; off without a port."""
     if port is None:
         # Nobody looks at the plans and jobs that it would keep.
         return (
@@ -118,18 +123,11 @@ def _with_ui(builder: SparkSession.Builder, port: int | None) -> SparkSession.Bu
         )
     # The interface listens wherever this says, and else on every address of the machine.
     os.environ.setdefault("SPARK_LOCAL_IP", HOST)
-    sink = "spark.metrics.conf.*.sink.prometheusServlet"
     return (
         builder.config("spark.ui.enabled", "true")
         .config("spark.ui.port", port)
         # Whoever has an account on the machine can reach it, and is to look, not to stop a run.
         .config("spark.ui.killEnabled", "false")
-        # Another port would be one that nobody looks at.
-        .config("spark.port.maxRetries", 0)
-        # Names that stay the same from one start to the next.
-        .config("spark.metrics.namespace", "cinelake")
-        .config(f"{sink}.class", "org.apache.spark.metrics.sink.PrometheusServlet")
-        .config(f"{sink}.path", "/metrics/prometheus")
     )
 
 
