@@ -50,6 +50,9 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
     # Spark's Python workers would otherwise be whatever `python3` is on the path, without our libraries.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = _with_ui(SparkSession.builder, settings.spark_ui_port)
+    if _is_local(settings.spark_master):
+        # Its driver listens for executors, of which there are none: who is none of its own has no say, and no secret is to be set.
+        builder.config("spark.authenticate", "true")
     spark = (
         builder.appName(app_name)
         .master(settings.spark_master)
@@ -101,10 +104,15 @@ def class_archive() -> Path:
     return jars_folder() / f"spark-{pyspark.__version__}-java-{java_build()}.jsa"
 
 
+def _is_local(master: str) -> bool:
+    """Whether Spark is one process."""
+    return master.partition("[")[0] == "local"
+
+
 def _libraries(master: str) -> tuple[str, str]:
     """The setting that tells Spark of the jars beside its own, and its value."""
     jars = [str(jar) for jar in spark_jars()]
-    if master.partition("[")[0] == "local":
+    if _is_local(master):
         # On the class path their classes are in the archive too, and nothing is copied to executors that are not there.
         return "spark.driver.extraClassPath", os.pathsep.join(jars)
     return "spark.jars", ",".join(jars)
