@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
 from rich.panel import Panel
 from rich.progress import (
     BarColumn,
@@ -26,9 +26,20 @@ from cinelake.errors import CinelakeError
 from cinelake.harmless import harmless
 from cinelake.log import get_logger
 
+WITHOUT_END = 100_000
+"""Characters of a line of a pipe or a file."""
+
 
 class _Console(Console):
     """Names, values and messages of others are among what it shows: nothing in a text steers the terminal."""
+
+    @property  # type: ignore[misc]  # Nobody sets it.
+    def size(self) -> ConsoleDimensions:
+        """The terminal's; a pipe or a file is as wide as what is written, unless `COLUMNS` says otherwise, and folds no name."""
+        size = super().size
+        if self.is_terminal or self._width is not None or "COLUMNS" in self._environ:
+            return size
+        return ConsoleDimensions(WITHOUT_END, size.height)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Make it harmless before it is laid out, as it grows."""
@@ -128,7 +139,9 @@ def report_error(error: CinelakeError) -> None:
         return
     if error.details is not None:
         err.print(error.details)
-    err.print(Panel(error.message, title="error", border_style="red", highlight=False))
+    panel = Panel(error.message, title="error", border_style="red", highlight=False)
+    panel.expand = err.is_terminal
+    err.print(panel)
     if error.hint:
         err.print(error.hint, highlight=False)
     sys.stderr.flush()

@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     """
 
     spark_ui_port: int | None = Field(None, alias="CINELAKE_SPARK_UI_PORT", ge=1, le=65535)
-    """The loopback port of Spark's web interface and metrics. Default: off; the streaming daemons have theirs."""
+    """The loopback port of Spark's web interface; where it is taken, the next free one. Default: off."""
 
     api_port: int | None = Field(None, alias="CINELAKE_API_PORT", ge=1, le=65535)
     """The port of the events API. Default: a free one, chosen at the first start and remembered."""

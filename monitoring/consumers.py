@@ -68,6 +68,12 @@ def streams(settings: Settings) -> Iterator[Family]:
     ):
         samples = [((each.query,), getattr(each, value)) for each in done]
         yield counter(f"cinelake_stream_{name}", says, ("query",), samples)
+    yield counter(
+        "cinelake_stream_phase_seconds",
+        "What the seconds of a query's micro-batches went into, in Spark's words.",
+        ("query", "phase"),
+        (((each.query, name), took) for each in done for name, took in each.phases.items()),
+    )
     for name, says, value in (
         ("last_batch_rows", "Rows of a query's last micro-batch.", "last_rows"),
         ("last_batch_seconds", "Seconds of a query's last micro-batch.", "last_seconds"),
@@ -82,13 +88,20 @@ def streams(settings: Settings) -> Iterator[Family]:
         (((each.query,), each.updated_at.timestamp()) for each in done),
     )
     state = load_state(settings.home)
+    daemons = {
+        stage: state.running(service.name)
+        for stage, service in STREAMS.items()
+        if service.name in state.processes
+    }
     yield gauge(
         "cinelake_stream_running",
         "Whether the daemon of a stage runs, if it was started and not stopped.",
         ("consumer",),
-        (
-            ((stage,), bool(state.running(service.name)))
-            for stage, service in STREAMS.items()
-            if service.name in state.processes
-        ),
+        (((stage,), ref is not None) for stage, ref in daemons.items()),
+    )
+    yield gauge(
+        "cinelake_stream_memory_bytes",
+        "Memory of the processes of a daemon that runs.",
+        ("consumer",),
+        (((stage,), ref.rss_bytes()) for stage, ref in daemons.items() if ref),
     )

@@ -1,5 +1,6 @@
-"""What the streaming queries have done so far, in `ops.stream_progress`: a row a query, which grows with each batch.
+"""What the streaming queries have done so far: a row a query in `ops.stream_progress`, which grows with each batch.
 
+What its seconds went into is in `ops.stream_phases`, a row a query and phase.
 Their processes end or have no address, so that nobody can ask them; what they did stays in PostgreSQL.
 """
 
@@ -29,6 +30,14 @@ create table if not exists ops.stream_progress (
 );
 comment on table ops.stream_progress is
     'What each streaming query has done: batches, rows and seconds in all, and those of its last batch.';
+create table if not exists ops.stream_phases (
+    query text not null,
+    phase text not null,
+    seconds double precision not null,
+    primary key (query, phase)
+);
+comment on table ops.stream_phases is
+    'What the seconds of each streaming query went into, in Spark''s words.';
 """
 
 log = get_logger("streams")
@@ -47,6 +56,7 @@ class Progress:
         last_seconds: How long that took.
         state_rows: Rows that its stateful operators hold; 0 where it has none.
         updated_at: When the last one was noted.
+        phases: What all seconds went into, in Spark's words.
     """
 
     query: str
@@ -57,6 +67,7 @@ class Progress:
     last_seconds: float
     state_rows: int
     updated_at: datetime
+    phases: dict[str, float]
 
 
 def note(settings: Settings, batches: Sequence[Batch]) -> None:
@@ -73,7 +84,8 @@ def note(settings: Settings, batches: Sequence[Batch]) -> None:
     try:
         with connect(settings, "loader") as connection:
             _ensure(connection)
-            connection.cursor().executemany(
+            cursor = connection.cursor()
+            cursor.executemany(
                 "insert into ops.stream_progress as known"
                 " (query, batches, rows, seconds, last_rows, last_seconds, state_rows)"
                 " values (%(query)s, 1, %(rows)s, %(seconds)s, %(rows)s, %(seconds)s, %(state_rows)s)"
@@ -82,6 +94,11 @@ def note(settings: Settings, batches: Sequence[Batch]) -> None:
                 " last_rows = excluded.rows, last_seconds = excluded.seconds,"
                 " state_rows = excluded.state_rows, updated_at = now()",
                 [vars(batch) for batch in batches],
+            )
+            cursor.executemany(
+                "insert into ops.stream_phases as known values (%s, %s, %s)"
+                " on conflict (query, phase) do update set seconds = known.seconds + excluded.seconds",
+                [(batch.query, *phase) for batch in batches for phase in batch.phases.items()],
             )
     except (CinelakeError, psycopg.Error) as error:
         log.warning("progress not noted", batches=len(batches), reason=message_of(error))
@@ -96,7 +113,12 @@ def read(settings: Settings) -> list[Progress]:
     with connect(settings, "loader") as connection:
         _ensure(connection)
         cursor = connection.cursor(row_factory=class_row(Progress))
-        return cursor.execute("select * from ops.stream_progress order by query").fetchall()
+        return cursor.execute(
+            "select progress.*, coalesce("
+            " (select jsonb_object_agg(phase, seconds) from ops.stream_phases"
+            " where stream_phases.query = progress.query), '{}') as phases"
+            " from ops.stream_progress as progress order by progress.query"
+        ).fetchall()
 
 
 def _ensure(connection: psycopg.Connection) -> None:

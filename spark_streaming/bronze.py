@@ -4,7 +4,7 @@ Spark's checkpoint remembers which offsets each micro-batch holds, and Delta's t
 micro-batch at most once, so that a crash anywhere repeats the same batch and adds nothing twice.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,9 @@ MAX_OFFSETS_PER_BATCH = 500_000
 
 TURN_SECONDS = 2
 """How long to look at one of several queries before the next."""
+
+WHOLE = "triggerExecution"
+"""What Spark calls all phases of a micro-batch together."""
 
 log = get_logger("bronze")
 
@@ -112,6 +115,7 @@ class Batch:
         rows: Rows that it read.
         seconds: How long it took, from planning to its commit.
         state_rows: Rows that the query's stateful operators hold; 0 where it has none.
+        phases: The seconds by what they went into, in Spark's words, such as `addBatch`.
     """
 
     query: str
@@ -119,6 +123,7 @@ class Batch:
     rows: int
     seconds: float
     state_rows: int
+    phases: Mapping[str, float]
 
 
 def await_all(
@@ -175,6 +180,11 @@ class _BatchLog:
                 each.numInputRows,
                 each.batchDuration / 1000,
                 sum(operator.numRowsTotal for operator in each.stateOperators),
+                {
+                    phase: duration / 1000
+                    for phase, duration in each.durationMs.items()
+                    if phase != WHOLE
+                },
             )
             for each in self.query.recentProgress
             if each.numInputRows and each.batchId > self._known

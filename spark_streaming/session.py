@@ -8,6 +8,7 @@ import pyspark
 import structlog
 from pyspark.sql import SparkSession
 
+from cinelake.log import get_logger
 from cinelake.owner_only import UMASK
 from cinelake.settings import Settings
 from cinelake.stack.jars import jars_folder, java_build, spark_jars
@@ -31,6 +32,8 @@ In Spark 4.1.1 the newer one fails each query that goes on after a crash in the 
 progress of the repeated batch (SPARK-57438: https://github.com/apache/spark/pull/56526).
 """
 
+log = get_logger("spark")
+
 
 def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSession:
     """Start Spark with Delta Lake and the Kafka connector, or return the session that runs already.
@@ -47,7 +50,10 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
     # Spark's Python workers would otherwise be whatever `python3` is on the path, without our libraries.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = _with_ui(SparkSession.builder, settings.spark_ui_port)
-    return (
+    if _is_local(settings.spark_master):
+        # Its driver listens for executors, of which there are none: who is none of its own has no say, and no secret is to be set.
+        builder.config("spark.authenticate", "true")
+    spark = (
         builder.appName(app_name)
         .master(settings.spark_master)
         .config(*_libraries(settings.spark_master))
@@ -82,10 +88,12 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
         # Each hash table takes a page at once, one that is sent to the tasks until it is collected: 16 MB each by Spark's
         # reckoning from a heap of 1 GB, for a few hundred rows. A larger row gets a page of its own.
         .config("spark.buffer.pageSize", "1m")
-        .config("spark.sql.streaming.metricsEnabled", "true")
         .config("spark.sql.streaming.disabledV2MicroBatchReaders", KAFKA_SOURCE)
         .getOrCreate()
     )
+    if page := spark.sparkContext.uiWebUrl:
+        log.info("Spark's page", address=page)
+    return spark
 
 
 def class_archive() -> Path:
@@ -96,17 +104,22 @@ def class_archive() -> Path:
     return jars_folder() / f"spark-{pyspark.__version__}-java-{java_build()}.jsa"
 
 
+def _is_local(master: str) -> bool:
+    """Whether Spark is one process."""
+    return master.partition("[")[0] == "local"
+
+
 def _libraries(master: str) -> tuple[str, str]:
     """The setting that tells Spark of the jars beside its own, and its value."""
     jars = [str(jar) for jar in spark_jars()]
-    if master.partition("[")[0] == "local":
+    if _is_local(master):
         # On the class path their classes are in the archive too, and nothing is copied to executors that are not there.
         return "spark.driver.extraClassPath", os.pathsep.join(jars)
     return "spark.jars", ",".join(jars)
 
 
 def _with_ui(builder: SparkSession.Builder, port: int | None) -> SparkSession.Builder:
-    """Spark's web interface, on which it serves its own metrics; off without a port, as a short run has no use for it."""
+    """Spark's web interface on this port or, where that is taken, on one of the next; off without a port."""
     if port is None:
         # Nobody looks at the plans and jobs that it would keep.
         return (
@@ -118,18 +131,11 @@ def _with_ui(builder: SparkSession.Builder, port: int | None) -> SparkSession.Bu
         )
     # The interface listens wherever this says, and else on every address of the machine.
     os.environ.setdefault("SPARK_LOCAL_IP", HOST)
-    sink = "spark.metrics.conf.*.sink.prometheusServlet"
     return (
         builder.config("spark.ui.enabled", "true")
         .config("spark.ui.port", port)
         # Whoever has an account on the machine can reach it, and is to look, not to stop a run.
         .config("spark.ui.killEnabled", "false")
-        # Another port would be one that nobody looks at.
-        .config("spark.port.maxRetries", 0)
-        # Names that stay the same from one start to the next.
-        .config("spark.metrics.namespace", "cinelake")
-        .config(f"{sink}.class", "org.apache.spark.metrics.sink.PrometheusServlet")
-        .config(f"{sink}.path", "/metrics/prometheus")
     )
 
 

@@ -21,13 +21,8 @@ from cinelake.stack.state import (
 )
 from cinelake.whole_file import whole_file
 
-JOBS = {
-    "metrics": ("cinelake", "/metrics"),
-    "api": ("cinelake-api", "/metrics"),
-    "bronze-stream": ("spark-bronze", "/metrics/prometheus/"),
-    "silver-stream": ("spark-silver", "/metrics/prometheus/"),
-}
-"""By the name of a port: the job of its metrics, and their path."""
+JOBS = {"metrics": "cinelake", "api": "cinelake-api"}
+"""By the name of a port: the job of its metrics."""
 
 
 def prepare(settings: Settings, state: StackState) -> Launch:
@@ -72,11 +67,8 @@ def write_targets(home: Path, ports: Mapping[str, int]) -> None:
         ports: The ports of the stack by name.
     """
     targets = [
-        {
-            "targets": [f"{HOST}:{ports[name]}"],
-            "labels": {"job": job, "__metrics_path__": path},
-        }
-        for name, (job, path) in JOBS.items()
+        {"targets": [f"{HOST}:{ports[name]}"], "labels": {"job": job}}
+        for name, job in JOBS.items()
         if name in ports
     ]
     path = home / "monitoring" / "targets.json"

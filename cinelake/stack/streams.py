@@ -18,8 +18,7 @@ def _daemon(stage: str) -> Service:
             [str(Path(sys.executable).with_name("cinelake")), stage, "--every", INTERVAL],
             log=service.log(stack_folder(settings.home)),
             folder=PROJECT_ROOT,
-            environment=settings_environment(settings)
-            | {"CINELAKE_SPARK_UI_PORT": str(state.port(service.name))},
+            environment=settings_environment(settings),
         )
 
     def problem(settings: Settings) -> str | None:
@@ -28,7 +27,7 @@ def _daemon(stage: str) -> Service:
     service = Service(
         name=f"{stage}-stream",
         variable=None,
-        ports=(f"{stage}-stream",),
+        ports=(),
         prepare=prepare,
         # It serves nobody; without an address it would count as never started.
         endpoint=lambda settings: f"every {INTERVAL}",

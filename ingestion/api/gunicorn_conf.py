@@ -26,8 +26,10 @@ GARBAGE_THRESHOLD = 10_000
 
 logger_class = ErrorLogger
 worker_class = "ingestion.api.worker.LingeringWorker"
-# Enough that dozens of clients with slow lines leave threads for the others; an idle thread costs little.
+# One more than the clients that may be silent or slow at once and keep nobody waiting; an idle thread costs little.
 threads = 64
+# A worker holds so many connections at once, most of them idle ones that are kept.
+worker_connections = 1000
 workers = get_settings().api_workers
 timeout = 60
 # Longer than a record may take to be acknowledged, so that a request in flight ends with an honest answer.

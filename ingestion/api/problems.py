@@ -13,12 +13,13 @@ from ingestion.api.access import MissingScopeError, TooManyRequestsError
 from ingestion.api.document import MAX_BATCH
 from ingestion.api.intake import BatchTooLargeError
 from ingestion.api.key_ring import InvalidKeyError
-from ingestion.api.reading import BODY_SECONDS, MAX_BODY_BYTES
+from ingestion.api.reading import MAX_BODY_BYTES
+from ingestion.api.slow_reads import READ_SECONDS
 
 RETRY_AFTER_SECONDS = 5
 
 _DETAILS = {
-    408: f"A body has to be there within {BODY_SECONDS:g} s; send smaller batches.",
+    408: f"A body has to be there within {READ_SECONDS:g} s; send smaller batches.",
     413: f"A body has at most {MAX_BODY_BYTES} bytes and a batch at most {MAX_BATCH} events; send smaller batches.",
     500: "Something is wrong on the server. Send the same request again later; event ids make that harmless.",
 }

@@ -1,8 +1,6 @@
 """Reading a request's body: no longer than allowed, no slower than allowed, inflated no further than allowed."""
 
 import socket
-import threading
-import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,11 +17,10 @@ from werkzeug.exceptions import (
 from werkzeug.wsgi import get_content_length
 
 from cinelake.errors import BadInputError
+from ingestion.api.slow_reads import watch
 
 MAX_BODY_BYTES = 1024 * 1024
 """Of a body as it came, and inflated: what is refused must fit into one Kafka message."""
-BODY_SECONDS = 10.0
-"""How long a body may take. A body of 1 MiB then needs a link of 1 Mbit/s."""
 MAX_CODINGS = 2
 """A proxy may pack what a client has packed already."""
 MAX_MEMBERS = 64
@@ -57,7 +54,7 @@ def read_body(request: Request) -> bytes:
         BadRequest: It ends before its end, or is not framed as HTTP has it.
         UnsupportedMediaType: It has another coding than gzip, or more than `MAX_CODINGS` of them.
         RequestEntityTooLarge: It has more than `MAX_BODY_BYTES`, or inflates to more.
-        RequestTimeout: It was not there after `BODY_SECONDS`.
+        RequestTimeout: It was not there after `READ_SECONDS`.
         CompressedBodyError: It cannot be inflated.
     """
     environ = request.environ
@@ -137,57 +134,14 @@ def _inflated(packed: bytes, came: bytes) -> bytes:
 
 @contextmanager
 def _in_time(connection: socket.socket | None) -> Iterator[None]:
-    """Let the block read from a connection for `BODY_SECONDS`; then its reads end, and it fails with 408."""
+    """Let the block read from a connection for `READ_SECONDS`; then its reads end, and it fails with 408."""
     if connection is None:
         yield
         return
-    watch = _watch()
-    watch.begin(connection)
+    watch().begin(connection)
     try:
         yield
     finally:
         # However the reading has ended, it is because its time was over.
-        if watch.end(connection):
+        if watch().end(connection):
             raise RequestTimeout from None
-
-
-class _Watch:
-    """Ends the reads of connections whose body takes too long.
-
-    A time-out of the socket would not do: it starts again with every byte. One thread looks at all connections, so
-    that a request in time pays for an entry in a dictionary and not for a timer.
-    """
-
-    def __init__(self) -> None:
-        self._deadlines: dict[socket.socket, float] = {}
-        self._ended: set[socket.socket] = set()
-        threading.Thread(target=self._run, name="slow-bodies", daemon=True).start()
-
-    def begin(self, connection: socket.socket) -> None:
-        self._deadlines[connection] = time.monotonic() + BODY_SECONDS
-
-    def end(self, connection: socket.socket) -> bool:
-        """Forget a connection; whether its time was over."""
-        self._deadlines.pop(connection, None)
-        if connection not in self._ended:
-            return False
-        self._ended.discard(connection)
-        return True
-
-    def _run(self) -> None:
-        while True:
-            time.sleep(BODY_SECONDS / 10)
-            now = time.monotonic()
-            for connection, deadline in list(self._deadlines.items()):
-                if deadline < now and self._deadlines.pop(connection, 0.0):
-                    self._ended.add(connection)
-                    try:
-                        connection.shutdown(socket.SHUT_RD)
-                    except OSError:
-                        continue
-
-
-@lru_cache(maxsize=1)
-def _watch() -> _Watch:
-    """The watch of this process; made at the first request, as threads do not survive a fork."""
-    return _Watch()

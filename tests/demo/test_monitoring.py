@@ -26,6 +26,7 @@ MOVED_BY_A_REFRESH = [
     ("cinelake_stream_batches_total", {"query": "bronze.user_logs"}),
     ("cinelake_stream_rows_total", {"query": "bronze.user_logs"}),
     ("cinelake_stream_batch_seconds_total", {"query": "bronze.user_logs"}),
+    ("cinelake_stream_phase_seconds_total", {"query": "bronze.user_logs", "phase": "addBatch"}),
     ("cinelake_stream_batches_total", {"query": "silver from bronze.user_logs"}),
     ("cinelake_stream_rows_total", {"query": "silver from bronze.user_logs"}),
     ("cinelake_table_version", {"table": "bronze.user_logs"}),
@@ -93,12 +94,9 @@ def test_each_stage_moves_its_metrics(watched_run: WatchedRun) -> None:
 def test_the_targets_of_prometheus_answer(lakehouse: CommandLine, home: Path) -> None:
     targets = json.loads((home / "monitoring" / "targets.json").read_text())
     found = {
-        each["labels"]["job"]: Scrape.of(
-            f"http://{each['targets'][0]}{each['labels']['__metrics_path__']}"
-        )
-        for each in targets
-        if each["labels"]["job"].startswith("cinelake")
+        each["labels"]["job"]: Scrape.of(f"http://{each['targets'][0]}/metrics") for each in targets
     }
+    assert set(found) == {"cinelake", "cinelake-api"}
     assert "cinelake_service_up" in found["cinelake"].names()
     assert "cinelake_api_events_total" in found["cinelake-api"].names()
 

@@ -4,20 +4,22 @@ import json
 import os
 import re
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
 import psutil
 import pytest
+import requests
 
 from cinelake.settings import PROJECT_ROOT
-from cinelake.stack.state import load_env
+from cinelake.stack.state import load_env, load_state
 from cinelake.stack.streams import STREAMS
 from ingestion.sender import EventSender
 from tests.demo.metrics import require_alerts, scrape, wait_for
@@ -60,6 +62,44 @@ def nothing_waits(found: Scrape) -> bool:
     return not any(waiting(found, name) for name in STREAMS)
 
 
+def listening(streaming: CommandLine, service: str) -> set[tuple[str, int]]:
+    """Where the processes of a daemon listen."""
+    daemon = psutil.Process(streaming.status()["services"][service]["pid"])
+    return {
+        (connection.laddr.ip.removeprefix("::ffff:"), connection.laddr.port)
+        for process in [daemon, *daemon.children(recursive=True)]
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+
+
+def pages(addresses: set[tuple[str, int]]) -> set[int]:
+    """The ports on which a browser finds something."""
+    found = set()
+    for host, port in addresses:
+        # What Spark's own processes tell each other is no HTTP, and some listen to one at a time.
+        with suppress(requests.RequestException):
+            requests.get(f"http://{host}:{port}", timeout=5)
+            found.add(port)
+    return found
+
+
+def test_no_daemon_serves_a_page_and_its_figures_are_the_exporters(
+    streaming: CommandLine, home: Path
+) -> None:
+    found = wait_for(streaming, nothing_waits)
+    for service in ("bronze-stream", "silver-stream"):
+        addresses = listening(streaming, service)
+        assert {host for host, _ in addresses} == {"127.0.0.1"}
+        assert pages(addresses) == set()
+        assert service not in load_state(home).ports
+    asked = set(re.findall(r"\bcinelake_\w+", SPARK_DASHBOARD.read_text()))
+    assert len(asked) >= 7
+    assert asked <= found.names()
+    for stage in STREAMS:
+        assert found.sum("cinelake_stream_memory_bytes", consumer=stage) > 100_000_000
+
+
 def test_a_stopped_daemon_shows_in_its_metrics_and_its_alerts_fire(
     streaming: CommandLine, home: Path, tmp_path: Path
 ) -> None:
@@ -88,28 +128,20 @@ def test_a_stopped_daemon_shows_in_its_metrics_and_its_alerts_fire(
     require_alerts(first, second, time.monotonic() - began, "bronze", fire, tmp_path)
     require_alerts(first, second, time.monotonic() - began, "silver", set(), tmp_path)
 
-    streaming.run("streams", "watch")
-    wait_for(streaming, nothing_waits)
-
-
-def test_spark_tells_of_itself_on_loopback_alone(streaming: CommandLine, home: Path) -> None:
-    targets = json.loads((home / "monitoring" / "targets.json").read_text())
-    spark = [each for each in targets if each["labels"]["job"].startswith("spark-")]
-    assert [each["labels"]["job"] for each in spark] == ["spark-bronze", "spark-silver"]
-    for each in spark:
-        address, path = each["targets"][0], each["labels"]["__metrics_path__"]
-        names = Scrape.of(f"http://{address}{path}").names()
-        assert any("spark_streaming" in name and "inputRate" in name for name in names)
-        asked = set(re.findall(r"\bmetrics_\w+_Value", SPARK_DASHBOARD.read_text()))
-        assert asked <= names
-    ports = {int(each["targets"][0].rpartition(":")[2]) for each in spark}
-    listening = {
-        connection.laddr
-        for connection in psutil.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port in ports
-    }
-    assert {address.port for address in listening} == ports
-    assert {address.ip.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
+    # Started again, it has the page that is asked for: on the next port, as another process has that one.
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        asking = streaming.environment | {"CINELAKE_SPARK_UI_PORT": str(taken)}
+        CommandLine(asking).run("streams", "watch")
+        wait_for(streaming, nothing_waits)
+        addresses = listening(streaming, "bronze-stream")
+        assert {host for host, _ in addresses} == {"127.0.0.1"}
+        (page,) = pages(addresses)
+        assert taken < page <= taken + 16
+    assert (
+        f"address=http://127.0.0.1:{page}"
+        in (home / "stack" / "logs" / "bronze-stream.log").read_text()
+    )
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cinelake import console
+from cinelake.commands.values import show_rows
 from cinelake.console import counts_table, progress_bar, rate_bar, report_error, say_stage
 from cinelake.errors import BadInputError
 from cinelake.settings import PROJECT_ROOT
@@ -66,6 +67,32 @@ def written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_text_is_shown_as_it_is(way: str, stream: str, written: StringIO) -> None:
     SHOWN[way](getattr(console, stream))
     assert TEXT in written.getvalue()
+
+
+NAME = "n" * 300
+
+
+@pytest.mark.parametrize("stream", ["out", "err"])
+def test_a_pipe_or_a_file_gets_each_name_whole(
+    stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    text = StringIO()
+    for each in (console.out, console.err):
+        monkeypatch.setattr(each, "_file", text)
+        monkeypatch.setattr(each, "_width", None)
+        monkeypatch.setattr(each, "_force_terminal", False)
+    monkeypatch.setattr(sys.modules[__name__], "TEXT", NAME)
+    for way, show in SHOWN.items():
+        show(getattr(console, stream))
+        assert NAME in text.getvalue(), way
+        text.truncate(text.seek(0))
+    show_rows([{"name": NAME, "other": NAME}], ["name", "other"])
+    assert text.getvalue().count(NAME) == 2
+    assert max(map(len, text.getvalue().splitlines())) < 3 * len(NAME)
+    text.truncate(text.seek(0))
+    report_error(BadInputError(NAME))
+    assert max(map(len, text.getvalue().splitlines())) < 2 * len(NAME)
 
 
 STEERING = "\x1b[2J \x1b]0;title\x07 \x9b31m \u202e \r\x08 \u2028 \0"

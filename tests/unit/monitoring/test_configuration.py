@@ -38,7 +38,7 @@ def test_every_case_of_the_rules_holds() -> None:
 
 
 def test_promtool_accepts_the_configuration_with_its_targets(tmp_path: Path) -> None:
-    write_targets(tmp_path, {"metrics": 20001, "api": 20002, "bronze-stream": 20003, "kafka": 1})
+    write_targets(tmp_path, {"metrics": 20001, "api": 20002, "kafka": 1})
     # As compose mounts them.
     for name in ("prometheus.yml", "alerts.yml"):
         (tmp_path / name).write_text((FOLDER / name).read_text())
@@ -48,7 +48,6 @@ def test_promtool_accepts_the_configuration_with_its_targets(tmp_path: Path) -> 
     assert [(each["targets"], each["labels"]["job"]) for each in targets] == [
         (["127.0.0.1:20001"], "cinelake"),
         (["127.0.0.1:20002"], "cinelake-api"),
-        (["127.0.0.1:20003"], "spark-bronze"),
     ]
 
 

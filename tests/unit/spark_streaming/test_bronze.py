@@ -56,7 +56,10 @@ def test_rows_are_counted_by_query(spark: SparkSession, tmp_path: Path) -> None:
         ("one", 0, 5),
         ("two", 0, 5),
     ]
-    assert all(batch.seconds > 0 and batch.state_rows == 0 for batch in noted)
+    for batch in noted:
+        assert batch.state_rows == 0
+        assert batch.phases["addBatch"] > 0
+        assert sum(batch.phases.values()) <= batch.seconds
 
 
 def test_a_trigger_runs_once_or_again_and_again() -> None:

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 from spark_streaming.session import _libraries, class_archive
@@ -40,3 +41,27 @@ def test_what_looks_like_a_key_of_a_pseudonym_is_shown_in_no_plan(spark: SparkSe
     told = execution.queryExecution().toString().lower()
     assert "redacted" in told
     assert pad not in told
+
+
+def test_spark_has_no_page_unless_asked_for(spark: SparkSession) -> None:
+    assert spark.sparkContext.uiWebUrl is None
+
+
+def test_who_is_none_of_its_own_has_no_say_at_sparks_ports(spark: SparkSession) -> None:
+    jvm = spark._jvm
+    assert jvm is not None
+    settings = jvm.org.apache.spark.SparkConf(False)
+    manager = jvm.org.apache.spark.SecurityManager
+    nothing = jvm.scala.Option.empty()
+    unknown = manager(settings, nothing, getattr(manager, "$lessinit$greater$default$3")())
+    stranger = jvm.org.apache.spark.rpc.RpcEnv.create(
+        "stranger", "127.0.0.1", "127.0.0.1", 0, settings, unknown, 1, True
+    )
+    driver = jvm.org.apache.spark.rpc.RpcAddress(
+        "127.0.0.1", int(spark.sparkContext.getConf().get("spark.driver.port") or 0)
+    )
+    try:
+        with pytest.raises(Py4JJavaError, match="Expected SaslMessage"):
+            stranger.setupEndpointRef(driver, "MapOutputTracker")
+    finally:
+        stranger.shutdown()
