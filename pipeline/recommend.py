@@ -178,10 +178,12 @@ def _replace(
 ) -> int:
     contract = table(name)
     tables.ensure_table(spark, settings, contract)
-    values = [
-        tuple((asdict(row) | {"model_id": model})[c] for c in contract.column_names) for row in rows
-    ]
-    frame = frame_of(spark, values, contract.spark_schema()).persist()
+    # Two users of an older version of silver may be one now.
+    values = {
+        tuple(row[c] for c in contract.key): tuple(row[c] for c in contract.column_names)
+        for row in (asdict(each) | {"model_id": model} for each in rows)
+    }
+    frame = frame_of(spark, values.values(), contract.spark_schema()).persist()
     owner = OWNER[name]
     held = tables.read(spark, settings, name).select(owner)
     owners = held.union(frame.select(owner)).distinct().persist()
