@@ -28,6 +28,7 @@ from pydantic.config import JsonDict
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from cinelake.errors import BadInputError
+from cinelake.pseudonyms import LONGEST_ID
 from ingestion.json_limits import MAX_DEPTH, Problem, find_problems, printable
 
 SCHEMA_VERSION = 1
@@ -155,11 +156,11 @@ Timestamp = Annotated[
     PlainValidator(utc_time, json_schema_input_type=Annotated[datetime, Field()]),
 ]
 _Id = Annotated[
-    str, StringConstraints(max_length=128), Field(json_schema_extra={"format": IDENTIFIER})
+    str, StringConstraints(max_length=LONGEST_ID), Field(json_schema_extra={"format": IDENTIFIER})
 ]
 Identifier = Annotated[
     str,
-    StringConstraints(max_length=128),
+    StringConstraints(max_length=LONGEST_ID),
     AfterValidator(_refuse_placeholder),
     Field(json_schema_extra={"format": IDENTIFIER, "not": PLACEHOLDER_SCHEMA}),
 ]

@@ -1,15 +1,26 @@
-"""Pseudonyms for personal data: HMAC-SHA256, written in Spark's own functions so that no row leaves the JVM.
+"""Pseudonyms for personal data in Spark: HMAC-SHA256 of a column, and in place of addresses in texts.
 
-The key is a row of a table in memory, and no literal: a plan shows its literals, in Spark's web page too, and of a table
-the names of its columns alone.
+The hash of a column is written in Spark's own functions, so that no row leaves the JVM; where addresses are in a text, Python
+looks for them (`cinelake.pseudonyms`) in those texts that may hold any. The key is a row of a table in memory, or what a
+function in Python holds, and no literal: a plan shows its literals, in Spark's web page too, of a table the names of its
+columns alone, and of a function its name.
 """
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from hashlib import sha256
 
-from pyspark.sql import Column, SparkSession
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.functions import arrow_udf
 
+from cinelake.pseudonyms import LIKELY, Pseudonyms
 from lakehouse.frames import frame_of
+
+Rewrite = Callable[[Pseudonyms, str], str]
+"""Puts pseudonyms in place of the addresses in a text, as a method of `Pseudonyms` does."""
 
 BLOCK_BYTES = 64
 """SHA-256's block size, which HMAC pads its key to (RFC 2104)."""
@@ -36,6 +47,43 @@ def _pads(secret: str) -> tuple[bytes, bytes]:
         key = sha256(key).digest()
     key = key.ljust(BLOCK_BYTES, b"\0")
     return bytes(b ^ 0x36 for b in key), bytes(b ^ 0x5C for b in key)
+
+
+def without_addresses(
+    frame: DataFrame, rewrites: Mapping[str, Rewrite], secret: str, likely: str = LIKELY
+) -> DataFrame:
+    """The frame with pseudonyms in place of the addresses in some columns.
+
+    Args:
+        frame: Rows.
+        rewrites: Names of columns of texts, and how each is rewritten.
+        secret: The key.
+        likely: What a text matches that is rewritten; every other stays as it is.
+    """
+    pseudonyms = Pseudonyms(secret)
+
+    def rewrite_addresses(texts: pa.Array) -> pa.Array:
+        columns = [
+            _each_once(texts.field(name), partial(rewrite, pseudonyms))
+            for name, rewrite in rewrites.items()
+        ]
+        return pa.StructArray.from_arrays(columns, names=list(rewrites))
+
+    texts = (F.when(F.col(name).rlike(likely), F.col(name)).alias(name) for name in rewrites)
+    ddl = ", ".join(f"{name} string" for name in rewrites)
+    # Spark's stubs ask for the kind of UDF, which Spark itself reads off the type hints.
+    rewritten = arrow_udf(rewrite_addresses, ddl)  # type: ignore[call-overload]
+    found = frame.withColumn("_rewritten", rewritten(F.struct(*texts)))
+    return found.withColumns(
+        {name: F.coalesce(f"_rewritten.{name}", name) for name in rewrites}
+    ).drop("_rewritten")
+
+
+def _each_once(texts: pa.Array, rewrite: Callable[[str], str]) -> pa.Array:
+    """Texts rewritten, each distinct one once; null stays null."""
+    encoded = pc.dictionary_encode(texts)
+    distinct = [rewrite(text) for text in encoded.dictionary.to_pylist()]
+    return pa.array(distinct, pa.string()).take(encoded.indices)
 
 
 def network_of(address: Column) -> Column:

@@ -1,4 +1,4 @@
-"""One event or one movie at every hop: where it stands, since when, and in which file and version.
+"""One event, one movie or one user at every hop: where it stands, since when, and in which file and version.
 
 Everything is read where it is, without Spark. What a hop does not have is left out, so that the last hop that is
 shown is as far as it has come.
@@ -6,42 +6,25 @@ shown is as far as it has come.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import QueryBuilder
-from psycopg import errors
-from psycopg.rows import dict_row
 
 from cinelake.errors import CinelakeError
-from cinelake.postgres import connect
+from cinelake.pseudonyms import Pseudonyms
 from cinelake.settings import Settings
 from ingestion.raw_store import open_raw_store
-from lakehouse import changes, damage, delta_log, watermarks
+from lakehouse import changes, damage, delta_log
 from lakehouse.contract import UUID_PATTERN, quote_literal, table
+from lakehouse.hops import Facts, Hop, gold, last_changed, pick, published, rows_of, version_of
 from lakehouse.tables import table_path
 
-Facts = dict[str, Any]
 Place = tuple[str, int, int]
 """Kafka topic, partition and offset."""
 
 BRIDGES = ("genre", "company", "country", "language", "keyword", "cast", "crew")
-
-
-@dataclass(frozen=True)
-class Hop:
-    """Where something stands.
-
-    Args:
-        name: For example `bronze`.
-        facts: What is known of it there.
-    """
-
-    name: str
-    facts: Facts = field(default_factory=dict)
 
 
 class NotFoundError(CinelakeError):
@@ -82,8 +65,8 @@ def trace_event(settings: Settings, event_id: str) -> list[Hop]:
         hops += [Hop("api", _sent(message)), _kafka(place, message), landed[place]]
         hops += standing.get(place) or _standing_at(settings, place) or [_WAITING]
     if re.fullmatch(UUID_PATTERN, wanted):
-        hops += _published(settings, "silver.events", {"event_id": wanted})
-        hops += _gold(
+        hops += published(settings, "silver.events", {"event_id": wanted})
+        hops += gold(
             settings,
             "gold.fact_user_event",
             "select date_key, user_key, movie_key, session_key, event_type, rating, occurred_at, is_late,"
@@ -98,6 +81,8 @@ _WAITING = Hop("silver", {"state": "not taken in yet"})
 
 def _standing_of_event(settings: Settings, event_id: str) -> dict[Place, list[Hop]]:
     """What silver says of each message that carried the event: the one that counts first."""
+    # In quarantine the id may be any text, and no address stands in silver.
+    event_id = Pseudonyms(settings.pseudonym_secret).in_text(event_id)
     condition = f"event_id = {quote_literal(event_id)}"
     found: dict[Place, list[Hop]] = {}
     for name, state, columns in (
@@ -105,13 +90,13 @@ def _standing_of_event(settings: Settings, event_id: str) -> dict[Place, list[Ho
         ("silver.duplicates", "a repetition, noted and not counted", ["detected_at"]),
         ("silver.quarantine", "in quarantine", _OF_QUARANTINE),
     ):
-        for row in _rows(settings, name, [*_COORDINATES, *columns], condition):
-            key = _pick(row | {"event_id": event_id}, table(name).key)
-            version = _last_changed(settings, name, key)
-            facts = {"state": state, "table": name, **version, **_pick(row, columns)}
+        for row in rows_of(settings, name, [*_COORDINATES, *columns], condition):
+            key = pick(row | {"event_id": event_id}, table(name).key)
+            version = last_changed(settings, name, key)
+            facts = {"state": state, "table": name, **version, **pick(row, columns)}
             found.setdefault(_place(row), []).append(Hop("silver", facts))
-    for row in _rows(settings, "silver.recoveries", _OF_RECOVERIES, condition):
-        found.setdefault(_place(row), []).append(Hop("recovered", _pick(row, _OF_RECOVERIES[3:])))
+    for row in rows_of(settings, "silver.recoveries", _OF_RECOVERIES, condition):
+        found.setdefault(_place(row), []).append(Hop("recovered", pick(row, _OF_RECOVERIES[3:])))
     return found
 
 
@@ -175,18 +160,18 @@ def trace_movie(settings: Settings, movie_id: int) -> list[Hop]:
         hops += _standing_at(settings, place)
     key = {"movie_id": movie_id}
     condition = f"movie_id = {movie_id}"
-    for row in _rows(settings, "silver.movies", _OF_MOVIES, condition):
-        version = _last_changed(settings, "silver.movies", key)
+    for row in rows_of(settings, "silver.movies", _OF_MOVIES, condition):
+        version = last_changed(settings, "silver.movies", key)
         hops.append(Hop("silver", {"state": "latest answer", **version, **row}))
-    for row in _rows(settings, "silver.movie_versions", _OF_VERSIONS, condition, "valid_from"):
+    for row in rows_of(settings, "silver.movie_versions", _OF_VERSIONS, condition, "valid_from"):
         hops.append(Hop("silver.movie_versions", row))
     if not hops:
         raise NotFoundError(
             f"The movie {movie_id} is nowhere: not in the raw store, not in bronze.movie and not in silver.movies.",
             "`cinelake tmdb sync` or `cinelake catalog load` brings movies in.",
         )
-    hops += _published(settings, "silver.movies", key)
-    hops += _gold(
+    hops += published(settings, "silver.movies", key)
+    hops += gold(
         settings,
         "gold.dim_movie",
         "select movie_key, version_number, valid_from, valid_to, is_current, title, status"
@@ -195,7 +180,7 @@ def trace_movie(settings: Settings, movie_id: int) -> list[Hop]:
     )
     for bridge in (f"gold.bridge_movie_{name}" for name in BRIDGES):
         query = f"select count(*) as rows from {bridge} where movie_id = %s"
-        hops += _gold(settings, bridge, query, movie_id)
+        hops += gold(settings, bridge, query, movie_id)
     return hops
 
 
@@ -212,28 +197,62 @@ def _raw(settings: Settings, movie_id: int) -> list[Hop]:
 def _standing_at(settings: Settings, place: Place) -> list[Hop]:
     condition = _at(place, "kafka_")
     hops = []
-    for row in _rows(settings, "silver.quarantine", _OF_QUARANTINE, condition):
+    for row in rows_of(settings, "silver.quarantine", _OF_QUARANTINE, condition):
         hops.append(Hop("silver", {"state": "in quarantine", **row}))
-    for row in _rows(settings, "silver.recoveries", _OF_RECOVERIES[3:], condition):
+    for row in rows_of(settings, "silver.recoveries", _OF_RECOVERIES[3:], condition):
         hops.append(Hop("recovered", row))
     return hops
 
 
-# --- What both share ----------------------------------------------------------------------------------------
+# --- A user -------------------------------------------------------------------------------------------------
 
 
-def _rows(
-    settings: Settings, full_name: str, columns: list[str], where: str, order: str = ""
-) -> list[Facts]:
-    if changes.open_table(settings, full_name) is None:
-        return []
-    order_by = order or ", ".join(table(full_name).key)
-    statement = f"select {', '.join(columns)} from t where {where} order by {order_by}"
-    return changes.python_rows(changes.query(settings, full_name, statement))
+def trace_user(settings: Settings, user_id: str) -> list[Hop]:
+    """Follow a signed-in user from silver to gold.
+
+    Args:
+        settings: All of them.
+        user_id: As events carry it; for one that holds an e-mail or IP address its pseudonym is looked for.
+
+    Returns:
+        The hops in the order of the flow; the first says by which id the user is known.
+
+    Raises:
+        NotFoundError: Silver does not know the user.
+        ServiceError: PostgreSQL cannot be reached.
+    """
+    known = Pseudonyms(settings.pseudonym_secret).in_id(user_id)
+    key = {"user_id": known}
+    condition = f"user_id = {quote_literal(known)}"
+    hops = [Hop("user", key)]
+    for row in rows_of(settings, "silver.users", _OF_USERS, condition):
+        version = last_changed(settings, "silver.users", key)
+        hops.append(Hop("silver", {"table": "silver.users", **version, **row}))
+    if len(hops) == 1:
+        raise NotFoundError(
+            f"The user {known} is nowhere: not in silver.users.",
+            "Silver has users that have signed in. If it was a moment ago, run `cinelake refresh` first.",
+        )
+    for row in rows_of(settings, "silver.identities", ["anonymous_id", "linked_at"], condition):
+        hops.append(Hop("silver.identities", row))
+    hops += published(settings, "silver.users", key)
+    hops += gold(
+        settings,
+        "gold.dim_user",
+        "select user_key, version_number, valid_from, valid_to, is_current"
+        " from gold.dim_user where user_id = %s order by version_number",
+        known,
+    )
+    for name in ("fact_user_event", "movie_recommendations"):
+        query = f"select count(*) as rows from gold.{name} where user_id = %s"
+        hops += gold(settings, f"gold.{name}", query, known)
+    return hops
 
 
-def _pick(row: Facts, names: list[str]) -> Facts:
-    return {name: row[name] for name in names}
+_OF_USERS = ["first_seen_at", "last_seen_at", "event_count"]
+
+
+# --- What all share ----------------------------------------------------------------------------------------
 
 
 def _place(row: Facts) -> Place:
@@ -309,7 +328,7 @@ def _landed(settings: Settings, full_name: str, places: list[Place]) -> dict[Pla
             break
         for place in places:
             if place not in landed and any(_may_hold(each, place) for each in commit.added):
-                landed[place] = _version(commit)
+                landed[place] = version_of(commit)
         version -= 1
     unknown = {"delta_version": None, "committed_at": None}
     return {
@@ -346,69 +365,3 @@ def _bounds(file: Facts, which: str) -> Facts:
     names = ("topic", "partition", "offset")
     found = {name: file.get(f"{which}.{name}") for name in names}
     return {name: value for name, value in found.items() if value is not None}
-
-
-def _version(commit: delta_log.Commit) -> Facts:
-    return {"delta_version": commit.version, "committed_at": commit.committed_at}
-
-
-def _last_changed(settings: Settings, full_name: str, key: Facts) -> Facts:
-    """The version of a silver table in which a row last changed: PostgreSQL knows, or it is still to be published."""
-    known = watermarks.read(settings, full_name)
-    newest = changes.current_version(settings, full_name)
-    version = None
-    if newest > max(known, 0):
-        names = list(key)
-        for batch in changes.read_changes(settings, full_name, max(known, 0), newest, names):
-            rows = changes.python_rows(batch)
-            versions = [row[changes.COMMIT_VERSION] for row in rows if _pick(row, names) == key]
-            version = max([*versions, version or 0]) or None
-    if version is None:
-        row = _ask(settings, *_row_of(full_name, key))
-        version = row[0]["_lake_version"] if row else None
-    commit = None if version is None else delta_log.read_commit(settings, full_name, version)
-    return _version(commit) if commit else {"delta_version": version, "committed_at": None}
-
-
-def _row_of(full_name: str, key: Facts) -> tuple[str, list[Any]]:
-    """The query of a published row's state, and its parameters."""
-    types = {column.name: column.postgres_type for column in table(full_name).columns}
-    where = " and ".join(f"{name} = %s::{types[name]}" for name in key)
-    return f"select _lake_version, _deleted from {full_name} where {where}", list(key.values())
-
-
-def _published(settings: Settings, full_name: str, key: Facts) -> list[Hop]:
-    rows = _ask(settings, *_row_of(full_name, key))
-    marks = _ask(
-        settings,
-        "select lake_version, loaded_at from ops.watermarks where table_name = %s",
-        [full_name],
-    )
-    mark = marks[0] if marks else {"lake_version": None, "loaded_at": None}
-    return [
-        Hop(
-            "postgres",
-            {
-                "table": full_name,
-                "lake_version": row["_lake_version"],
-                "is_deleted": row["_deleted"],
-                "watermark": mark["lake_version"],
-                "loaded_at": mark["loaded_at"],
-            },
-        )
-        for row in rows
-    ]
-
-
-def _gold(settings: Settings, name: str, query: str, *values: Any) -> list[Hop]:
-    return [Hop("gold", {"table": name, **row}) for row in _ask(settings, query, list(values))]
-
-
-def _ask(settings: Settings, query: str, values: list[Any]) -> list[Facts]:
-    """Rows of a query; none where the table is not there yet."""
-    try:
-        with connect(settings, "transformer") as connection:
-            cursor = connection.cursor(row_factory=dict_row)
-            return cursor.execute(query.encode(), values).fetchall()
-    except (errors.UndefinedTable, errors.InvalidSchemaName):
-        return []

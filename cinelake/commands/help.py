@@ -51,7 +51,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "cinelake recover --rule missing_field --topic user_logs --map mapping.yaml",
         "cinelake recover --rule missing_field --topic user_logs --map mapping.yaml --apply",
     ),
-    "trace": ("cinelake trace movie 862", "cinelake trace 7f0f9c52-54a3-4f0e-9d0c-0a51b0c6b8a1"),
+    "trace": (
+        "cinelake trace movie 862",
+        "cinelake trace user ada@example.org",
+        "cinelake trace 7f0f9c52-54a3-4f0e-9d0c-0a51b0c6b8a1",
+    ),
     "as-of": (
         "cinelake as-of silver.ratings --version 3",
         "cinelake as-of silver.ratings --time 2026-01-01 --where 'movie_id = 862'",

@@ -12,7 +12,7 @@ from cinelake.errors import BadInputError
 from cinelake.settings import get_settings
 
 if TYPE_CHECKING:
-    from lakehouse.trace import Hop
+    from lakehouse.hops import Hop
 
 AsOfFormat = Literal["table", "csv", "json"]
 
@@ -21,15 +21,16 @@ def trace(
     kind_or_id: Annotated[
         str,
         typer.Argument(
-            metavar="KIND_OR_ID", help="An event's id; or `movie` or `event` before an id."
+            metavar="KIND_OR_ID", help="An event's id; or `movie`, `user` or `event` before an id."
         ),
     ],
     identifier: Annotated[
-        str | None, typer.Argument(metavar="ID", help="TMDB's number, or an event's id.")
+        str | None,
+        typer.Argument(metavar="ID", help="TMDB's number, or the id of a user or an event."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Follow one event or movie through every hop: `trace EVENT_ID`, `trace movie 862`."""
+    """Follow one event, movie or user through every hop: `trace EVENT_ID`, `trace movie 862`, `trace user ada`."""
     hops = _hops(kind_or_id, identifier)
     if as_json:
         write_json([{"hop": hop.name, **hop.facts} for hop in hops])
@@ -39,7 +40,7 @@ def trace(
 
 
 def _hops(kind_or_id: str, identifier: str | None) -> "list[Hop]":
-    from lakehouse.trace import trace_event, trace_movie
+    from lakehouse.trace import trace_event, trace_movie, trace_user
 
     if identifier is None:
         return trace_event(get_settings(), kind_or_id)
@@ -47,9 +48,12 @@ def _hops(kind_or_id: str, identifier: str | None) -> "list[Hop]":
         return trace_event(get_settings(), identifier)
     if kind_or_id == "movie" and identifier.isdecimal():
         return trace_movie(get_settings(), int(identifier))
+    if kind_or_id == "user":
+        return trace_user(get_settings(), identifier)
     raise BadInputError(
         f"{kind_or_id} {identifier} cannot be traced.",
-        "Write `cinelake trace EVENT_ID` or, with TMDB's number of it, `cinelake trace movie 862`.",
+        "Write `cinelake trace EVENT_ID`, `cinelake trace user USER_ID` or, with TMDB's number of it,"
+        " `cinelake trace movie 862`.",
     )
 
 

@@ -8,6 +8,7 @@ from flask_openapi3 import APIBlueprint
 
 from cinelake.errors import ServiceError
 from cinelake.log import get_logger
+from cinelake.pseudonyms import LONGEST_ID
 from ingestion.api.access import admit
 from ingestion.api.document import FORBIDDEN, Recommended, answer_of, key_with, problem_of
 from ingestion.api.problems import json_response, problem, unavailable
@@ -18,7 +19,6 @@ from ingestion.api.services import services
 recommend_blueprint = APIBlueprint("recommendations", __name__)
 
 MOST = 20
-LONGEST_USER_ID = 128
 LARGEST_MOVIE_ID = 2**53 - 1
 """As the event contract has them."""
 
@@ -48,7 +48,7 @@ def _documented(name: str, schema: dict[str, Any], what: str) -> dict[str, Any]:
     security=key_with(Scope.READ),
     **_documented(
         "user_id",
-        {"type": "string", "minLength": 1, "maxLength": LONGEST_USER_ID},
+        {"type": "string", "minLength": 1, "maxLength": LONGEST_ID},
         "Up to 20 movies for the user, each with the reason",
     ),
 )
@@ -57,12 +57,12 @@ def get_recommendations() -> Response:
     used = services()
     admit(request, used, Scope.READ)
     user_id = str((request.view_args or {})["user_id"])
-    if len(user_id) > LONGEST_USER_ID or not user_id.isprintable():
+    if len(user_id) > LONGEST_ID or not user_id.isprintable():
         return problem(
             422,
             "malformed-id",
             "The id is malformed",
-            f"A user id has 1 to {LONGEST_USER_ID} characters, all of which can be printed.",
+            f"A user id has 1 to {LONGEST_ID} characters, all of which can be printed.",
         )
     gold = used.recommendations
     try:

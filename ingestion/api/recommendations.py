@@ -10,6 +10,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from cinelake.errors import ServiceError
+from cinelake.pseudonyms import Pseudonyms
 from cinelake.settings import Settings
 
 Row = dict[str, Any]
@@ -45,12 +46,14 @@ class Recommendations:
     """Reads gold as analysts do. Threads share its few connections, and it may be made before a fork.
 
     Args:
-        settings: `postgres` is used.
+        settings: `postgres` is used, and `pseudonym_key` where there is one: without it no user is found by an address.
         connections: How many it opens at most.
     """
 
     def __init__(self, settings: Settings, connections: int = CONNECTIONS) -> None:
         self._settings = settings
+        key = settings.pseudonym_key
+        self._pseudonyms = Pseudonyms(key.get_secret_value()) if key else None
         # The one that was used last is used next: where few come at a time, few are opened.
         self._idle: queue.LifoQueue[_Held | None] = queue.LifoQueue()
         for _ in range(connections):
@@ -59,9 +62,15 @@ class Recommendations:
     def of_user(self, user_id: str, count: int) -> list[Row]:
         """What is recommended to a user, the best first; none for one of whom nothing is known.
 
+        Args:
+            user_id: As events carry it; gold has pseudonyms in place of addresses.
+            count: The most movies.
+
         Raises:
             ServiceError: PostgreSQL does not answer, or has much to answer already.
         """
+        if self._pseudonyms:
+            user_id = self._pseudonyms.in_id(user_id)
         return self._rows(_RECOMMENDED, user_id, count)
 
     def alike(self, movie_id: int, count: int) -> list[Row]:

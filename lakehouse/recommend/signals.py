@@ -1,10 +1,11 @@
 """Silver's tables as interactions: what users said of movies, and what they did with them."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from cinelake.pseudonyms import Pseudonyms
 from cinelake.settings import Settings
 from lakehouse import changes, tables
 from lakehouse.recommend.interactions import Dataset, dataset_of
@@ -35,11 +36,11 @@ def current_version(settings: Settings) -> DataVersion:
 
 
 def read(spark: SparkSession, settings: Settings, version: DataVersion) -> Dataset:
-    """What users did with movies, as silver told it in some versions.
+    """What users did with movies, as silver told it in some versions; users have the names that silver gives them now.
 
     Args:
         spark: The session.
-        settings: Tells where the lake is.
+        settings: Tells where the lake is, and the key of the pseudonyms.
         version: Of each table.
     """
     ratings, watch_history, watchlist = (
@@ -48,7 +49,9 @@ def read(spark: SparkSession, settings: Settings, version: DataVersion) -> Datas
         .load(tables.table_path(settings, name))
         for name, versions in version.as_dict().items()
     )
-    return dataset_of(transform(ratings, watch_history, watchlist).toArrow())
+    data = dataset_of(transform(ratings, watch_history, watchlist).toArrow())
+    in_id = Pseudonyms(settings.pseudonym_secret).in_id
+    return replace(data, user_ids=[in_id(user_id) for user_id in data.user_ids])
 
 
 def transform(ratings: DataFrame, watch_history: DataFrame, watchlist: DataFrame) -> DataFrame:

@@ -170,6 +170,17 @@ def property_ids() -> dict[str, tuple[str, ...]]:
     return {event_type: tuple(names) for event_type, names in found.items()}
 
 
+def property_lengths() -> dict[str, int]:
+    """By name the most characters of the properties that are texts; where types of event differ, the fewest."""
+    found: dict[str, int] = {}
+    for field in fields():
+        top, _, name = field.place.partition(".")
+        if top == "properties" and "maxLength" in field.schema:
+            longest = field.schema["maxLength"]
+            found[name] = min(longest, found.get(name, longest))
+    return found
+
+
 def _of_types(field: Field, broken: Column, event_type: str) -> Column:
     """True only for the types of event that the field is limited of."""
     return _is_one_of(event_type, field.event_types) & broken if field.event_types else broken

@@ -1,16 +1,17 @@
 """`silver.events`: one clean row an event, from the messages in `bronze.user_logs`."""
 
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, partial, reduce
 from operator import or_
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from cinelake.pseudonyms import LIKELY, Pseudonyms, Quads
 from cinelake.settings import Settings
 from ingestion.events import RFC3339_PATTERN, SPARK_ENVELOPE_DDL
 from lakehouse.contract import table
-from lakehouse.pseudonym import hmac_sha256, network_of
+from lakehouse.pseudonym import Rewrite, hmac_sha256, network_of, without_addresses
 from lakehouse.quarantine import (
     COORDINATES,
     NUL_PATTERN,
@@ -69,8 +70,15 @@ def transform(messages: DataFrame, policy: Policy) -> DataFrame:
     contract = table("silver.events")
     later = contract.spark_schema()
     before, after = _rules(policy)
-    cleaned = _clean(_parse(messages), policy).select(
+    without = without_addresses(
+        _clean(_parse(messages), policy), _rewrites(), policy.pseudonym_secret, _LIKELY
+    )
+    user_id, anonymous_id = F.col("user_id"), F.col("anonymous_id")
+    cleaned = without.select(
         "*",
+        F.coalesce(F.concat(F.lit("u:"), user_id), F.concat(F.lit("a:"), anonymous_id)).alias(
+            "visitor_id"
+        ),
         *(F.lit(None).cast(later[name].dataType).alias(name) for name in OF_HISTORY + OF_LOOKUPS),
     )
     return cleaned.select(
@@ -114,12 +122,15 @@ def _parse(messages: DataFrame) -> DataFrame:
     )
 
 
+_LIKELY = rf'{LIKELY}|"email|\\u'
+"""What a text matches that may hold an address, or is an object with an `email`; that name may also be written with escapes."""
+
+
 def _clean(parsed: DataFrame, policy: Policy) -> DataFrame:
-    """Typed, pseudonymised columns named as in the contract."""
+    """Typed columns named as in the contract; their texts may still hold addresses."""
     received_at, occurred_at = (
         utc_time(F.col(name), rf"^({RFC3339_PATTERN})\z") for name in ("received_at", "occurred_at")
     )
-    user_id, anonymous_id = known(F.col("user_id")), known(F.col("anonymous_id"))
     late_after = F.expr(f"interval {policy.late_after_hours} hours")
     return parsed.select(
         *COORDINATES,
@@ -137,11 +148,8 @@ def _clean(parsed: DataFrame, policy: Policy) -> DataFrame:
         occurred_at.alias("occurred_at"),
         F.col("occurred_at").alias("occurred_at_text"),
         received_at.alias("received_at"),
-        user_id.alias("user_id"),
-        anonymous_id.alias("anonymous_id"),
-        F.coalesce(F.concat(F.lit("u:"), user_id), F.concat(F.lit("a:"), anonymous_id)).alias(
-            "visitor_id"
-        ),
+        known(F.col("user_id")).alias("user_id"),
+        known(F.col("anonymous_id")).alias("anonymous_id"),
         known(F.col("session_id")).alias("client_session_id"),
         "movie_id",
         F.when(
@@ -156,27 +164,43 @@ def _clean(parsed: DataFrame, policy: Policy) -> DataFrame:
         referrers.classify(F.col("context.referrer"), policy.site_hosts).alias("referrer_class"),
         F.col("context.app_version").alias("app_version"),
         F.col("context.screen").alias("screen"),
-        _cleaned_properties(policy.pseudonym_secret).alias("properties"),
+        _cleaned_properties().alias("properties"),
         (received_at - occurred_at > late_after).alias("is_late"),
     )
 
 
-def _cleaned_properties(secret: str) -> Column:
-    """The properties with `email` replaced by `email_hash` and without ids that are placeholders; every other as sent.
+@cache
+def _rewrites() -> dict[str, Rewrite]:
+    """How addresses are found in each column that holds what a client wrote; none makes a text longer than its contract has it.
 
-    An `email_hash` of the client's own is left out: it is no pseudonym of ours, and two would make a key stand twice.
+    The User-Agent is left for later, as it tells of a device by what it says.
     """
-    properties = F.col("properties")
-    email = F.lower(F.trim(F.get_json_object("text", "$.properties.email")))
-    fields = F.from_json(properties, "map<string, variant>")
-    kept = F.map_filter(
-        fields, lambda name, value: ~name.isin("email", "email_hash") & ~_says_nothing(name, value)
+    columns = {column.name: column for column in table("silver.events").columns}
+    limits = {name: column.max_length for name, column in columns.items()}
+    in_text = Pseudonyms.in_text
+    in_json = partial(
+        Pseudonyms.in_json,
+        limit=limits["properties"],
+        limits=event_rules.property_lengths(),
+        ids=sorted({name for names in event_rules.property_ids().values() for name in names}),
     )
-    hashed = F.create_map(F.lit("email_hash"), hmac_sha256(email, secret).cast("variant"))
-    cleaned = F.to_json(F.when(email.isNull(), kept).otherwise(F.map_concat(kept, hashed)))
-    # Cheaper than to take every object apart; a name may also be written with escapes.
-    suspicious = properties.contains("email") | properties.contains("\\u") | _has_placeholder()
-    return F.when(suspicious & fields.isNotNull(), cleaned).otherwise(properties)
+    return {
+        # In quarantine it may be any text.
+        "event_id": in_text,
+        **dict.fromkeys(("user_id", "anonymous_id", "client_session_id"), Pseudonyms.in_id),
+        **{name: partial(in_text, limit=limits[name]) for name in ("locale", "referrer", "screen")},
+        "app_version": partial(in_text, limit=limits["app_version"], quads=Quads.VERSIONS),
+        "properties": in_json,
+    }
+
+
+def _cleaned_properties() -> Column:
+    """The properties without ids that are placeholders; every other as sent."""
+    properties = F.col("properties")
+    fields = F.from_json(properties, "map<string, variant>")
+    kept = F.map_filter(fields, lambda name, value: ~_says_nothing(name, value))
+    # Cheaper than to take every object apart.
+    return F.when(_has_placeholder() & fields.isNotNull(), F.to_json(kept)).otherwise(properties)
 
 
 def _says_nothing(name: Column, value: Column) -> Column:
@@ -250,17 +274,26 @@ def _rules(policy: Policy) -> tuple[list[Rule], list[Rule]]:
     return before, after
 
 
-def with_lookups(events: DataFrame, versions: DataFrame, movies: DataFrame) -> DataFrame:
-    """Fill the columns of `OF_LOOKUPS`.
+def with_lookups(
+    events: DataFrame, versions: DataFrame, movies: DataFrame, policy: Policy
+) -> DataFrame:
+    """Fill the columns of `OF_LOOKUPS`, and then take addresses out of the User-Agent.
 
     Args:
         events: Rows of `transform`.
         versions: Rows of `silver.movie_versions`.
         movies: Rows of `silver.movies`.
+        policy: That of `transform`.
     """
     columns = events.columns
     seen = devices.of_user_agent(F.col("user_agent"))
-    with_device = events.drop("browser", "os", "device", "is_bot").withColumn("_seen", seen)
+    with_seen = events.drop("browser", "os", "device", "is_bot").withColumn("_seen", seen)
+    rewrite = partial(
+        Pseudonyms.in_text,
+        limit=table("silver.events").column("user_agent").max_length,
+        quads=Quads.OF_PROGRAMS,
+    )
+    with_device = without_addresses(with_seen, {"user_agent": rewrite}, policy.pseudonym_secret)
     return movie_context.transform(
         with_device.select("*", "_seen.*").drop("_seen"), versions, movies
     ).select(*columns)

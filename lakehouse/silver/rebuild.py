@@ -2,7 +2,8 @@
 
 Tables, their versions and their change data feeds go on, so that publication and gold follow as after any batch: what is
 no longer there is deleted row by row, and what stays as it was is not touched. Of silver only what bronze does not tell
-is kept: recoveries that still hold, recommendations, and when a message was first set aside or found to repeat another.
+is kept: recoveries that still hold, recommendations to users whose id holds no address, and when a message was first set
+aside or found to repeat another.
 
 A rebuild can be repeated. That a table was made by the present rules is noted last, so one that was killed begins anew.
 """
@@ -10,11 +11,15 @@ A rebuild can be repeated. That a table was made by the present rules is noted l
 import time
 
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from cinelake.log import get_logger
+from cinelake.pseudonyms import Pseudonyms
 from cinelake.settings import Settings
 from lakehouse import changes, recoveries, tables
 from lakehouse.checkpoints import FIRST_FED
+from lakehouse.contract import table
+from lakehouse.pseudonym import without_addresses
 from lakehouse.silver import rules
 from lakehouse.silver.refresh import REFRESH_OF_SOURCE
 
@@ -51,6 +56,8 @@ def rebuild(spark: SparkSession, settings: Settings, source: str) -> None:
     if recoveries.take_back(spark, settings):
         # Set aside as they were mended; from now on they are as they were sent.
         _refresh(spark, settings, source)
+    if source == "bronze.user_logs":
+        _forget_addresses(spark, settings)
     _note(spark, settings, source)
     log.info("rebuild has ended", seconds=round(time.monotonic() - started, 2), **about)
 
@@ -59,6 +66,19 @@ def _refresh(spark: SparkSession, settings: Settings, source: str) -> None:
     messages = tables.read(spark, settings, source)
     as_recovered = recoveries.as_recovered(spark, settings, messages)
     REFRESH_OF_SOURCE[source](spark, settings, as_recovered, is_rebuild=True)
+
+
+def _forget_addresses(spark: SparkSession, settings: Settings) -> None:
+    """Take away what is recommended to users whose id was an address; they are scored under their pseudonym next."""
+    contract = table("silver.movie_recommendations")
+    if not changes.open_table(settings, contract.full_name):
+        return
+    held = tables.read(spark, settings, contract.full_name)
+    users = held.select("user_id", F.col("user_id").alias("sent")).distinct()
+    renamed = without_addresses(users, {"user_id": Pseudonyms.in_id}, settings.pseudonym_secret)
+    gone = tables.computed(renamed.where("user_id <> sent").select(F.col("sent").alias("user_id")))
+    if not gone.isEmpty():
+        tables.replace(spark, settings, contract, held.limit(0), gone)
 
 
 def _note(spark: SparkSession, settings: Settings, source: str) -> None:

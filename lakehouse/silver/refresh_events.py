@@ -133,7 +133,12 @@ class _Batch:
         # New, or received before the message that silver holds.
         new = self.winners.join(self.held, ["event_id", *COORDINATES], "left_anti")
         fresh = tables.computed(
-            events.with_lookups(new, self._table("movie_versions"), self._table("movies"))
+            events.with_lookups(
+                new,
+                self._table("movie_versions"),
+                self._table("movies"),
+                events.Policy.of(self.settings),
+            )
         )
         ids = tables.of_few(fresh.select("event_id"), sum(self.counted.values()))
         self.others = held_events.join(ids, "event_id", "left_anti")

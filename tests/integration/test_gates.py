@@ -42,6 +42,7 @@ CLEAN = [
         for name, key in (
             ("dim_movie", "movie_key"),
             ("dim_user", "user_key"),
+            ("dim_user_personal", "user_key"),
             ("dim_session", "session_key"),
             ("dim_date", "date_key"),
             ("dim_genre", "genre_key"),

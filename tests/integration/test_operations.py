@@ -1,5 +1,6 @@
 """Quarantine, recovery, trace, as-of and upkeep on the real lake and PostgreSQL."""
 
+import hmac
 import json
 import os
 from collections import Counter
@@ -69,7 +70,7 @@ def test_a_renamed_field_is_quarantined_mended_published_and_traced(
     movie_id = uuid4().int % 10**9 + 10**6
     event_id, other = str(uuid4()), str(uuid4())
     events = [
-        message(event_id=other, key_id="0123456789ab"),
+        message(event_id=other, key_id="0123456789ab", user_id="Ada@example.org"),
         message(
             event_id=event_id, key_id="0123456789ab", event_type="rating", movie=str(movie_id),
             properties={"rating": 8.5},
@@ -126,6 +127,14 @@ def test_a_renamed_field_is_quarantined_mended_published_and_traced(
     assert hops["recovered"]["run_id"] == "a-run"
     states = [hop["state"] for hop in told(cinelake, "trace", other) if hop["hop"] == "silver"]
     assert sorted(states) == ["a repetition, noted and not counted", "counted"]
+
+    user, silver, postgres = told(cinelake, "trace", "user", "ada%40EXAMPLE.org")
+    key = lakehouse.pseudonym_secret.encode()
+    assert user["user_id"] == hmac.new(key, b"ada@example.org", "sha256").hexdigest()
+    assert (silver["event_count"], postgres["is_deleted"]) == (1, False)
+    nobody = cinelake.run("trace", "user", "bob@example.org", check=False)
+    assert (nobody.returncode, "silver.users" in nobody.stderr) == (1, True)
+    assert "bob@" not in nobody.stderr
 
     movie = told(cinelake, "trace", "movie", str(movie_id))
     assert Counter(hop["hop"] for hop in movie) == dict.fromkeys(

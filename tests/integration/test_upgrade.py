@@ -42,6 +42,7 @@ from tests.unit.silver.test_refresh import contents
 RECORDED = Path(__file__).with_name("home_04e28ab.jsonl")
 TOOK = datetime(2026, 1, 6)
 """When Kafka took the messages; no table of silver tells of it."""
+OF_A_USER = "user-11@mail.example"
 OF_THE_RUN = ("lake_version", "plays_lake_version", "votes_lake_version")
 """Columns of gold that tell of the run that made a row."""
 OF_THE_PAST = ("int_event_places", "int_play_places")
@@ -71,7 +72,9 @@ class Recorded:
         """All of it."""
         recorded = cls()
         table_name, columns = "", []
-        for line in RECORDED.read_text("utf-8").splitlines():
+        # An application whose users are addresses.
+        written = RECORDED.read_text("utf-8").replace("user-00011", OF_A_USER)
+        for line in written.splitlines():
             each = json.loads(line)
             if isinstance(each, dict):
                 table_name, columns = each["table"], each["columns"]
@@ -242,7 +245,9 @@ def test_the_first_run_after_an_update_gives_the_silver_and_gold_of_a_fresh_load
     spark: SparkSession, upgraded: Settings, fresh: Settings
 ) -> None:
     expected = contents_of_gold(fresh)
-    assert contents_of_gold(upgraded)["dim_session"] != expected["dim_session"]
+    old = contents_of_gold(upgraded)
+    assert old["dim_session"] != expected["dim_session"]
+    assert OF_A_USER in str(old)
     assert rebuild.outdated(upgraded) == list(silver_refresh.REFRESH_OF_SOURCE)
 
     run_silver(lambda: spark, upgraded)
@@ -253,3 +258,5 @@ def test_the_first_run_after_an_update_gives_the_silver_and_gold_of_a_fresh_load
     names = [contract.name for contract in FROM_BRONZE]
     assert contents(upgraded, names) == contents(fresh, names)
     assert contents_of_gold(upgraded) == expected
+    in_clear = contents(upgraded, [name for name in names if name != "quarantine"]), expected
+    assert OF_A_USER not in str(in_clear)

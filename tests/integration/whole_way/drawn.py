@@ -16,6 +16,7 @@ from hypothesis.strategies import SearchStrategy
 from ingestion.events import ENVELOPE_FIELDS, iso_utc_of, json_schema
 from lakehouse.contract import Column, table
 from tests.drawing import drawn
+from tests.integration.whole_way.meaning import ADDRESSES
 from tests.integration.whole_way.records import Door, Sent, as_json
 
 PLACEHOLDERS = [
@@ -93,6 +94,10 @@ ID_PARTS = [
     "a,b",
     "\u540d",
     "S1",
+    "ada@example.org",
+    "Ada@Example.ORG",
+    "auth0|ada%40example.org",
+    "203.0.113.77",
 ]
 """Ids that meet again in other records, and that could be taken for one another where parts are joined."""
 MOVIE_IDS = st.integers(1, 40)
@@ -107,7 +112,8 @@ def _incompressible(length: int, first: int, last: int) -> str:
     return "".join(chr(chance.randint(first, last)) for _ in range(length))
 
 
-_WIDE = [(0x4E00, 0x9FFF), (0x20, 0x7E), (0x1F300, 0x1F5FF), (0x20000, 0x2A6D6)]
+# Letters and signs that make no address by chance.
+_WIDE = [(0x4E00, 0x9FFF), (0x41, 0x7E), (0x1F300, 0x1F5FF), (0x20000, 0x2A6D6)]
 
 
 @st.composite
@@ -123,7 +129,13 @@ def texts(longest: int | None = None) -> SearchStrategy[str]:
     plane = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
     known = st.sampled_from([*PLACEHOLDERS, *SEPARATORS, *ODD])
     around = st.builds("{}{}{}".format, plain, known, plane)
+    addressed = st.builds(
+        str.format,
+        st.sampled_from(["{}", "by {}.", "?q={}&x=1", "/u/{}/", "<{}>", "say\n{}"]),
+        st.sampled_from(sorted(ADDRESSES)),
+    )
     likely = {"plain": plain, "plane": plane, "known": known, "around": around}
+    likely["addressed"] = addressed
     long = _long(longest or LONGEST_PLAIN)
     kinds = [*likely.items()] * 3 + [("long", long), ("long", long)]
     return st.integers(0, 40).flatmap(

@@ -1,5 +1,7 @@
 """What a value means, by the words of the contract alone: written a second time, to compare with."""
 
+import hashlib
+import hmac
 import json
 import math
 import re
@@ -23,6 +25,18 @@ _NO_IDS = [
     "00000000-0000-0000-0000-000000000000",
 ]
 _NOBODY = {form.format(text) for text in _NO_IDS for form in ("{}", '"{}"', "'{}'")}
+
+
+ADDRESSES = {
+    "ada@example.org": "ada@example.org",
+    "Ada@Example.ORG": "ada@example.org",
+    "ada%40example.org": "ada@example.org",
+    "o'hara+films@m\u00fcller.example": "o'hara+films@m\u00fcller.example",
+    "203.0.113.77": "203.0.113.77",
+    "2001:DB8:0:0:0:0:0:1": "2001:db8::1",
+    "2001%3Adb8%3A%3A1": "2001:db8::1",
+}
+"""The addresses that drawn and recorded texts hold, in each spelling, and the one by which all of them are known."""
 
 
 # --- Values of movies ---------------------------------------------------------------------------------------
@@ -173,15 +187,21 @@ def _fits(column: Column, value: Any) -> bool:
 # --- Values of events ---------------------------------------------------------------------------------------
 
 
-def event(sent: Mapping[str, Any], is_client: bool) -> dict[str, Any]:
+def event(sent: Mapping[str, Any], is_client: bool, key: str) -> dict[str, Any]:
     """What columns of `silver.events` are to be.
 
     Args:
         sent: What the API or a producer took.
-        is_client: It came through the API, which takes times as clients write them.
+        is_client: It came through the API, which takes times as clients write them, and adds the User-Agent.
+        key: Of the pseudonyms.
     """
-    user_id, anonymous_id = somebody(sent.get("user_id")), somebody(sent.get("anonymous_id"))
-    context = sent.get("context") or {}
+    user_id, anonymous_id, session_id = (
+        hidden(somebody(sent.get(name)), key) for name in ("user_id", "anonymous_id", "session_id")
+    )
+    context = hidden(sent.get("context") or {}, key)
+    of_context = ["locale", "referrer", "app_version", "screen"]
+    if not is_client:
+        of_context.append("user_agent")
     rating = (sent.get("properties") or {}).get("rating")
     return {
         "event_type": sent["event_type"],
@@ -189,11 +209,29 @@ def event(sent: Mapping[str, Any], is_client: bool) -> dict[str, Any]:
         "user_id": user_id,
         "anonymous_id": anonymous_id,
         "visitor_id": f"u:{user_id}" if user_id is not None else f"a:{anonymous_id}",
-        "client_session_id": somebody(sent.get("session_id")),
+        "client_session_id": session_id,
         "movie_id": sent.get("movie_id"),
         "rating": rating if sent["event_type"] == "rating" else None,
-        **{name: context.get(name) for name in ("locale", "referrer", "app_version", "screen")},
+        **{name: context.get(name) for name in of_context},
     }
+
+
+def hidden(value: Any, key: str) -> Any:
+    """A value with a pseudonym for each of `ADDRESSES` in its texts and names."""
+    if isinstance(value, str):
+        for spelled, known in ADDRESSES.items():
+            value = value.replace(spelled, pseudonym(known, key))
+        return value
+    if isinstance(value, list):
+        return [hidden(each, key) for each in value]
+    if isinstance(value, dict):
+        return {hidden(name, key): hidden(each, key) for name, each in value.items()}
+    return value
+
+
+def pseudonym(known: str, key: str) -> str:
+    """The HMAC-SHA256 of an address, hexadecimal."""
+    return hmac.new(key.encode(), known.encode(), hashlib.sha256).hexdigest()
 
 
 def somebody(sent: str | None) -> str | None:
@@ -212,26 +250,30 @@ def moment(written: str) -> datetime:
     ).astimezone(UTC)
 
 
-def properties(sent: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Properties without what says who someone is, and without ids that are none."""
+def properties(sent: Mapping[str, Any], key: str) -> dict[str, Any] | None:
+    """Properties with pseudonyms for what says who someone is, and without ids that are none."""
     given = sent.get("properties")
     if given is None:
         return None
+    words = {name: each for name, each in given.items() if name not in ("email", "email_hash")}
+    email = given.get("email")
+    own = {"email_hash": pseudonym(email.strip().lower(), key)} if isinstance(email, str) else {}
+    return _with_ids(hidden(words, key) | own)
+
+
+def stored_properties(kept: str | None) -> dict[str, Any] | None:
+    """The same of what was stored."""
+    return None if kept is None else _with_ids(json.loads(kept))
+
+
+def _with_ids(given: dict[str, Any]) -> dict[str, Any]:
+    """Properties without ids that are none."""
     is_missing = {
         name: given[name] is None or somebody(given[name]) is None
         for name in ("play_id", "comment_id", "parent_comment_id")
         if isinstance(given.get(name, ""), str | None) and name in given
     }
-    return {
-        name: value
-        for name, value in given.items()
-        if name not in ("email", "email_hash") and not is_missing.get(name, False)
-    }
-
-
-def stored_properties(kept: str | None) -> dict[str, Any] | None:
-    """The same of what was stored."""
-    return None if kept is None else properties({"properties": json.loads(kept)})
+    return {name: value for name, value in given.items() if not is_missing.get(name, False)}
 
 
 def position(sent: Mapping[str, Any]) -> float | None:

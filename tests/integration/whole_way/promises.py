@@ -112,7 +112,7 @@ def _id(sent: Row) -> str:
 
 
 def _events(found: _Found) -> Iterator[str]:
-    """Each value of an event is what was sent."""
+    """Each value of an event is what was sent, but for addresses, which have a pseudonym."""
     sent: dict[str, list[tuple[Row, bool]]] = defaultdict(list)
     for record in found.way.taken.events:
         sent[_id(record.value)].append((record.value, True))
@@ -121,7 +121,8 @@ def _events(found: _Found) -> Iterator[str]:
             sent[_id(record.value)].append((record.value, False))
     for row in found.events:
         event_id = str(row["event_id"])
-        differing = [_differences(row, *each) for each in sent[event_id]]
+        key = found.way.settings.pseudonym_secret
+        differing = [_differences(row, *each, key) for each in sent[event_id]]
         if not any(not each for each in differing):
             yield f"event {event_id} is not what was sent: {differing}"
         fact = found.facts.get(event_id)
@@ -133,14 +134,14 @@ def _events(found: _Found) -> Iterator[str]:
                 yield f"event {event_id}: {name} is {row[name]!r} in silver, {fact[name]!r} in gold"
 
 
-def _differences(row: Row, sent: Row, is_client: bool) -> list[str]:
-    expected = meaning.event(sent, is_client)
+def _differences(row: Row, sent: Row, is_client: bool, key: str) -> list[str]:
+    expected = meaning.event(sent, is_client, key)
     differing = [
         f"{name}: {row[name]!r} instead of {value!r}"
         for name, value in expected.items()
         if row[name] != value
     ]
-    if meaning.stored_properties(row["properties"]) != meaning.properties(sent):
+    if meaning.stored_properties(row["properties"]) != meaning.properties(sent, key):
         differing.append(f"properties: {row['properties']!r} instead of {sent.get('properties')!r}")
     return differing
 

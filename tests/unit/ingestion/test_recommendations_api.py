@@ -1,5 +1,6 @@
 """What is recommended, by a model or as a fallback that says so; a wrong id is told what is wrong with it."""
 
+import hmac
 from typing import Any
 
 import pytest
@@ -7,8 +8,10 @@ from flask.testing import FlaskClient
 from recording_publisher import KEY, KnownKeys, RecordingPublisher
 
 from cinelake.errors import ServiceError
+from cinelake.settings import load_settings
 from ingestion.api.app import create_app
 from ingestion.api.document import Recommended
+from ingestion.api.recommendations import Recommendations
 
 ADA = {
     "movie_id": 949,
@@ -117,3 +120,16 @@ def test_when_gold_cannot_be_read_the_client_is_told_to_come_back(
     assert response.status_code == 503
     assert int(response.headers["Retry-After"]) > 0
     assert b"secret-host" not in response.data
+
+
+@pytest.mark.parametrize("key", ["a-key-for-tests-only", None])
+def test_who_asks_by_an_address_finds_what_its_pseudonym_is_recommended(
+    key: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    gold = Recommendations(load_settings(CINELAKE_PSEUDONYM_KEY=key))
+    monkeypatch.setattr(gold, "_rows", lambda _, *values: asked.append(values))
+    for user_id in ("Ada@Example.org", "ada"):
+        gold.of_user(user_id, 5)
+    pseudonym = key and hmac.new(key.encode(), b"ada@example.org", "sha256").hexdigest()
+    assert asked == [(pseudonym or "Ada@Example.org", 5), ("ada", 5)]

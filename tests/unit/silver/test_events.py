@@ -8,8 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 
+from lakehouse.contract import table
+from lakehouse.frames import frame_of
 from lakehouse.silver import events
 from tests.unit.silver.conftest import message
 
@@ -110,6 +112,11 @@ def test_a_valid_message_breaks_no_rule(
     assert row.visitor_id == (f"u:{good['user_id']}" if good["user_id"] else "a:device-1")
 
 
+def pseudonym(text: str) -> str:
+    key = POLICY.pseudonym_secret.encode()
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+
+
 def test_addresses_are_pseudonyms_before_silver(bronze_rows: Callable[..., DataFrame]) -> None:
     properties = {
         "email": " Ada@Example.org ",
@@ -120,10 +127,6 @@ def test_addresses_are_pseudonyms_before_silver(bronze_rows: Callable[..., DataF
         bronze_rows(message(event_type="user_upsert", properties=properties)), POLICY
     ).collect()[0]
 
-    def pseudonym(text: str) -> str:
-        key = POLICY.pseudonym_secret.encode()
-        return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
-
     assert row.ip_hash == pseudonym("192.0.2.0/24")
     kept = json.loads(row.properties)
     assert kept.pop("email_hash") == pseudonym("ada@example.org")
@@ -131,8 +134,82 @@ def test_addresses_are_pseudonyms_before_silver(bronze_rows: Callable[..., DataF
     assert kept == properties
 
 
+def test_addresses_are_pseudonyms_wherever_a_client_writes_them(
+    bronze_rows: Callable[..., DataFrame],
+) -> None:
+    mail, ip = pseudonym("ada@example.org"), pseudonym("203.0.113.7")
+    spelled = ["Ada@Example.org", "ada%40example.org", "203.0.113.7", "::ffff:cb00:7107"]
+    context = {
+        "ip": "203.0.113.7",
+        "user_agent": "test",
+        "referrer": "https://www.google.com/search?q=Ada%40example.org",
+        "locale": "en-GB ada@example.org",
+        "screen": "203.0.113.7",
+        "app_version": "4.12.0.118 ada@example.org",
+    }
+    of_address = message(
+        user_id="Ada@example.org",
+        anonymous_id="203.0.113.7",
+        session_id="s|ada@example.org",
+        context=context,
+        properties={"path": "/u/ada%40example.org", "Email": spelled, "of": {"203.0.113.7": [1.5]}},
+    )
+    no_event = message(event_id="ADA@example.org")
+    plain = message(properties={"path": "/a?v=1.2.3.4.5", "at": "12:34:56", "n": 1.0})
+    row, refused, untouched = (
+        events.transform(bronze_rows(of_address, no_event, plain), POLICY)
+        .orderBy("kafka_offset")
+        .collect()
+    )
+    assert row.broken is None
+    assert (row.user_id, row.visitor_id) == (mail, f"u:{mail}")
+    assert (row.anonymous_id, row.client_session_id) == (ip, f"s|{mail}")
+    assert (row.referrer, row.referrer_class) == (
+        f"https://www.google.com/search?q={mail}",
+        "search",
+    )
+    assert (row.locale, row.country) == (f"en-GB {mail}", None)
+    assert (row.screen, row.app_version) == (ip, f"4.12.0.118 {mail}")
+    found = json.loads(row.properties)
+    assert found == {"path": f"/u/{mail}", "Email": [mail, mail, ip, ip], "of": {ip: [1.5]}}
+    assert (refused.broken.rule, refused.event_id) == ("not_a_uuid", mail)
+    assert "ada" not in refused.broken.reason
+    assert untouched.properties == '{"path":"/a?v=1.2.3.4.5","at":"12:34:56","n":1.0}'
+
+
+def test_an_id_with_an_address_keeps_to_its_limit(bronze_rows: Callable[..., DataFrame]) -> None:
+    long = f"{'x' * 100}|ada@example.org"
+    play = {"play_id": long, "position_seconds": 3}
+    sent = message(event_type="play", movie_id=13, user_id=long, session_id=long, properties=play)
+    row = events.transform(bronze_rows(sent), POLICY).collect()[0]
+    assert row.broken is None
+    whole = pseudonym(f"{'x' * 100}|{pseudonym('ada@example.org')}")
+    assert [row.user_id, row.client_session_id] == [whole] * 2
+    assert json.loads(row.properties)["play_id"] == whole
+
+
+def test_a_user_agent_tells_of_its_device_before_addresses_leave_it(
+    spark: SparkSession, bronze_rows: Callable[..., DataFrame]
+) -> None:
+    agent = "Mozilla/5.0 (compatible; Googlebot/2.1; ada@example.org; 203.0.113.7) Chrome/99.0.1.2"
+    sent = message(context={"ip": "203.0.113.7", "user_agent": agent})
+    names = ("movie_versions", "movies")
+    empty = (frame_of(spark, [], table(f"silver.{name}").spark_schema()) for name in names)
+    judged = events.transform(bronze_rows(sent, message(context=None)), POLICY)
+    row, without = (
+        events.with_lookups(judged.drop("payload", "broken"), *empty, POLICY)
+        .orderBy("kafka_offset")
+        .collect()
+    )
+    assert (row.browser, row.is_bot, without.user_agent) == ("Googlebot", True, None)
+    assert row.user_agent == agent.replace("ada@example.org", pseudonym("ada@example.org")).replace(
+        "203.0.113.7", pseudonym("203.0.113.7")
+    )
+
+
 def test_no_plan_shows_the_key_of_the_pseudonyms(bronze_rows: Callable[..., DataFrame]) -> None:
-    sent = message(event_type="user_upsert", properties={"email": "ada@example.org"})
+    mail = "ada@example.org"
+    sent = message(event_type="user_upsert", user_id=mail, properties={"email": mail, "a": mail})
     frame = events.transform(bronze_rows(sent), POLICY)
     before = explained(frame)
     assert frame.collect()[0].ip_hash
@@ -174,9 +251,7 @@ def test_the_hash_of_an_address_is_ours_or_there_is_none(
     kept = json.loads(row.properties)
     assert row.broken is None
     assert kept.pop("name") == "Ada"
-    key = POLICY.pseudonym_secret.encode()
-    expected = hmac.new(key, b"ada@example.org", hashlib.sha256).hexdigest()
-    assert kept in ({"email_hash": expected}, {})
+    assert kept in ({"email_hash": pseudonym("ada@example.org")}, {})
     assert ("email_hash" in kept) == (properties.get("email") == "ada@example.org")
 
 

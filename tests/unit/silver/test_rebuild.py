@@ -190,6 +190,21 @@ def test_a_rebuild_that_was_killed_is_still_to_be_done(
     assert rebuild.outdated(empty_lake) == []
 
 
+def test_what_was_recommended_to_an_address_leaves_with_the_rebuild(
+    spark: SparkSession, empty_lake: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "silver.movie_recommendations"
+    tables.ensure_table(spark, empty_lake, table(name))
+    users = ["ada@example.org", "s|203.0.113.7", "ada", "f" * 64]
+    recommended = [(user, 13, 1, 0.5, None, "taste", None, "f" * 64) for user in users]
+    frame = frame_of(spark, recommended, table(name).spark_schema())
+    frame.write.format("delta").mode("append").save(tables.table_path(empty_lake, name))
+    monkeypatch.setitem(REFRESH_OF_SOURCE, "bronze.user_logs", lambda *_, **__: None)
+    rebuild.rebuild(spark, empty_lake, "bronze.user_logs")
+    left = changes.query(empty_lake, name, "select user_id from t order by 1")
+    assert left["user_id"].to_pylist() == ["ada", "f" * 64]
+
+
 def test_a_damaged_table_that_is_set_aside_comes_back_with_a_rebuild(
     spark: SparkSession, empty_lake: Settings, tmp_path: Path
 ) -> None:
