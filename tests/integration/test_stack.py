@@ -1,5 +1,6 @@
 """The local stack, for real: it comes up twice, comes back after `kill -9` with its data, and goes away whole."""
 
+import hashlib
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ import pytest
 import structlog
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
+from psycopg import sql
 
 from cinelake.errors import ServiceError
 from cinelake.owner_only import UMASK
@@ -28,14 +30,18 @@ from cinelake.stack import analyst
 from cinelake.stack.local import STORES, down, start_api, status, up
 from cinelake.stack.postgres import analyst_uri, bootstrap
 from cinelake.stack.state import load_state
+from ingestion.api.key_ring import KeyRing
+from ingestion.api.scopes import Scope
 from lakehouse.publish import ensure_tables
 from pipeline import runs
 from pipeline.alerts import open_problems, settle_problem
 from pipeline.analyst import look_after, subject_of
 from pipeline.swap import swap_gold
-from tests.integration.conftest import open_to_others
+from tests.integration.conftest import command_line, open_to_others
 
 MEBIBYTE = 1024 * 1024
+OF_04E28AB = Path(__file__).with_name("home_04e28ab")
+"""What a home of that version was: `.sql` what it left in PostgreSQL, `.files` the modes of files and folders under umask 022."""
 NAMES = [service.name for service in STORES]
 
 
@@ -469,23 +475,93 @@ def test_the_analyst_enters_no_other_database_of_ours(tables: Stack) -> None:
     assert {"postgres", "template1", "open_to_all"} < {name for (name,) in names}
 
 
-def test_a_home_of_before_gets_the_rights_and_no_alert(tables: Stack) -> None:
-    """What this version takes away is there again, and nothing says what was written."""
-    as_owner(
-        tables,
-        "comment on role analyst is null",
-        "alter role analyst reset temp_file_limit",
-        "alter role analyst connection limit -1",
-        "grant execute on function pg_advisory_lock(bigint), lo_create(oid) to public",
-        "grant connect, temporary on database cinelake, postgres to public",
-    )
+OPEN_TO_ALL = """
+alter role analyst reset all;
+drop owned by analyst;
+drop role analyst;
+grant connect, temporary on database cinelake, postgres to public;
+do $$
+declare
+    callable regprocedure;
+begin
+    for callable in
+        select oid from pg_proc
+        where pronamespace = 'pg_catalog'::regnamespace
+        and proname ~ '^(pg_(try_)?advisory_.*|lo_.*|loread|lowrite|pg_(cancel|terminate)_backend|pg_logical_emit_message)$'
+    loop
+        execute format('grant execute on function %s to public', callable);
+    end loop;
+end
+$$;
+drop table if exists ops.api_keys;
+"""
+"""What a server has before anything takes it away."""
+
+
+def be_of_04e28ab(stack: Stack) -> str:
+    """Make roles, keys and files what that version left; the API key that it made up for the home."""
+    settings = stack.settings
+    secret = settings.api_secret.split("_", 2)[2]
+    salt = os.urandom(16)
+    with psycopg.connect(settings.postgres) as connection:
+        connection.execute(OPEN_TO_ALL)
+        connection.execute(OF_04E28AB.with_suffix(".sql").read_bytes())
+        # As its default privileges did when these tables were made.
+        connection.execute("grant select on all tables in schema staging, gold_next to analyst")
+        hashed = connection.pgconn.encrypt_password(
+            settings.analyst_secret.encode(), b"analyst", b"scram-sha-256"
+        )
+        connection.execute(sql.SQL("alter role analyst login password {}").format(hashed.decode()))
+        connection.execute(
+            "insert into ops.api_keys (key_id, name, salt, digest) values (%s, 'local', %s, %s)",
+            [
+                settings.api_secret.split("_")[1],
+                salt,
+                hashlib.scrypt(secret.encode(), salt=salt, n=2**14, r=8, p=1),
+            ],
+        )
+    for line in OF_04E28AB.with_suffix(".files").read_text().splitlines():
+        mode, kind, name = line.split(" ", 2)
+        path = stack.home / name
+        if kind == "d":
+            path.mkdir(exist_ok=True)
+        else:
+            path.touch()
+        path.chmod(int(mode, 8))
+    return settings.api_secret
+
+
+def test_a_home_of_04e28ab_opens_and_gets_the_rights_files_and_keys_of_now(tables: Stack) -> None:
+    before, written = tables.up(), (tables.home / "stack.env").read_text()
+    key = be_of_04e28ab(tables)
     as_analyst(tables, "select pg_advisory_lock(1)")
+    assert len(open_to_others(tables.home)) > 20
+    os.umask(UMASK)
+    told: list[list[str]] = []
     with structlog.testing.capture_logs() as lines:
-        assert bootstrap(tables.settings) == []
-    assert lines == []
+        state = up(tables.settings, with_api=False, tell_changes=told.append)
+    assert (told, lines) == ([[]], [])
+
+    assert {name: ref.pid for name, ref in state.processes.items()} == before
+    assert (tables.home / "stack.env").read_text() == written
+    assert open_to_others(tables.home) == []
+
     test_the_analyst_is_read_only_and_limited_in_time(tables)
-    with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        as_analyst(tables, "select pg_advisory_lock(1)")
+    test_the_analyst_reads_gold_without_naming_it(tables)
+    for statement in ("select pg_advisory_lock(1)", "create temporary table mine (id int)"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            as_analyst(tables, "set default_transaction_read_only = off", statement)
+    with pytest.raises(psycopg.OperationalError, match="does not have CONNECT privilege"):
+        psycopg.connect(analyst_uri(tables.settings), dbname="postgres")
+
+    cinelake = command_line(tables.home)
+    narrow = "cinelake keys scope local events:write"
+    assert narrow in cinelake.here("keys", "list").stderr
+    ring = KeyRing(tables.settings)
+    assert ring.check(key).scopes == sorted(Scope)
+    ring.close()
+    cinelake.here(*narrow.split()[1:])
+    assert narrow not in cinelake.here("keys", "list").stderr
 
 
 @pytest.mark.parametrize(
