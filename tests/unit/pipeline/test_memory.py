@@ -53,6 +53,10 @@ BOUNDED = {
         "read_held": "one row",
         "count_held": "a row a topic and rule",
     },
+    "lakehouse/hops.py": {
+        "_ask": "the rows of one event or movie",
+        "rows_of": "the rows of one event or movie",
+    },
     "lakehouse/ledger.py": {"_landed": "a row a Kafka partition"},
     "lakehouse/recommend/als.py": {"_dense": A_TRAINING},
     "lakehouse/recommend/registry.py": {"entries": "a row a model", "_kept": A_TRAINING},
@@ -65,11 +69,7 @@ BOUNDED = {
     },
     "lakehouse/silver/refresh_movies.py": {"_count": "one row", "_newest": "one row"},
     "lakehouse/tables.py": {"_apply": "a row a kind of change"},
-    "lakehouse/trace.py": {
-        "_rows": "the rows of one event or movie",
-        "_message": "one row",
-        "_ask": "the rows of one event or movie",
-    },
+    "lakehouse/trace.py": {"_message": "one row"},
     "lakehouse/watermarks.py": {"read_all": OF_OPERATION},
     "monitoring/lake.py": {"_held": OF_OPERATION},
     "monitoring/warehouse.py": {"publication": OF_OPERATION, "ledger": OF_OPERATION},
