@@ -1,11 +1,12 @@
-"""Time and memory of a whole refresh: `python -m benchmarks.refresh [DATA]`.
+"""Time and memory of a whole refresh: `python -m benchmarks.refresh [DATA | --users N]`.
 
-Runs the demonstration in a home of its own, on the data sets of a folder or on generated data, and prints the seconds of
-every stage and the highest memory that all processes together held (the services, the API, Spark, Python). Memory is the
+Runs the demonstration in a home of its own, on the data sets of a folder or on generated data, or a first refresh of what so
+many simulated visitors do in two weeks (240 events each), and prints the seconds of every stage and the highest memory that all processes together held (the services, the API, Spark, Python). Memory is the
 proportional set size, which counts a page that several processes share once; it is sampled twice a second. Of the
 Python process alone, without Spark's JVM, it is the resident set size.
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -48,9 +49,21 @@ def _pss(process: psutil.Process) -> int:
     return int(getattr(full, "pss", full.rss))
 
 
+def _commands() -> list[list[str]]:
+    """What is to be run, of which the last command is measured."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("data", nargs="?", type=Path, help="folder of the data sets")
+    parser.add_argument("--users", type=int, help="simulated visitors, in place of data sets")
+    given = parser.parse_args()
+    if given.users:
+        visits = ["simulate", "--users", str(given.users), "--days", "14"]
+        return [["up"], visits, ["refresh"]]
+    return [["demo", *(["--data", str(given.data.resolve())] if given.data else [])]]
+
+
 def main() -> int:
     """Run, print, and end with 1 when a limit of the README is passed."""
-    data = ["--data", str(Path(sys.argv[1]).resolve())] if len(sys.argv) > 1 else []
+    *before, measured = _commands()
     with tempfile.TemporaryDirectory(prefix="cinelake-bench-") as folder:
         # As root, PostgreSQL runs as another account, which has to get in.
         Path(folder).chmod(0o755)
@@ -60,18 +73,20 @@ def main() -> int:
             "DBT_PROFILES_DIR": f"{folder}/dbt",
         }
         try:
+            for command in before:
+                subprocess.run([CINELAKE, *command], env=environment, check=True)
             with (
-                subprocess.Popen([CINELAKE, "demo", *data], env=environment) as demo,
-                MemoryPeak(partial(_held_by_all, home, demo.pid)) as memory,
-                MemoryPeak(partial(resident, demo.pid)) as own,
+                subprocess.Popen([CINELAKE, *measured], env=environment) as process,
+                MemoryPeak(partial(_held_by_all, home, process.pid)) as memory,
+                MemoryPeak(partial(resident, process.pid)) as own,
             ):
-                code = demo.wait()
+                code = process.wait()
             if code != 0:
                 return code
             run = runs.latest(load_settings(CINELAKE_HOME=str(home)))
         finally:
             subprocess.run([CINELAKE, "down"], env=environment, check=False)
-    assert run is not None, "a demonstration that ended well has recorded its run"
+    assert run is not None, "a command that ended well has recorded its run"
     seconds = sum(spent for _, spent in run.stages)
     gibibytes, python = (each.peak_bytes / 2**30 for each in (memory, own))
     figures = {

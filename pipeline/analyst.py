@@ -11,21 +11,21 @@ from pipeline.alerts import raise_problem
 
 
 def look_after(settings: Settings) -> None:
-    """End what outlasts its time; put back what was changed, and tell people of it.
+    """End what outlasts its time; make a role that is missing, put back what was changed, and tell people of that.
 
     Raises:
-        SettingError: `ANALYST_PASSWORD` is not set, and something was changed.
+        SettingError: `ANALYST_PASSWORD` is not set, and something was changed or is missing.
         ServiceError: PostgreSQL cannot be reached, or refused.
     """
     try:
         with psycopg.connect(settings.postgres, connect_timeout=10, autocommit=True) as connection:
             analyst.end_overdue(connection)
-            is_changed = bool(analyst.changed(connection))
+            is_whole = analyst.are_there(connection) and not analyst.changed(connection)
     except psycopg.Error as error:
         raise ServiceError(
             f"PostgreSQL cannot be reached: {error}", "Run `cinelake up`, or check POSTGRES_URI."
         ) from error
-    if is_changed:
+    if not is_whole:
         tell_changes(settings, bootstrap(settings))
 
 

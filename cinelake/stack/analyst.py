@@ -63,6 +63,11 @@ def write(connection: psycopg.Connection, role: Analyst, password: bytes | None)
     connection.execute(sql.SQL("comment on role {} is {}").format(name, note))
 
 
+def are_there(connection: psycopg.Connection) -> bool:
+    """Whether the server has both roles; one that an older version of Cinelake has set up lacks `analyst_pii`."""
+    return all(_role(connection, role) for role in ANALYSTS)
+
+
 def changed(connection: psycopg.Connection) -> list[Change]:
     """What of which role is no longer as it was written.
 

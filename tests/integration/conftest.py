@@ -133,6 +133,8 @@ class CommandLine:
         ):
             for name, value in self.environment.items():
                 patch.setenv(name, value)
+            # The console asked for it when it was made; without it what is written to a buffer is folded nowhere.
+            patch.delenv("COLUMNS", raising=False)
             patch.setattr(sys, "argv", ["cinelake", *arguments])
             # A command may set one of its own.
             on_end = signal.getsignal(signal.SIGTERM)

@@ -589,6 +589,17 @@ def test_what_the_analyst_changed_of_itself_is_put_back_and_told_once(
     test_the_analyst_reads_gold_without_naming_it(tables)
 
 
+def test_a_role_that_an_older_version_did_not_make_is_made_without_an_alert(tables: Stack) -> None:
+    before = open_problems(tables.settings)
+    with psycopg.connect(tables.settings.postgres) as connection:
+        connection.execute("drop owned by analyst_pii")
+        connection.execute("drop role analyst_pii")
+    look_after(tables.settings)
+    assert open_problems(tables.settings) == before
+    with psycopg.connect(tables.settings.postgres) as connection:
+        assert analyst.are_there(connection)
+
+
 def test_up_tells_what_it_puts_back(tables: Stack) -> None:
     as_analyst(tables, "set default_transaction_read_only = off", "alter role analyst password 'x'")
     told: list[list[analyst.Change]] = []
