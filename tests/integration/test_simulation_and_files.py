@@ -322,7 +322,7 @@ def test_the_command_writes_a_whole_file_or_none(
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
     shown = lakehouse.run("export", "gold.dim_user", "--where", "user_key = -1")
     assert len(shown.stdout.splitlines()) == 2
-    unknown = lakehouse.here("export", "silver.nope", check=False)
+    unknown = lakehouse.run("export", "silver.nope", check=False)
     assert unknown.returncode == 2
     assert "gold.fact_user_event" in unknown.stderr.replace("\n", "")
 
