@@ -136,12 +136,13 @@ class CommandLine:
             # The console asked for it when it was made; without it what is written to a buffer is folded nowhere.
             patch.delenv("COLUMNS", raising=False)
             patch.setattr(sys, "argv", ["cinelake", *arguments])
-            # A command may set one of its own.
-            on_end = signal.getsignal(signal.SIGTERM)
+            # A command may set its own of both.
+            on_end, umask = signal.getsignal(signal.SIGTERM), os.umask(0o022)
             get_settings.cache_clear()
             # A context of its own, as the command binds the id of its run.
             code = copy_context().run(_exit_code, cli.main)
             signal.signal(signal.SIGTERM, on_end)
+            os.umask(umask)
         get_settings.cache_clear()
         structlog.reset_defaults()
         done = subprocess.CompletedProcess(arguments, code, stdout.getvalue(), stderr.getvalue())
