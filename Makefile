@@ -53,7 +53,7 @@ down: ## Stop the local stack; its data stays
 clean: down ## Stop the stack and remove all its data
 	rm -rf "$${CINELAKE_HOME:-.cinelake}" dbt_project/target dbt_project/logs dbt_project/profiles.yml
 
-test: install-airflow ## Run the checks and all tests (36 to 47 minutes on 2 cores; installs Airflow, too, once)
+test: install-airflow ## Run the checks and all tests (40 to 60 minutes on 2 cores; installs Airflow, too, once)
 	@$(MAKE) --no-print-directory check
 	@CINELAKE_DATA="$(TEST_DATA)" $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
