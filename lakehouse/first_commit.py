@@ -31,8 +31,9 @@ def properties_of(table: Table) -> dict[str, str]:
 def bounded_columns(table: Table) -> list[str]:
     """The columns whose least and greatest value the log keeps for each file, so that a reader can leave files out.
 
-    They are those that rows lie in the order of, and those that rows are looked up by. Delta's default of the first 32
-    columns takes an eighth of the time of a first load, and bounds of texts that lie in no order leave nothing out.
+    They are those that rows lie in the order of, and those that rows are looked up by. Bounds of texts that lie in no order
+    leave nothing out; of Delta's default, the first 32 columns, Spark computes them row by row, which is an eighth of what
+    a first load of 36,000 events does where expressions are interpreted, as in the tests.
     """
     return [*dict.fromkeys([*table.cluster_by, *table.key])]
 
