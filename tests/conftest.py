@@ -15,6 +15,10 @@ from xdist.scheduler import LoadFileScheduling
 from cinelake.settings import Settings, load_settings
 from lakehouse.tables import ensure_layer
 
+# A process of pytest-xdist has 80 there, which a console keeps from the moment it is made: a command's output in a pipe has no
+# width.
+os.environ.pop("COLUMNS", None)
+
 DEMO = "tests/demo/"
 COLLECTOR = "-XX:+UseParallelGC"
 FIRST_COMPILER = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
@@ -156,7 +160,7 @@ def lake(spark_settings: Settings, tmp_path: Path) -> Settings:
 def with_tables(spark: SparkSession, spark_settings: Settings) -> Callable[[Settings], Settings]:
     """Gives the lake of some settings every table of both layers, empty; made once, as making them takes seconds."""
     for layer in ("bronze", "silver"):
-        ensure_layer(spark, spark_settings, layer)
+        ensure_layer(lambda: spark, spark_settings, layer)
 
     def copy(settings: Settings) -> Settings:
         shutil.copytree(spark_settings.lake_uri, settings.lake_uri)

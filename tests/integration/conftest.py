@@ -133,8 +133,6 @@ class CommandLine:
         ):
             for name, value in self.environment.items():
                 patch.setenv(name, value)
-            # The console asked for it when it was made; without it what is written to a buffer is folded nowhere.
-            patch.delenv("COLUMNS", raising=False)
             patch.setattr(sys, "argv", ["cinelake", *arguments])
             # A command may set its own of both.
             on_end, umask = signal.getsignal(signal.SIGTERM), os.umask(0o022)
@@ -197,7 +195,6 @@ def command_line(home: Path) -> CommandLine:
         | {
             "CINELAKE_HOME": str(home),
             "DBT_PROFILES_DIR": str(home.with_name(f"{home.name}-dbt-profile")),
-            "COLUMNS": "200",
         }
     )
 
