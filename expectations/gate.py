@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
@@ -21,15 +20,15 @@ from great_expectations.core.run_identifier import RunIdentifier
 from great_expectations.data_context.data_context.file_data_context import FileDataContext
 from great_expectations.validator.v1_validator import Validator
 from great_expectations.validator.validator import calc_validation_statistics
-from pyspark.sql import DataFrame
 
 from cinelake.log import get_logger
 from cinelake.masking import mask
 from cinelake.settings import Settings
+from expectations.batches import Batch, Pieces
 from expectations.data_docs import data_docs_page, result_key
 from expectations.frames import patterns_in_arrow
 from expectations.gold import GOLD_TABLES, gold_suites
-from expectations.pieces import Pieces, joined
+from expectations.pieces import joined
 from expectations.project import open_project
 from expectations.query_rule import count_broken, found_rows, in_words
 from expectations.results import GateResult, RuleResult
@@ -43,19 +42,6 @@ COUNTED = {"result_format": "BASIC", "partial_unexpected_count": SAMPLE_ROWS}
 """The keys of broken rows cost two more passes a rule, on Spark a job, even when none is broken."""
 
 log = get_logger("gate")
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rows to check.
-
-    Args:
-        table: The contract they must keep.
-        frame: The rows with the contract's columns; a frame of Spark should be persisted, as each rule reads it.
-    """
-
-    table: Table
-    frame: pd.DataFrame | DataFrame | Pieces
 
 
 def run_lake_gate(

@@ -1,35 +1,16 @@
-"""Rows that come in pieces, of which memory holds one at a time, and what the rules found in all of them together.
+"""What the rules found in all pieces of rows together.
 
 Each piece is checked as a whole batch is, and what its rules found is added up. Whether a key stands twice is no matter
 of one piece: that rule gets the columns of the key of all rows.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
 from great_expectations.core.expectation_validation_result import ExpectationValidationResult
 
 COUNTS = ("element_count", "unexpected_count", "missing_count")
 EXAMPLES = ("partial_unexpected_list", "partial_unexpected_index_list")
-
-
-@dataclass(frozen=True)
-class Pieces:
-    """Rows that are too large to be in memory together.
-
-    Args:
-        read: Gives all rows with the columns that it is asked for, anew at each call, a piece at a time, each as
-            `frame_from_arrow` makes it. There is at least one piece.
-    """
-
-    read: Callable[[Sequence[str]], Iterator[pd.DataFrame]]
-
-    def whole(self, columns: Sequence[str]) -> pd.DataFrame:
-        """All rows together, of few and narrow columns."""
-        return pd.concat(list(self.read(columns)), ignore_index=True)
 
 
 def joined(

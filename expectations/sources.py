@@ -20,9 +20,9 @@ from great_expectations.datasource.fluent.sql_datasource import TableAsset
 from pyspark.sql import DataFrame
 
 from cinelake.errors import GateFailedError
+from expectations.batches import Pieces
 from expectations.engine import ColumnEngine
 from expectations.gold import GOLD_TABLES, SCHEMA, GoldTable
-from expectations.pieces import Pieces
 from expectations.project import POSTGRES_VARIABLE
 from lakehouse.contract import Table, tables
 

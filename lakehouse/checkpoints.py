@@ -209,6 +209,21 @@ def require_kept(settings: Settings, full_name: str, topic: str, kept: Mapping[i
                 )
 
 
+def has_taken_all(
+    settings: Settings, full_name: str, topic: str, kept: Mapping[int, range]
+) -> bool:
+    """Whether a query has written to its end all that its topic holds now.
+
+    Args:
+        settings: Tells where the lake is.
+        full_name: For example `bronze.user_logs`.
+        topic: Its topic.
+        kept: By partition the offsets that Kafka holds.
+    """
+    taken = kafka_offsets(settings, full_name, topic)
+    return all(taken.get(partition, 0) == there.stop for partition, there in kept.items())
+
+
 def drop_void_plan(
     settings: Settings, full_name: str, topic: str, kept: Mapping[int, range]
 ) -> None:

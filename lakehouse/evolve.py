@@ -4,7 +4,7 @@ Anything else a contract may change (a column gone, another type, a value that i
 judge or rewrite the rows that are there. It is refused, with what to do instead.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import psycopg
 from pyspark.sql import SparkSession
@@ -27,11 +27,13 @@ _LIMITS_HELD = f"""
 """
 
 
-def evolve_delta(spark: SparkSession, path: str, table: Table, found: Shape) -> None:
+def evolve_delta(
+    spark_session: Callable[[], SparkSession], path: str, table: Table, found: Shape
+) -> None:
     """Add the columns that a Delta table lacks; without a difference nothing is written and Spark is not asked.
 
     Args:
-        spark: The session.
+        spark_session: Makes the session.
         path: The table's folder or URI.
         table: Its contract.
         found: Its shape now.
@@ -43,7 +45,7 @@ def evolve_delta(spark: SparkSession, path: str, table: Table, found: Shape) -> 
     _require_additive(table, "the lake", differences, _lake_hint(table))
     for difference in differences:
         clause = _delta_clause(table, difference)
-        spark.sql(f"alter table delta.`{path.replace('`', '``')}` {clause}")
+        spark_session().sql(f"alter table delta.`{path.replace('`', '``')}` {clause}")
         log.info("evolved", place="lake", table=table.full_name, clause=clause)
 
 

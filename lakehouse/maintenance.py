@@ -5,7 +5,7 @@ tables whose contract has `clusterBy`. `VACUUM` keeps what the slowest reader ha
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ from cinelake.settings import Settings
 from lakehouse import changes, delta_log
 from lakehouse.contract import Table, table, tables
 from lakehouse.readers import Unread, now, oldest_unread
-from lakehouse.tables import table_path
+from lakehouse.tables import SparkSource, table_path
 
 DEFAULT_RETENTION_HOURS = 168.0
 """Delta's own default: a week."""
@@ -29,9 +29,6 @@ MARGIN_HOURS = 1.0
 SMALL_BYTES = 32 * 1024 * 1024
 """A smaller file costs more to open than to read."""
 TARGET_BYTES = 128 * 1024 * 1024
-
-SparkSource = Callable[[], SparkSession]
-"""Makes the session only when there is something to do."""
 
 
 @dataclass(frozen=True)

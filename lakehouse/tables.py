@@ -1,6 +1,6 @@
 """Where the Delta tables are, how they are made from their contracts, and the three ways to write to one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from lakehouse import damage, first_commit, shape
 from lakehouse.contract import SPARK_TYPES, Layer, Table, tables
 from lakehouse.evolve import evolve_delta
 
+SparkSource = Callable[[], SparkSession]
+"""Makes the session, or returns the one that there is: for what may turn out not to need it."""
 FEW_ROWS = 200_000
 """Up to so many keys, some 20 MB, each task gets all of them; else the table that they are looked up in is sorted."""
 
@@ -27,11 +29,11 @@ def checkpoint_path(settings: Settings, full_name: str) -> str:
     return f"{settings.checkpoints}/{full_name.replace('.', '/')}"
 
 
-def ensure_table(spark: SparkSession, settings: Settings, table: Table) -> None:
+def ensure_table(spark_session: SparkSource, settings: Settings, table: Table) -> None:
     """Make the table from its contract when it is not there, or add the optional columns it lacks.
 
     Args:
-        spark: The session; it is not asked when the table is as its contract says.
+        spark_session: Makes the session; it is not asked when the table is as its contract says.
         settings: Tells where the lake is.
         table: The table's contract.
 
@@ -43,9 +45,9 @@ def ensure_table(spark: SparkSession, settings: Settings, table: Table) -> None:
     if found is None and "://" not in path:
         first_commit.make(Path(path), table)
     elif found is None:
-        _make(spark, path, table)
+        _make(spark_session(), path, table)
     else:
-        evolve_delta(spark, path, table, found)
+        evolve_delta(spark_session, path, table, found)
 
 
 def _make(spark: SparkSession, path: str, table: Table) -> None:
@@ -65,14 +67,14 @@ def _make(spark: SparkSession, path: str, table: Table) -> None:
     builder.execute()
 
 
-def ensure_layer(spark: SparkSession, settings: Settings, layer: Layer) -> None:
+def ensure_layer(spark_session: SparkSource, settings: Settings, layer: Layer) -> None:
     """Make every table of a layer that is not there yet, and bring the others to their contracts.
 
     Raises:
         ContractRefusedError: As for `ensure_table`.
     """
     for table in tables(layer):
-        ensure_table(spark, settings, table)
+        ensure_table(spark_session, settings, table)
 
 
 def read(spark: SparkSession, settings: Settings, full_name: str) -> DataFrame:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import structlog
-from dbt.cli.main import dbtRunner
 
 from cinelake.errors import ServiceError
 from cinelake.log import file_logger, get_logger
@@ -101,6 +100,9 @@ def run_dbt(
     Raises:
         ServiceError: dbt could not do its work at all: PostgreSQL is down, or the project cannot be parsed.
     """
+    # Takes seconds to load, of which a refresh without news pays none.
+    from dbt.cli.main import dbtRunner  # noqa: PLC0415
+
     started = time.monotonic()
     with (
         _environment(dbt_environment(settings)),
@@ -166,16 +168,17 @@ def generate_docs(settings: Settings) -> Path:
     return page
 
 
-def project_digest(*patterns: str) -> str:
-    """A digest of the project's files that match, by which a change of them is known.
+def project_digest(*patterns: str, root: Path = DBT_PROJECT) -> str:
+    """A digest of the files that match, by which a change of them is known.
 
     Args:
-        patterns: Below the folder of the project, as `Path.glob` takes them.
+        patterns: Below `root`, as `Path.glob` takes them.
+        root: By default the folder of the project.
     """
     digest = hashlib.sha256()
-    paths = {path for pattern in patterns for path in DBT_PROJECT.glob(pattern) if path.is_file()}
+    paths = {path for pattern in patterns for path in root.glob(pattern) if path.is_file()}
     for path in sorted(paths):
-        digest.update(path.relative_to(DBT_PROJECT).as_posix().encode())
+        digest.update(path.relative_to(root).as_posix().encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -40,6 +40,23 @@ def build_next(settings: Settings, run_id: str = "", full_refresh: bool = False)
     raise _refused(result)
 
 
+def is_published(settings: Settings) -> bool:
+    """Whether analysts see all that silver holds in PostgreSQL, as the project makes it: a build would change nothing.
+
+    What somebody has rolled back to is not: the next refresh builds and publishes anew.
+
+    Raises:
+        ServiceError: PostgreSQL is down.
+    """
+    version = gold_versions.current(settings)
+    return (
+        version is not None
+        and not version.is_rollback
+        and staging.is_current(settings)
+        and gold_sources.are_published(settings, gold_sources.see(settings))
+    )
+
+
 def ensure_staging(settings: Settings) -> None:
     """Make the views of `staging` anew where they or the project have changed; `build_next` does so by itself.
 

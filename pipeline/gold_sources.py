@@ -1,4 +1,4 @@
-"""What each version of gold was built from, so that a build leaves alone what no changed table feeds.
+"""What each version of gold was built from, so that a build leaves alone what no changed table feeds, and none is begun for nothing.
 
 The note names the versions of silver's tables in PostgreSQL that a build saw. It belongs to the tables it is about, by the
 object id of their fact, which a swap keeps and a build from scratch does not.
@@ -11,7 +11,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from cinelake.postgres import connect, create_missing
-from cinelake.settings import Settings
+from cinelake.settings import PROJECT_ROOT, Settings
 from pipeline.dbt import DBT_PROJECT, INCREMENT, project_digest
 
 GOLD_SOURCES_DDL = """
@@ -26,6 +26,8 @@ comment on table ops.gold_sources is
 """
 PROJECT = ("dbt_project.yml", "macros/**/*", "models/**/*", "tests/**/*")
 """What says how gold is built, below the folder of the dbt project."""
+RULES = ("expectations/*.py", "lakehouse/contracts/**/*.yaml")
+"""What says which rules its gate asks it to keep."""
 STAGING = DBT_PROJECT / "models" / "staging"
 SELECTED = ("path:models/intermediate", "path:models/marts", "resource_type:test")
 """Of what a changed table feeds: the models but the views of staging, and all tests."""
@@ -35,7 +37,7 @@ _BUILT = """
         coalesce(max(oid::bigint) filter (where relname = 'fact_user_event'), 0),
         coalesce(array_agg(relname::text order by relname), '{}')
     from pg_class
-    where relnamespace = 'gold_next'::regnamespace and relkind in ('r', 'p', 'v')
+    where relnamespace = %s::regnamespace and relkind in ('r', 'p', 'v')
 """
 
 
@@ -44,7 +46,7 @@ class Sources:
     """What a build saw.
 
     Args:
-        project: A digest of the dbt project.
+        project: A digest of the dbt project, and of the rules of the gate.
         versions: The highest lake version in each table of silver that a model reads.
     """
 
@@ -64,7 +66,9 @@ def see(settings: Settings) -> Sources:
     )
     with connect(settings, "loader") as connection:
         versions = dict(connection.execute(query.encode()).fetchall())
-    return Sources(project_digest(*PROJECT), versions)
+    rules = project_digest(*RULES, root=PROJECT_ROOT)
+    blocks = ", ".join(sorted(settings.gate_blocks))
+    return Sources(f"{project_digest(*PROJECT)} {rules} {blocks}".strip(), versions)
 
 
 def selection(settings: Settings, now: Sources) -> Sequence[str] | None:
@@ -81,19 +85,25 @@ def selection(settings: Settings, now: Sources) -> Sequence[str] | None:
     Raises:
         ServiceError: PostgreSQL is down.
     """
-    with connect(settings, "loader") as connection:
-        create_missing(connection, GOLD_SOURCES_DDL)
-        fact, relations = _built(connection)
-        noted = connection.execute(
-            "select lake_versions from ops.gold_sources"
-            " where fact_oid = %s and project = %s and relations = %s",
-            [fact, now.project, relations],
-        ).fetchone()
+    noted = _noted(settings, "gold_next", now.project)
     if noted is None:
         return INCREMENT
-    changed = [name for name, version in now.versions.items() if noted[0].get(name) != version]
+    changed = [name for name, version in now.versions.items() if noted.get(name) != version]
     wanted = [f"source:silver.{name}+,{kind}" for name in changed for kind in SELECTED]
     return ("--select", *wanted) if wanted else None
+
+
+def are_published(settings: Settings, now: Sources) -> bool:
+    """Whether the gold that analysts see was built from nothing else than a build would see.
+
+    Args:
+        settings: Tells where PostgreSQL is.
+        now: What the build would see.
+
+    Raises:
+        ServiceError: PostgreSQL is down.
+    """
+    return _noted(settings, "gold", now.project) == now.versions
 
 
 def note(settings: Settings, seen: Sources) -> None:
@@ -108,7 +118,7 @@ def note(settings: Settings, seen: Sources) -> None:
     """
     with connect(settings, "loader") as connection:
         create_missing(connection, GOLD_SOURCES_DDL)
-        fact, relations = _built(connection)
+        fact, relations = _built(connection, "gold_next")
         connection.execute(
             "insert into ops.gold_sources (fact_oid, project, relations, lake_versions)"
             " values (%s, %s, %s, %s) on conflict (fact_oid) do update set project = excluded.project,"
@@ -121,8 +131,21 @@ def note(settings: Settings, seen: Sources) -> None:
         )
 
 
-def _built(connection: psycopg.Connection) -> tuple[int, list[str]]:
-    row = connection.execute(_BUILT.encode()).fetchone()
+def _noted(settings: Settings, schema: str, project: str) -> dict[str, int] | None:
+    """What the tables of a schema were built from by this project; None when that was not noted of these tables."""
+    with connect(settings, "loader") as connection:
+        create_missing(connection, GOLD_SOURCES_DDL)
+        fact, relations = _built(connection, schema)
+        row = connection.execute(
+            "select lake_versions from ops.gold_sources"
+            " where fact_oid = %s and project = %s and relations = %s",
+            [fact, project, relations],
+        ).fetchone()
+    return row[0] if row else None
+
+
+def _built(connection: psycopg.Connection, schema: str) -> tuple[int, list[str]]:
+    row = connection.execute(_BUILT.encode(), [schema]).fetchone()
     assert row is not None, "an aggregate has one row"
     return row[0], row[1]
 

@@ -86,6 +86,19 @@ def of_silver(settings: Settings, versions: Mapping[str, int] | None = None) -> 
     ]
 
 
+def silver_differs(settings: Settings, source: str) -> bool:
+    """Whether a table of bronze holds messages that silver has not taken, or is not as far as silver has read it.
+
+    Args:
+        settings: Tells where the lake is.
+        source: For example `bronze.user_logs`.
+    """
+    newest = changes.current_version(settings, source)
+    if newest < streamed_version(settings, source):
+        return True
+    return any(True for _ in _waiting_in_bronze(settings, source, newest))
+
+
 def of_backup(settings: Settings) -> list[Standing]:
     """What the raw backup holds of the accepted events.
 

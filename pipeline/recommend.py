@@ -66,7 +66,7 @@ def train(
         ServiceError: Silver does not exist, or another process trains.
     """
     with only_one(settings, "recommend"):
-        tables.ensure_table(spark, settings, table(registry.MODELS))
+        tables.ensure_table(lambda: spark, settings, table(registry.MODELS))
         version = _current_version(settings)
         data = signals.read(spark, settings, version)
         if not len(data.entries.liked):
@@ -177,7 +177,7 @@ def _replace(
     spark: SparkSession, settings: Settings, name: str, model: str, rows: Iterable[Any]
 ) -> int:
     contract = table(name)
-    tables.ensure_table(spark, settings, contract)
+    tables.ensure_table(lambda: spark, settings, contract)
     values = (
         tuple((asdict(row) | {"model_id": model})[c] for c in contract.column_names) for row in rows
     )

@@ -33,6 +33,6 @@ def run_recover(
     """
     with only_one(settings, "silver") if is_applied else nullcontext():
         checkpoints.require_silver(settings)
-        tables.ensure_layer(spark, settings, "silver")
+        tables.ensure_layer(lambda: spark, settings, "silver")
         run_id = current_run_id() if is_applied else None
         return recover(spark, settings, selection, run_id, on_stage)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from types import MappingProxyType
 
 import psycopg
@@ -13,15 +13,17 @@ from pyspark.sql import SparkSession
 from cinelake.errors import CinelakeError, LedgerMismatchError, message_of
 from cinelake.log import current_run_id, get_logger
 from cinelake.settings import Settings
-from cinelake.stack import local
 from expectations.results import GateResult
 from lakehouse import inspection, ledger, publish
 from lakehouse.ledger import Ledger
 from pipeline import alerts, gates, gold, runs
 from pipeline.analyst import look_after
 from pipeline.locks import only_one
-from pipeline.streams import STAGES, rebuild_silver, run_bronze, run_silver, to_rebuild
+from pipeline.streams import rebuild_silver, run_bronze, run_silver, to_rebuild
 from pipeline.swap import SwapResult, swap_gold
+
+GOLD_STAGES = ("dbt build", "gold gate", "swap")
+"""The stages that bring silver from PostgreSQL to analysts."""
 
 log = get_logger("refresh")
 
@@ -32,7 +34,8 @@ class RefreshReport:
 
     Args:
         run_id: Ties log lines, gate results and ledger rows together.
-        stages: Name and wall time in seconds of each stage that ended, in order.
+        stages: Name and wall time in seconds of each stage that ended, in order; less that of a stage inside it.
+        idle: The names of those that found nothing to do, or were not begun because there was nothing.
         gates: The result of each gate that ran.
         ledger: Counts at the end; None when the refresh did not get that far.
         gold_rows: Rows of each gold table by name.
@@ -40,6 +43,7 @@ class RefreshReport:
 
     run_id: str
     stages: list[tuple[str, float]] = field(default_factory=list)
+    idle: list[str] = field(default_factory=list)
     gates: list[GateResult] = field(default_factory=list)
     ledger: Ledger | None = None
     gold_rows: dict[str, int] = field(default_factory=dict)
@@ -53,7 +57,7 @@ class RefreshReport:
 def run_gold(
     settings: Settings, on_stage: Callable[[str], None], full_refresh: bool = False
 ) -> dict[str, int]:
-    """Build, test, gate and swap gold; returns the rows of each table of it.
+    """Build, test, gate and swap gold, unless it holds all of silver; returns the rows of each table of it.
 
     Raises:
         GateFailedError: dbt or the gate refused `gold_next`; `gold` stays as it was.
@@ -84,11 +88,12 @@ def refresh(
 ) -> RefreshReport:
     """Bring everything up to date: bronze, gate, silver, gate, publish, gold_next, gate, swap, ledger.
 
-    After an update that reads messages by other rules, silver is rebuilt first.
+    After an update that reads messages by other rules, silver is rebuilt first. A stage does nothing where there is
+    nothing new: then no Spark is started, no rule asked, nothing built and nothing swapped.
 
     Args:
-        spark_session: Makes the session, or returns the one that there is. Its start-up counts as a stage; where daemons
-            do both streaming stages none is started.
+        spark_session: Makes the session, or returns the one that there is; called when a stage needs it, which counts as a
+            stage of its own.
         settings: All of them.
         on_stage: Called with a stage's name when it starts.
         full_refresh: Build gold from scratch instead of by increments.
@@ -155,9 +160,9 @@ def recording_failed() -> Iterator[None]:
 def _stage(report: RefreshReport, on_stage: Callable[[str], None], name: str) -> Iterator[None]:
     """Tell of a stage when it begins, and keep its seconds when it has ended."""
     on_stage(name)
-    started = time.monotonic()
+    started, counted = time.monotonic(), report.seconds
     yield
-    report.stages.append((name, time.monotonic() - started))
+    report.stages.append((name, time.monotonic() - started - (report.seconds - counted)))
     log.info("stage", name=name, seconds=round(report.stages[-1][1], 2))
 
 
@@ -168,12 +173,16 @@ def _publish_gold(
     full_refresh: bool,
 ) -> None:
     look_after(settings)
-    with _stage(report, on_stage, "dbt build"):
+    if not full_refresh and gold.is_published(settings):
+        report.idle += GOLD_STAGES
+        return
+    built, gated, swapped = GOLD_STAGES
+    with _stage(report, on_stage, built):
         gold.build_next(settings, report.run_id, full_refresh)
-    with _stage(report, on_stage, "gold gate"):
+    with _stage(report, on_stage, gated):
         report.gates.append(gates.gate_gold(settings, report.run_id))
         gates.require(report.gates[-1])
-    with _stage(report, on_stage, "swap"):
+    with _stage(report, on_stage, swapped):
         swap_gold(settings.postgres, report.run_id)
 
 
@@ -189,29 +198,36 @@ def _run_stages(
 
     stage = partial(_stage, report, on_stage)
 
+    @cache
+    def spark() -> SparkSession:
+        with stage("start Spark"):
+            return spark_session()
+
+    def found(name: str, something: bool) -> None:
+        report.idle += [] if something else [name]
+
     def gate(result: GateResult) -> None:
         report.gates.append(result)
         gates.require(result)
+        found(f"{result.gate} gate", bool(result.rules))
 
-    if not all(local.is_streaming(settings, each) for each in STAGES):
-        with stage("start Spark"):
-            spark_session()
     with stage("bronze"):
-        run_bronze(spark_session, settings)
+        found("bronze", any(run_bronze(spark, settings).values()))
     with stage("bronze gate"):
-        gate(gates.gate_bronze(spark_session, settings, report.run_id))
+        gate(gates.gate_bronze(spark, settings, report.run_id))
     if outdated := to_rebuild(settings):
         with stage("rebuild silver"):
-            rebuild_silver(spark_session, settings, outdated)
+            rebuild_silver(spark, settings, outdated)
     with stage("silver"):
-        run_silver(spark_session, settings)
+        found("silver", any(run_silver(spark, settings).values()))
     for name, run in beside_silver.items():
         with stage(name):
             run()
     with stage("silver gate"):
-        gate(gates.gate_silver(spark_session, settings, report.run_id))
+        gate(gates.gate_silver(spark, settings, report.run_id))
     with stage("publish"):
-        publish.publish(settings, upto=gates.passed_versions(settings, "silver"))
+        published = publish.publish(settings, upto=gates.passed_versions(settings, "silver"))
+        found("publish", any(table.merged for table in published))
     _publish_gold(report, settings, on_stage, full_refresh)
     with stage("ledger"):
         report.ledger = ledger.count(settings)

@@ -15,13 +15,12 @@ from ingestion.topics import connected_consumer, ensure_topics, kept_offsets
 from lakehouse import changes, checkpoints, tables
 from lakehouse.silver import rebuild, turns
 from lakehouse.silver import refresh as silver_refresh
+from lakehouse.tables import SparkSource
 from pipeline import lag, stream_progress
 from pipeline.locks import only_one
 from spark_streaming import bronze
 from spark_streaming.bronze import Trigger
 
-SparkSource = Callable[[], SparkSession]
-"""Makes the session, unless a daemon does the work."""
 ONCE = Trigger()
 Stage = Literal["bronze", "silver"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -37,6 +36,7 @@ def run_bronze(
     """Kafka to bronze; returns the rows each query read. With a daemon's trigger it ends only when it is stopped.
 
     Where a daemon of this home streams already, one run is to wait until that has taken what there was at its start.
+    One run that finds nothing to take makes no session.
 
     Raises:
         CheckpointMismatchError: A table or its checkpoint was lost; nothing was read.
@@ -57,8 +57,13 @@ def run_bronze(
         for name, topic in bronze.TOPIC_OF_TABLE.items():
             checkpoints.drop_void_plan(settings, name, topic, kept[name])
             checkpoints.require_whole(settings, name)
+        tables.ensure_layer(spark_session, settings, "bronze")
+        if not trigger.every and all(
+            checkpoints.has_taken_all(settings, name, topic, kept[name])
+            for name, topic in bronze.TOPIC_OF_TABLE.items()
+        ):
+            return {bronze.query_name(topic): 0 for topic in bronze.TOPIC_OF_TABLE.values()}
         spark = spark_session()
-        tables.ensure_layer(spark, settings, "bronze")
         queries = [
             bronze.start(
                 spark,
@@ -81,7 +86,7 @@ def run_silver(
 ) -> dict[str, int]:
     """Bronze to silver; returns the rows each query read. Where a daemon streams already: as for `run_bronze`.
 
-    What other rules than the present made is rebuilt first.
+    What other rules than the present made is rebuilt first. One run that finds nothing to take makes no session.
 
     Args:
         spark_session: Makes the session, unless a daemon does the work.
@@ -97,8 +102,13 @@ def run_silver(
     chosen = _chosen(sources)
     if not trigger.every and local.is_streaming(settings, "silver"):
         return _by_daemon(settings, "silver")
-    with _silver(spark_session, settings) as spark:
-        _rebuild(spark, settings, [each for each in rebuild.outdated(settings) if each in chosen])
+    with _silver(spark_session, settings):
+        outdated = [each for each in rebuild.outdated(settings) if each in chosen]
+        differs = any(lag.silver_differs(settings, source) for source in chosen)
+        if not trigger.every and not outdated and not differs:
+            return {silver_refresh.query_name(source): 0 for source in chosen}
+        spark = spark_session()
+        _rebuild(spark, settings, outdated)
         # Once: one after the other, as two cores gain nothing from two queries at once. Daemons: side by side.
         groups = [chosen] if trigger.every else [[source] for source in chosen]
         read: dict[str, int] = {}
@@ -126,8 +136,8 @@ def rebuild_silver(
         ServiceError: Another process, perhaps a daemon, holds silver.
     """
     chosen = _chosen(sources)
-    with _silver(spark_session, settings) as spark:
-        _rebuild(spark, settings, chosen)
+    with _silver(spark_session, settings):
+        _rebuild(spark_session(), settings, chosen)
 
 
 def to_rebuild(settings: Settings) -> list[str]:
@@ -143,14 +153,13 @@ def _rebuild(spark: SparkSession, settings: Settings, sources: Collection[str]) 
 
 
 @contextmanager
-def _silver(spark_session: SparkSource, settings: Settings) -> Iterator[SparkSession]:
+def _silver(spark_session: SparkSource, settings: Settings) -> Iterator[None]:
     """Alone in silver, whose tables are there and are those of its checkpoints."""
     with only_one(settings, "silver"):
         checkpoints.require_silver(settings)
-        spark = spark_session()
-        tables.ensure_layer(spark, settings, "bronze")
-        tables.ensure_layer(spark, settings, "silver")
-        yield spark
+        tables.ensure_layer(spark_session, settings, "bronze")
+        tables.ensure_layer(spark_session, settings, "silver")
+        yield
 
 
 def _chosen(sources: Collection[str]) -> list[str]:

@@ -9,7 +9,8 @@ from cinelake.errors import ServiceError
 from cinelake.settings import Settings
 from ingestion import backup
 from lakehouse import ledger
-from lakehouse.maintenance import SparkSource, Upkeep, maintain, plan, preview
+from lakehouse.maintenance import Upkeep, maintain, plan, preview
+from lakehouse.tables import SparkSource
 from pipeline.locks import only_one
 
 OnTable = Callable[[int], None]

@@ -64,6 +64,11 @@ def transform(messages: DataFrame) -> DataFrame:
     )
 
 
+def query_name(topic: str) -> str:
+    """How the query is called that lands a topic."""
+    return f"bronze.{topic}"
+
+
 def start(
     spark: SparkSession,
     settings: Settings,
@@ -98,7 +103,7 @@ def start(
     return (
         transform(messages)
         .writeStream.format("delta")
-        .queryName(f"bronze.{topic}")
+        .queryName(query_name(topic))
         .option("checkpointLocation", checkpoint)
         .trigger(**trigger.options())
         .start(path)

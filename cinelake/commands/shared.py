@@ -95,6 +95,8 @@ def show_report(report: "RefreshReport") -> None:
     """Show what a refresh did: seconds, gates, rows."""
     stages = [(name, f"{seconds:.1f}") for name, seconds in report.stages]
     out.print(counts_table("Stages", [*stages, ("all", f"{report.seconds:.1f}")], "seconds"))
+    if report.idle:
+        out.print(f"Nothing to do: {', '.join(report.idle)}.", highlight=False)
     gates = [(gate.gate, outcome(gate)) for gate in report.gates]
     out.print(counts_table("Gates", gates, ""))
     gold_rows = [(name, f"{n:,}") for name, n in report.gold_rows.items()]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cinelake.settings import Settings
-    from pipeline.streams import SparkSource
+    from lakehouse.tables import SparkSource
     from spark_streaming.bronze import Trigger
 
 Every = Annotated[

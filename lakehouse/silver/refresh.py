@@ -35,6 +35,11 @@ _writing = Lock()
 """Held by the query whose batch is being written: both write to quarantine, and two writers could conflict there."""
 
 
+def query_name(source: str) -> str:
+    """How the query is called that feeds silver from a table of bronze."""
+    return f"silver from {source}"
+
+
 def start(spark: SparkSession, settings: Settings, source: str, trigger: Trigger) -> StreamingQuery:
     """Start the query that feeds silver from one bronze table.
 
@@ -58,7 +63,7 @@ def start(spark: SparkSession, settings: Settings, source: str, trigger: Trigger
         spark.readStream.format("delta")
         .load(tables.table_path(settings, source))
         .writeStream.foreachBatch(handle)
-        .queryName(f"silver from {source}")
+        .queryName(query_name(source))
         .option("checkpointLocation", tables.checkpoint_path(settings, f"silver.{source}"))
         .trigger(**trigger.options())
         .start()

@@ -11,8 +11,9 @@ from cinelake.settings import load_settings
 from docs_site.build import build_site
 from docs_site.catalogue import TablePage, render_catalogue
 from docs_site.serve import SiteServer
+from expectations.batches import Batch
 from expectations.data_docs import build_data_docs
-from expectations.gate import Batch, run_lake_gate
+from expectations.gate import run_lake_gate
 from lakehouse.contract import table
 from tests.unit.docs_site.conftest import AT
 from tests.unit.expectations.batches import as_frame, good_row, good_rows

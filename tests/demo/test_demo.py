@@ -248,6 +248,35 @@ def test_a_row_broken_by_hand_in_silver_never_reaches_gold(
     assert lakehouse.status()["gold"]["refusal"] is None
 
 
+WATCHED_REFRESH = """
+import sys
+import psutil
+from cinelake import cli
+sys.argv = ["cinelake", "refresh"]
+try:
+    cli.main()
+except SystemExit as end:
+    assert not end.code
+heavy = {"great_expectations", "dbt.cli.main"} & set(sys.modules)
+children = [child.name() for child in psutil.Process().children(recursive=True)]
+print("loaded:", *heavy, "started:", *children)
+"""
+
+
+def test_a_refresh_with_nothing_to_do_starts_nothing_and_leaves_gold_as_it_is(
+    lakehouse: CommandLine, mixed: MixedBatch, tmp_path: Path
+) -> None:
+    before = lakehouse.status()
+    script = tmp_path / "refresh.py"
+    script.write_text(WATCHED_REFRESH)
+    shown = lakehouse.python(script).stdout
+    stages = "bronze, bronze gate, silver, silver gate, publish, dbt build, gold gate, swap"
+    assert f"Nothing to do: {stages}." in shown
+    assert shown.splitlines()[-1] == "loaded: started:"
+    after = lakehouse.status()
+    assert (after["gold"], after["ledger"]) == (before["gold"], before["ledger"])
+
+
 def test_the_last_swap_is_taken_back_and_done_again(lakehouse: CommandLine) -> None:
     published = lakehouse.status()["gold"]
     lakehouse.here("gold", "rollback")

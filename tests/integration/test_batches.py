@@ -122,7 +122,7 @@ def test_in_twenty_batches_with_five_kills_the_tables_are_those_of_one_batch(
 ) -> None:
     one = load_settings(CINELAKE_HOME=str(home))
     other = load_settings(CINELAKE_HOME=str(home), LAKE_URI=str(home / "lake-in-batches"))
-    tables.ensure_layer(spark, other, "bronze")
+    tables.ensure_layer(lambda: spark, other, "bronze")
     driver = Driver(at_once, other)
     seconds = 0.0
     try:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NoReturn
 from uuid import uuid4
 
 import pytest
@@ -23,6 +24,7 @@ from cinelake.settings import Settings
 from ingestion.topics import topic_end_offsets
 from lakehouse import changes, tables
 from lakehouse.contract import table
+from lakehouse.tables import SparkSource
 from pipeline.streams import run_bronze
 from spark_streaming import bronze
 from spark_streaming.bronze import Trigger
@@ -55,7 +57,7 @@ class Landing:
             )
         finally:
             with_topics.close()
-        tables.ensure_table(spark, settings, table("bronze.user_logs"))
+        tables.ensure_table(lambda: spark, settings, table("bronze.user_logs"))
         self.path = tables.table_path(settings, "bronze.user_logs")
         self.checkpoint = tables.checkpoint_path(settings, "bronze.user_logs")
 
@@ -102,11 +104,12 @@ class Landing:
         )
         return bronze.await_all([query])[f"bronze.{self.topic}"]
 
-    def run_stage(self) -> int:
+    def run_stage(self, spark_session: SparkSource | None = None) -> int:
         """Land what is there as `cinelake bronze` does; the number of messages read."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(bronze, "TOPIC_OF_TABLE", {"bronze.user_logs": self.topic})
-            return run_bronze(lambda: self.spark, self.settings)[f"bronze.{self.topic}"]
+            read = run_bronze(spark_session or (lambda: self.spark), self.settings)
+        return read[f"bronze.{self.topic}"]
 
     def offsets(self) -> dict[int, list[int]]:
         """The offsets in bronze by partition, sorted; one that is there twice is listed twice."""
@@ -201,6 +204,35 @@ def test_a_batch_that_was_written_but_not_committed_is_repeated_without_a_trace(
     assert landing.offsets() == {0: list(range(8)), 1: []}
 
 
+class SparkIsNeededError(Exception):
+    """A session was asked for."""
+
+
+def needing_spark() -> NoReturn:
+    raise SparkIsNeededError
+
+
+def test_no_session_is_made_where_nothing_is_to_land(landing: Landing) -> None:
+    assert landing.run_stage(needing_spark) == 0, "an empty topic"
+    landing.send([b"first"] * 2)
+    with pytest.raises(SparkIsNeededError):
+        landing.run_stage(needing_spark)
+    assert landing.run_stage() == 2
+    assert landing.run_stage(needing_spark) == 0
+    landing.send([b"second"], partition=1)
+    with pytest.raises(SparkIsNeededError):
+        landing.run_stage(needing_spark)
+    assert landing.run_stage() == 1
+    # Written, and not noted as written: the batch is still to be ended.
+    for part in Path(landing.checkpoint, "commits").glob("*1*"):
+        part.unlink()
+    with pytest.raises(SparkIsNeededError):
+        landing.run_stage(needing_spark)
+    landing.run_stage()
+    assert landing.offsets() == {0: [0, 1], 1: [0]}
+    assert landing.run_stage(needing_spark) == 0
+
+
 def test_messages_that_kafka_no_longer_holds_are_an_error_and_not_a_gap(landing: Landing) -> None:
     landing.send([b"read"] * 3)
     landing.run()
@@ -266,7 +298,7 @@ def test_bronze_does_not_go_on_with_a_table_that_was_made_anew(landing: Landing)
     for _ in range(2):
         with pytest.raises(CheckpointMismatchError, match="lacks messages that its checkpoint"):
             landing.run_stage()
-        tables.ensure_layer(landing.spark, landing.settings, "bronze")
+        tables.ensure_layer(lambda: landing.spark, landing.settings, "bronze")
     assert landing.offsets() == {0: [], 1: []}
 
     shutil.rmtree(landing.checkpoint)

@@ -417,7 +417,7 @@ def test_the_silver_gate_looks_at_changed_rows_only(
                 patch.setattr(gates, "PIECE_BYTES", 1)
             return gate_silver(lambda: spark, on_spark if way == "spark" else settings, run_id)
 
-    tables.ensure_table(spark, settings, USERS)
+    tables.ensure_table(lambda: spark, settings, USERS)
     write(spark, settings, USERS, user("ada"), user("bob"), user("eve"))
 
     def refuse() -> SparkSession:
@@ -465,7 +465,7 @@ def test_the_bronze_gate_goes_on_where_it_last_passed(
     spark: SparkSession, settings: Settings
 ) -> None:
     contract = table("bronze.rejected")
-    tables.ensure_table(spark, settings, contract)
+    tables.ensure_table(lambda: spark, settings, contract)
 
     def land(topic: str, offset: int) -> None:
         row = (topic, 0, offset)
@@ -497,7 +497,7 @@ def test_a_date_that_python_has_no_name_for_is_refused_by_its_row_and_a_correcte
     spark: SparkSession, settings: Settings, year: str
 ) -> None:
     movies = table("silver.movies")
-    tables.ensure_table(spark, settings, movies)
+    tables.ensure_table(lambda: spark, settings, movies)
     known = {"movie_id": 13, "title": "Gump", "fetched_at": NOON, "content_hash": "0" * 64}
     row = {**dict.fromkeys(movies.column_names), **known, "is_deleted": False}
     write(spark, settings, movies, row, row | {"movie_id": 14})

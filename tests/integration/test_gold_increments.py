@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from cinelake.settings import Settings
-from pipeline import gold, staging
+from pipeline import gold, gold_sources, staging
 from pipeline.dbt import BUILD, INCREMENT, DbtResult, Target, run_dbt
 from pipeline.swap import swap_gold
 from tests.integration.silver_writer import (
@@ -401,7 +401,9 @@ def test_what_a_build_knows_of_gold_next_goes_with_its_tables(
     silver.comment("planted", "ada", None, "planted", 0)
     gold.build_next(settings)
     assert_people_are_kept_apart(silver)
+    assert not gold.is_published(settings)
     swap_gold(settings.postgres)
+    assert_published_until_something_changes(settings, silver)
     # The other schema is empty: all of it is built.
     assert built_by(settings, monkeypatch) >= set(MODELS)  # type: ignore[operator]
     swap_gold(settings.postgres)
@@ -409,6 +411,7 @@ def test_what_a_build_knows_of_gold_next_goes_with_its_tables(
     for _ in ("to the gold of before", "and back"):
         swap_gold(settings.postgres, is_rollback=True)
         assert_people_are_kept_apart(silver, "gold", "gold_next")
+        assert not gold.is_published(settings)
     assert built_by(settings, monkeypatch) is None
 
     # As the version before has left it.
@@ -420,6 +423,28 @@ def test_what_a_build_knows_of_gold_next_goes_with_its_tables(
         silver.connection.execute(statement)
     assert built_by(settings, monkeypatch) >= set(MODELS)  # type: ignore[operator]
     assert_people_are_kept_apart(silver)
+
+
+def assert_published_until_something_changes(settings: Settings, silver: Silver) -> None:
+    """Analysts see all of silver; a row more, another project, other rules or a view that is not its own, and they do not."""
+    assert gold.is_published(settings)
+    for of_project in ("PROJECT", "RULES"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(gold_sources, of_project, ("dbt_project.yml",))
+            assert not gold.is_published(settings)
+    assert not gold.is_published(settings.model_copy(update={"gate_block": "null_share"}))
+    for change, undoing in (
+        (
+            "update silver.genres set _lake_version = _lake_version + 1",
+            "update silver.genres set _lake_version = _lake_version - 1",
+        ),
+        ("create view staging.one_more as select 1", "drop view staging.one_more"),
+        ("create table gold.one_more ()", "drop table gold.one_more"),
+    ):
+        silver.connection.execute(change)
+        assert not gold.is_published(settings), change
+        silver.connection.execute(undoing)
+        assert gold.is_published(settings), undoing
 
 
 def assert_people_are_kept_apart(silver: Silver, *schemas: str) -> None:

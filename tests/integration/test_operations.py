@@ -47,7 +47,6 @@ def cinelake(lakehouse: Settings) -> CommandLine:
         "CINELAKE_HOME": str(lakehouse.home),
         "POSTGRES_URI": lakehouse.postgres,
         "LAKE_URI": lakehouse.lake_uri,
-        "COLUMNS": "200",
     }
     return CommandLine(os.environ | places)
 
@@ -190,8 +189,11 @@ def test_upkeep_beside_new_data_keeps_publication_and_silver_going(
 
     silver = run_maintain(lambda: spark, lakehouse, None, False, lambda _: lambda _: None)
     assert {each.skipped for each in silver} == {""}
-    run_silver(lambda: spark, lakehouse)
+    assert run_silver(lambda: spark, lakehouse)["silver from bronze.user_logs"] > 0
     assert published() == 4
+    # Neither what was read nor files that were only put together are anything to start Spark for.
+    run_maintain(lambda: spark, lakehouse, None, False, lambda _: lambda _: None)
+    assert set(run_silver(lambda: pytest.fail("Spark was started"), lakehouse).values()) == {0}
     assert {each.changes for each in publish(lakehouse)} == {0}
     assert gate_silver(lambda: spark, lakehouse, "after upkeep").passed
 

@@ -56,7 +56,7 @@ TEXTS = [
 def lakehouse(spark: SparkSession, settings: Settings) -> Settings:
     """A database and a lake of the test's own, with the tables that these tests write."""
     for contract in (USERS, RATINGS, GENRES):
-        tables.ensure_table(spark, settings, contract)
+        tables.ensure_table(lambda: spark, settings, contract)
     return settings
 
 
@@ -378,7 +378,7 @@ def test_a_table_that_was_made_anew_is_not_taken_for_one_without_changes(
         write(spark, lakehouse, USERS, user("ada", name=name))
     publish(lakehouse)
     shutil.rmtree(tables.table_path(lakehouse, "silver.users"))
-    tables.ensure_table(spark, lakehouse, USERS)
+    tables.ensure_table(lambda: spark, lakehouse, USERS)
     with pytest.raises(ServiceError, match=r"silver\.users is at version 0, .* it was made anew"):
         publish(lakehouse)
     assert names(lakehouse) == {"ada": ("second", False)}

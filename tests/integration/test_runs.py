@@ -6,7 +6,6 @@ from pathlib import Path
 import psycopg
 import pytest
 import structlog
-from pyspark.sql import SparkSession
 
 from cinelake.errors import ServiceError
 from cinelake.postgres import connect
@@ -45,7 +44,7 @@ def test_the_latest_run_is_the_one_that_ended_last(settings: Settings) -> None:
 @pytest.mark.parametrize(
     ("error", "recorded"),
     [
-        (ServiceError("Spark is away.", "Look for it."), "Spark is away."),
+        (ServiceError("Kafka is away.", "Look for it."), "Kafka is away."),
         (RuntimeError("no memory"), "RuntimeError: no memory"),
         (KeyboardInterrupt(), "interrupted"),
     ],
@@ -55,17 +54,17 @@ def test_a_refresh_that_did_not_end_well_is_never_recorded_as_published(
 ) -> None:
     ensure_topics(settings)
 
-    def fail() -> SparkSession:
+    def fail(_: str) -> None:
         raise error
 
     with pytest.raises(type(error)):
-        refresh(fail, settings)
+        refresh(lambda: pytest.fail("there is nothing to do that needs Spark"), settings, fail)
     assert outcome(settings) == recorded
     assert (run := runs.latest(settings)) is not None
     assert (run.run_id, run.stages) == ("this-run", [])
 
 
-@pytest.mark.parametrize("error", [ServiceError("Spark is away."), KeyboardInterrupt()])
+@pytest.mark.parametrize("error", [ServiceError("Kafka is away."), KeyboardInterrupt()])
 def test_a_run_that_failed_while_postgres_is_away_tells_of_its_own_error(
     settings: Settings, tmp_path: Path, error: BaseException
 ) -> None:
@@ -109,9 +108,9 @@ def test_a_connection_that_breaks_in_the_middle_is_a_service_error(settings: Set
 def test_the_stages_of_a_run_add_up_and_a_repeated_one_takes_its_place(settings: Settings) -> None:
     runs.record(settings, "before", runs.PUBLISHED, [])
     runs.add_stage(settings, "ours", "bronze", 1.0, runs.RUNNING)
-    runs.add_stage(settings, "ours", "silver", 2.0, "Spark is away.")
+    runs.add_stage(settings, "ours", "silver", 2.0, "Kafka is away.")
     assert (run := runs.latest(settings)) is not None
-    assert (run.run_id, run.outcome) == ("ours", "Spark is away.")
+    assert (run.run_id, run.outcome) == ("ours", "Kafka is away.")
 
     runs.add_stage(settings, "ours", "silver", 3.0, runs.RUNNING)
     # It runs: how it ends is not known yet.

@@ -151,7 +151,7 @@ def test_an_added_column_arrives_in_both_golds_by_increments_and_every_row_stays
     put(spark, lakehouse, table("silver.ratings"), rating("zoe", 1.0))
     wider = contracts.add_column("silver.ratings", "device")
     take_up(project, "device")
-    tables.ensure_layer(spark, lakehouse, "silver")
+    tables.ensure_layer(lambda: spark, lakehouse, "silver")
     put(spark, lakehouse, wider, {**rating("bob", 4.0), "device": "tv"})
     put(spark, lakehouse, wider, {**rating("eve", 9.0), "device": 'a "web", page'})
     on_spark = lakehouse.model_copy(update={"gate_pandas_rows": 1})
@@ -208,8 +208,8 @@ def test_an_optional_property_becomes_a_column_and_the_stream_goes_on(
     publish(lakehouse)
     contracts.add_column("silver.events", "theme")
     contracts.add_column("bronze.user_logs", "headers")
-    tables.ensure_layer(spark, lakehouse, "bronze")
-    tables.ensure_layer(spark, lakehouse, "silver")
+    tables.ensure_layer(lambda: spark, lakehouse, "bronze")
+    tables.ensure_layer(lambda: spark, lakehouse, "silver")
     land(spark, lakehouse, second)
     assert gate_silver(refuse, lakehouse, "run").passed
     publish(lakehouse)
@@ -230,7 +230,7 @@ def test_a_publication_before_the_lake_has_the_column_says_what_to_do(
     contracts.add_column("silver.genres", "colour")
     with pytest.raises(ServiceError, match=r"silver\.genres in the lake has no column colour"):
         publish(lakehouse)
-    tables.ensure_layer(spark, lakehouse, "silver")
+    tables.ensure_layer(lambda: spark, lakehouse, "silver")
     publish(lakehouse)
     assert ask(lakehouse, "select genre_id, colour from silver.genres") == [(18, None)]
 
@@ -242,7 +242,7 @@ def test_a_changed_type_is_refused_everywhere_and_what_the_hint_says_helps(
     publish(lakehouse)
     retyped = contracts.retype_column("silver.genres", "genre_id", "int")
     with pytest.raises(ContractRefusedError, match=r"silver\.genres\.genre_id is long"):
-        tables.ensure_layer(spark, lakehouse, "silver")
+        tables.ensure_layer(lambda: spark, lakehouse, "silver")
     with pytest.raises(ContractRefusedError, match=r"silver\.genres\.genre_id is bigint") as caught:
         publish(lakehouse)
     assert ask(lakehouse, "select genre_id, name from silver.genres") == [(18, "Drama")]
@@ -252,7 +252,7 @@ def test_a_changed_type_is_refused_everywhere_and_what_the_hint_says_helps(
     ]
 
     shutil.rmtree(tables.table_path(lakehouse, "silver.genres"))
-    tables.ensure_layer(spark, lakehouse, "silver")
+    tables.ensure_layer(lambda: spark, lakehouse, "silver")
     put(spark, lakehouse, retyped, {"genre_id": 18, "name": "Drama"})
     statement = caught.value.hint.split("`")[1]
     assert statement == "drop table silver.genres cascade"

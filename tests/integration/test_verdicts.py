@@ -18,8 +18,9 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from cinelake.settings import Settings
+from expectations.batches import Batch
 from expectations.frames import frame_from_arrow
-from expectations.gate import Batch, run_lake_gate
+from expectations.gate import run_lake_gate
 from lakehouse.contract import Column, Table, tables
 from lakehouse.frames import frame_of
 from lakehouse.publish import ensure_tables

@@ -15,10 +15,10 @@ from pyspark.sql import DataFrame, SparkSession
 
 from cinelake.settings import Settings, load_settings
 from expectations import data_docs, sources
+from expectations.batches import Batch, Pieces
 from expectations.data_docs import build_data_docs
 from expectations.frames import TEXT, frame_from_arrow
-from expectations.gate import Batch, run_lake_gate
-from expectations.pieces import Pieces
+from expectations.gate import run_lake_gate
 from expectations.results import GateResult
 from expectations.suites import suite_for
 from lakehouse.contract import Table, table, tables

@@ -12,7 +12,8 @@ from cinelake.errors import CheckpointMismatchError, DamagedDataError, ServiceEr
 from cinelake.settings import Settings
 from lakehouse import checkpoints, tables
 from lakehouse.checkpoints import Checkpoint
-from pipeline.streams import SparkSource, run_silver
+from lakehouse.tables import SparkSource
+from pipeline.streams import run_silver
 
 NAME = "bronze.user_logs"
 NO_SPARK = cast(SparkSource, None)

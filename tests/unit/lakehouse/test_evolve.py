@@ -1,7 +1,7 @@
 """A Delta table follows its contract to new optional columns, keeps its rows, and is left alone by anything else."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, NoReturn
 
 import pytest
 from deltalake import DeltaTable
@@ -38,8 +38,8 @@ def held(lake: Settings) -> list[tuple[Any, ...]]:
     return [tuple(row.values()) for row in rows]
 
 
-NO_SPARK = cast(SparkSession, None)
-"""Whoever asks it for anything fails."""
+def no_spark() -> NoReturn:
+    pytest.fail("there is nothing to do that needs Spark")
 
 
 def test_new_optional_columns_appear_and_rows_and_change_feed_stay(
@@ -48,7 +48,7 @@ def test_new_optional_columns_appear_and_rows_and_change_feed_stay(
     put(spark, empty_lake, GENRES, (1, "Drama"), (2, "Comedy"))
     first = version(empty_lake)
     wider = with_columns(*NEW_COLUMNS)
-    tables.ensure_table(spark, empty_lake, wider)
+    tables.ensure_table(lambda: spark, empty_lake, wider)
     put(spark, empty_lake, wider, (2, "Comedy", "red", 7), (3, "Horror", None, None))
     assert held(empty_lake) == [
         (1, "Drama", None, None),
@@ -76,7 +76,7 @@ def test_a_table_that_fits_its_contract_is_not_written_and_spark_is_not_asked(
     empty_lake: Settings,
 ) -> None:
     for layer in ("bronze", "silver"):
-        tables.ensure_layer(NO_SPARK, empty_lake, layer)
+        tables.ensure_layer(no_spark, empty_lake, layer)
     assert version(empty_lake) == 0
 
 
@@ -88,7 +88,7 @@ def test_a_required_column_that_may_be_null_now_takes_nulls(
     laxer = GENRES.model_copy(
         update={"columns": (key, name.model_copy(update={"required": False}))}
     )
-    tables.ensure_table(spark, empty_lake, laxer)
+    tables.ensure_table(lambda: spark, empty_lake, laxer)
     put(spark, empty_lake, laxer, (2, None))
     assert held(empty_lake) == [(1, "Drama"), (2, None)]
 
@@ -116,7 +116,7 @@ def test_what_would_touch_rows_is_refused_with_table_and_column_and_changes_noth
     empty_lake: Settings, contract: Table, named: str
 ) -> None:
     with pytest.raises(ContractRefusedError) as caught:
-        tables.ensure_table(NO_SPARK, empty_lake, contract)
+        tables.ensure_table(no_spark, empty_lake, contract)
     assert named in caught.value.message
     assert "optional column" in caught.value.hint
     assert version(empty_lake) == 0
@@ -125,6 +125,6 @@ def test_what_would_touch_rows_is_refused_with_table_and_column_and_changes_noth
 def test_a_column_required_from_now_on_is_refused(
     spark: SparkSession, empty_lake: Settings
 ) -> None:
-    tables.ensure_table(spark, empty_lake, with_columns(*NEW_COLUMNS))
+    tables.ensure_table(lambda: spark, empty_lake, with_columns(*NEW_COLUMNS))
     with pytest.raises(ContractRefusedError, match=r"silver\.genres\.colour may be null"):
-        tables.ensure_table(spark, empty_lake, with_columns(REQUIRED, NEW_COLUMNS[1]))
+        tables.ensure_table(lambda: spark, empty_lake, with_columns(REQUIRED, NEW_COLUMNS[1]))

@@ -53,7 +53,7 @@ def test_spark_writes_to_a_table_that_was_made_without_it(
     spark: SparkSession, lake: Settings
 ) -> None:
     genres = table("silver.genres")
-    tables.ensure_table(spark, lake, genres)
+    tables.ensure_table(lambda: spark, lake, genres)
     assert tables.is_unwritten(lake, genres)
     for name in ("Drama", "Comedy"):
         rows = frame_of(spark, [(18, name)], genres.spark_schema())

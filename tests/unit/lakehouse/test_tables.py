@@ -80,7 +80,7 @@ def test_upsert_writes_new_and_different_rows_alone(
 
 def test_upsert_knows_a_null_from_a_value(spark: SparkSession, lake: Settings) -> None:
     users = table("silver.users")
-    tables.ensure_table(spark, lake, users)
+    tables.ensure_table(lambda: spark, lake, users)
 
     def user(name: str | None) -> DataFrame:
         seen = datetime(2026, 1, 1)
@@ -126,7 +126,7 @@ def test_a_row_without_a_required_value_is_refused_whole(
 def test_tables_are_made_once_from_their_contracts(
     spark: SparkSession, empty_lake: Settings
 ) -> None:
-    tables.ensure_layer(spark, empty_lake, "silver")
+    tables.ensure_layer(lambda: spark, empty_lake, "silver")
     assert changes.current_version(empty_lake, "silver.events") == 0
     made = tables.read(spark, empty_lake, "silver.events").schema
     expected = table("silver.events").spark_schema()

@@ -13,7 +13,7 @@ from dbt.contracts.results import NodeStatus
 
 from cinelake.errors import ServiceError
 from cinelake.settings import Settings, load_settings
-from pipeline import dbt, gold_sources, gold_versions, staging
+from pipeline import gold_sources, gold_versions, staging
 from pipeline.dbt import DBT_PROJECT, FAILED, INCREMENT, generate_docs, run_dbt
 from pipeline.gold import build_next
 
@@ -63,7 +63,7 @@ def node(name: str, status: str, message: str | None = None, failures: int | Non
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setattr(dbt, "dbtRunner", FakeRunner)
+    monkeypatch.setattr("dbt.cli.main.dbtRunner", FakeRunner)
     monkeypatch.setenv("POSTGRES_PORT", "1")
     monkeypatch.delenv("POSTGRES_HOST", raising=False)
     FakeRunner.told, FakeRunner.outcome = [], outcome()

@@ -15,7 +15,8 @@ from pyspark.sql import SparkSession
 
 from benchmarks.memory import MemoryPeak
 from cinelake.settings import Settings, load_settings
-from expectations.gate import Batch, run_lake_gate
+from expectations.batches import Batch
+from expectations.gate import run_lake_gate
 from lakehouse import publish, tables
 from lakehouse.contract import table
 from pipeline import gates

@@ -9,6 +9,7 @@ from cinelake.settings import Settings
 from cinelake.stack import local
 from lakehouse import changes
 from lakehouse.silver import rebuild
+from lakehouse.tables import SparkSource
 from pipeline import lag, streams
 from pipeline.streams import Stage, await_daemon
 
@@ -85,7 +86,7 @@ def test_a_daemon_that_takes_nothing_is_told_of(
 
 @pytest.mark.parametrize("run", [streams.run_bronze, streams.run_silver])
 def test_no_spark_starts_where_a_daemon_does_the_work(
-    run: Callable[[streams.SparkSource, Settings], dict[str, int]],
+    run: Callable[[SparkSource, Settings], dict[str, int]],
     lake: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -32,7 +32,7 @@ def _put(spark: SparkSession, settings: Settings, name: str, rows: list[dict[str
 def rated(spark: SparkSession, lake: Settings, two_tastes: Dataset) -> Settings:
     """A lake with the ratings of `two_tastes`, and one new movie that has the genre of the first."""
     for name in SILVER:
-        tables.ensure_table(spark, lake, table(f"silver.{name}"))
+        tables.ensure_table(lambda: spark, lake, table(f"silver.{name}"))
     entries = two_tastes.entries
     began = datetime(2026, 1, 1, tzinfo=UTC)
     rows = [
@@ -117,7 +117,7 @@ def test_what_cannot_be_done_is_said(spark: SparkSession, lake: Settings) -> Non
     with pytest.raises(BadInputError, match="No model of recommendations is published"):
         recommend.score(spark, lake)
     for name in SILVER[:3]:
-        tables.ensure_table(spark, lake, table(f"silver.{name}"))
+        tables.ensure_table(lambda: spark, lake, table(f"silver.{name}"))
     with pytest.raises(BadInputError, match="Nobody has liked a movie yet"):
         recommend.train(spark, lake, 0)
 

@@ -194,7 +194,7 @@ def test_what_was_recommended_to_an_address_leaves_with_the_rebuild(
     spark: SparkSession, empty_lake: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = "silver.movie_recommendations"
-    tables.ensure_table(spark, empty_lake, table(name))
+    tables.ensure_table(lambda: spark, empty_lake, table(name))
     users = ["ada@example.org", "s|203.0.113.7", "ada", "f" * 64]
     recommended = [(user, 13, 1, 0.5, None, "taste", None, "f" * 64) for user in users]
     frame = frame_of(spark, recommended, table(name).spark_schema())
