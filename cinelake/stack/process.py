@@ -4,7 +4,7 @@ import os
 import pwd
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -47,14 +47,9 @@ class ProcessRef(BaseModel):
         """The process, or None when it has ended."""
         try:
             process = psutil.Process(self.pid)
-            if not self._is(process):
-                return None
-            if process.status() == psutil.STATUS_ZOMBIE:
-                _reap(self.pid)
-                return None
+            return process if self._is(process) and not has_ended(process) else None
         except psutil.NoSuchProcess:
             return None
-        return process
 
     def session(self) -> list[psutil.Process]:
         """Who is in the session that `spawn` made for the process: also what outlived it, or whose parent has ended.
@@ -68,7 +63,8 @@ class ProcessRef(BaseModel):
         with suppress(psutil.NoSuchProcess):
             if not self._is(psutil.Process(self.pid)):
                 return []
-        return [each for each in psutil.process_iter() if _session_of(each) == self.pid]
+        members = [each for each in psutil.process_iter() if _session_of(each) == self.pid]
+        return [each for each in members if not has_ended(each)]
 
     def _is(self, process: psutil.Process) -> bool:
         return abs(_started(process) - self.started) <= START_TOLERANCE
@@ -183,10 +179,38 @@ def stop(
         _signal(process, first)
     for each in left_behind:
         _signal(each, signal.SIGTERM)
-    _, left = psutil.wait_procs(family, timeout=patience)
+    left = _wait_for_end(family, patience)
     for each in left:
         _signal(each, signal.SIGKILL)
-    psutil.wait_procs(left, timeout=10)
+    _wait_for_end(left, 10)
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Whether a process runs no more, also when its parent has not asked yet how it ended.
+
+    Some never do, as the first process of many a container; others look every few seconds.
+    """
+    try:
+        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            return False
+    except psutil.NoSuchProcess:
+        return True
+    _reap(process.pid)
+    return True
+
+
+def _wait_for_end(processes: Collection[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Those that have not ended in that time."""
+    retrying = Retrying(
+        stop=stop_after_delay(seconds),
+        wait=wait_exponential(multiplier=0.01, max=0.1),
+        retry=retry_if_result(bool),
+        retry_error_callback=lambda state: state.outcome and state.outcome.result(),
+    )
+    left: list[psutil.Process] = retrying(
+        lambda: [each for each in processes if not has_ended(each)]
+    )
+    return left
 
 
 def _descendants(process: psutil.Process) -> list[psutil.Process]:

@@ -29,6 +29,7 @@ from cinelake.settings import Settings, load_settings
 from cinelake.stack import analyst
 from cinelake.stack.local import STORES, down, start_api, status, up
 from cinelake.stack.postgres import analyst_uri, bootstrap
+from cinelake.stack.process import has_ended
 from cinelake.stack.state import load_state
 from ingestion.api.key_ring import KeyRing
 from ingestion.api.scopes import Scope
@@ -304,7 +305,7 @@ def test_the_api_comes_back_on_its_port_after_a_kill_and_ends_with_down(stack: S
     assert start_api(stack.settings) == address == status(stack.settings)["api"].endpoint
     family = workers(stack)
     down(stack.settings)
-    assert not any(worker.is_running() for worker in family)
+    assert all(map(has_ended, family))
     assert not status(stack.settings)["api"].healthy
 
 

@@ -9,7 +9,14 @@ import psutil
 import pytest
 
 from cinelake.errors import ServiceError
-from cinelake.stack.process import Launch, ProcessRef, spawn, stop, wait_until_healthy
+from cinelake.stack.process import (
+    Launch,
+    ProcessRef,
+    has_ended,
+    spawn,
+    stop,
+    wait_until_healthy,
+)
 
 SLEEP = "import time; print('ready', flush=True); time.sleep(60)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
@@ -53,7 +60,7 @@ def test_children_end_with_their_parent(tmp_path: Path) -> None:
     ready(ref, log)
     (child,) = psutil.Process(ref.pid).children()
     stop(ref, patience=0.5)
-    assert not child.is_running()
+    assert has_ended(child)
 
 
 def test_what_outlived_a_process_that_was_killed_is_ended_in_its_place(tmp_path: Path) -> None:
@@ -68,7 +75,7 @@ def test_what_outlived_a_process_that_was_killed_is_ended_in_its_place(tmp_path:
     assert ref.find() is None
     assert ref.session() == [child]
     stop(ref, patience=0.5)
-    assert not child.is_running()
+    assert has_ended(child)
     assert ref.session() == []
 
 
@@ -90,7 +97,23 @@ def test_what_a_process_left_behind_is_told_to_end_by_itself(tmp_path: Path) -> 
     (left,) = set(ref.session()) - {psutil.Process(ref.pid)}
     stop(ref)
     assert ref.find() is None
-    assert not left.is_running()
+    assert has_ended(left)
+
+
+def test_who_has_ended_is_not_waited_for_though_its_parent_never_asks(tmp_path: Path) -> None:
+    alone = "subprocess.Popen([sys.executable, '-c', {!r}], start_new_session=True)"
+    program = f"import subprocess, sys, time; {alone.format(SLEEP)}; time.sleep(20)"
+    parent, log = start(tmp_path, program)
+    ready(parent, log)
+    (child,) = psutil.Process(parent.pid).children()
+    ref = ProcessRef.of(child.pid)
+    # It ends at the first signal, and stays a zombie until its parent ends.
+    stop(ref, patience=60)
+    assert child.status() == psutil.STATUS_ZOMBIE
+    assert parent.find() is not None
+    assert ref.find() is None
+    assert ref.session() == []
+    stop(parent)
 
 
 def test_another_process_with_a_recycled_id_is_never_stopped(tmp_path: Path) -> None:
