@@ -98,7 +98,7 @@ gold_app = App(
 
 @gold_app.callback()
 def gold(context: typer.Context, full_refresh: Full = False) -> None:
-    """Build gold_next with dbt, test and gate it, and swap it in; or take the last swap back."""
+    """Build gold_next with dbt, test and gate it, and swap it in, unless gold holds all of silver; or take the last swap back."""
     from pipeline.refresh import run_gold
 
     if context.invoked_subcommand:
@@ -146,7 +146,7 @@ def rollback() -> None:
 
 
 def refresh(full_refresh: Full = False) -> None:
-    """Run every stage in order, from Kafka to swapped gold; a failed gate leaves gold as it was."""
+    """Run every stage in order, from Kafka to swapped gold; where nothing is new nothing is done, and a failed gate leaves gold as it was."""
     show_report(refresh_all(get_settings(), full_refresh))
 
 

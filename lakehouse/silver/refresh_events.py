@@ -45,10 +45,6 @@ OF_USERS: dict[str, ModuleType] = {
 }
 """Tables whose rows follow from the whole history of a user, each with the types of event it is made of."""
 
-THREAD_COLUMNS = ["comment_id", "user_id", "parent_comment_id", "commented_at", "event_id"]
-"""What `threads.Threads` needs to know of a comment in the batch; of one in silver also its place."""
-PLACE_COLUMNS = ["thread_id", "depth", "path"]
-
 
 def refresh_events(
     spark: SparkSession, settings: Settings, messages: DataFrame, is_rebuild: bool = False
@@ -238,32 +234,36 @@ class _Batch:
     def _write_comments(self) -> None:
         """Write the comments of the users in the batch, and those of others that get another place in their thread."""
         own = tables.computed(comments.transform(self.complete))
-        told = own.select(*THREAD_COLUMNS).toArrow().to_pylist()
-        users = set(self._users().toArrow()["user_id"].to_pylist())
-        held = [] if self.is_rebuild else threads.touched(self._held_places, told, users)
-        among = threads.Threads(told, held, users)
-        moved = among.moved()
-        places = frame_of(
-            self.spark, moved, "comment_id string, thread_id string, depth int, path string"
+        told = own.select(*threads.OF_COMMENT).toArrow()
+        users = self._users().toArrow()["user_id"].combine_chunks()
+        held = (
+            threads.nothing_held(told)
+            if self.is_rebuild
+            else threads.touched(self._held_places, told, users)
         )
-        authors = [(one, row["user_id"]) for one, row in among.own.items()]
-        mine = frame_of(self.spark, authors, "comment_id string, user_id string")
+        among = threads.Threads(told, held, users)
+        del told, held
+        places = frame_of(
+            self.spark, among.moved(), "comment_id string, thread_id string, depth int, path string"
+        )
+        mine = self.spark.createDataFrame(among.own.select(["comment_id", "user_id"]))
         of_others = self._held("comments").join(F.broadcast(mine), "comment_id", "left_anti")
         rows = own.join(F.broadcast(mine), ["comment_id", "user_id"], "left_semi").unionByName(
             of_others.select(*own.columns)
         )
-        ids = [(one,) for one in {place.comment_id for place in moved} | among.gone]
+        gone = self.spark.createDataFrame(pa.table({"comment_id": among.gone}))
         self._replace(
             "comments",
             rows.join(F.broadcast(places), "comment_id"),
-            frame_of(self.spark, ids, "comment_id string"),
+            places.select("comment_id").union(gone),
         )
 
     def _held_places(self) -> pa.RecordBatchReader:
         """Every comment that silver holds, with its place in its thread."""
         name = "silver.comments"
         newest = changes.current_version(self.settings, name)
-        return changes.read_changes(self.settings, name, -1, newest, THREAD_COLUMNS + PLACE_COLUMNS)
+        columns = threads.OF_COMMENT + threads.OF_PLACE
+        return changes.read_changes(self.settings, name, -1, newest, columns)
 
     def _table(self, name: str) -> DataFrame:
         return tables.read_written(self.spark, self.settings, table(f"silver.{name}"))

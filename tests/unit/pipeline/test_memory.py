@@ -19,6 +19,7 @@ from expectations.batches import Batch
 from expectations.gate import run_lake_gate
 from lakehouse import publish, tables
 from lakehouse.contract import table
+from lakehouse.silver import threads
 from pipeline import gates
 from tests.unit.expectations.batches import arrow_schema, good_row
 
@@ -120,6 +121,8 @@ ROWS, COMMITS = 300_000, 12
 COMMENTS = table("silver.comments")
 LIMIT = 300 * 2**20
 """How much memory may grow for those rows, which are 700 MiB in Arrow."""
+OF_PLACES = 240 * 2**20
+"""How much it may grow for the places of so many comments, which take some 0.6 KiB each; as rows of Python 1.3 KiB."""
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +178,27 @@ def test_a_publication_holds_a_batch_of_a_large_increment(wide: Settings) -> Non
         connection = cast(psycopg.Connection[Any], sink)
         copied = publish._copy_changes(connection, wide, COMMENTS, -1, COMMITS - 1)
     assert copied == sink.lines == ROWS
+
+
+def test_the_places_of_many_comments_are_found_in_little_memory() -> None:
+    ids = [str(UUID(int=number)) for number in range(ROWS)]
+    own = pa.table(
+        {
+            "comment_id": ids,
+            "user_id": [f"user {number % 5_000}" for number in range(ROWS)],
+            # Each thread is a tree in which every comment has two answers.
+            "parent_comment_id": [
+                None if number < 100 else ids[number // 2] for number in range(ROWS)
+            ],
+            "commented_at": pa.array(range(ROWS), pa.timestamp("us", "UTC")),
+            "event_id": ids,
+        }
+    )
+    users = pa.array([f"user {number}" for number in range(5_000)])
+    del ids
+    with growing(OF_PLACES):
+        among = threads.Threads(own, threads.nothing_held(own), users)
+        assert sum(1 for _ in among.moved()) == ROWS
 
 
 @contextmanager

@@ -1,13 +1,14 @@
 """Where comments stand in their threads: orphans, circles, late beginnings, and any order."""
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from lakehouse.silver.threads import LONGEST_PATH, Place, Threads, places, touched
+from lakehouse.silver import threads
+from lakehouse.silver.threads import LONGEST_PATH, OF_COMMENT, Place, Threads
 
 PARENTS = {
     "root": None,
@@ -37,6 +38,12 @@ EXPECTED = [
 ]
 
 
+def places(parents: Mapping[str, str | None]) -> Iterator[Place]:
+    """By id what each comment answers."""
+    columns = (list(parents), list(parents.values()))
+    return threads.places(*(pa.array(column, pa.string()) for column in columns))
+
+
 def test_each_comment_is_placed() -> None:
     assert list(places(PARENTS)) == EXPECTED
 
@@ -64,6 +71,7 @@ def test_a_chain_of_answers_keeps_its_depth_where_its_path_would_grow_without_en
     assert max(len(place.path or "") for place in placed) <= LONGEST_PATH
     (long,) = places({"\N{CLAPPER BOARD}" * 1_000: None})
     assert (long.depth, long.path) == (0, None)
+    assert list(places({"": None, "a": ""})) == [Place("", "", 0, ""), Place("a", "", 1, "/a")]
 
 
 HELD = pa.schema(
@@ -71,10 +79,11 @@ HELD = pa.schema(
         *((name, pa.string()) for name in ("comment_id", "user_id")),
         ("commented_at", pa.int64()),
         *((name, pa.string()) for name in ("parent_comment_id", "event_id", "thread_id")),
-        ("depth", pa.int64()),
+        ("depth", pa.int32()),
         ("path", pa.string()),
     ]
 )
+OWN = pa.schema([HELD.field(name) for name in OF_COMMENT])
 
 
 def _row(comment_id: str, user_id: str, at: int, parent: str | None = None) -> dict[str, Any]:
@@ -92,6 +101,32 @@ def _batches(rows: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
     yield from pa.Table.from_pylist(list(rows), HELD).to_batches(2)
 
 
+def _among(
+    own: Collection[dict[str, Any]], held: Collection[dict[str, Any]], users: Collection[str]
+) -> Threads:
+    told, known = (
+        pa.Table.from_pylist(list(rows), schema) for rows, schema in ((own, OWN), (held, HELD))
+    )
+    return Threads(told, known, _texts(users))
+
+
+def _touched(
+    held: Collection[dict[str, Any]], own: Collection[dict[str, Any]], users: Collection[str]
+) -> list[dict[str, Any]]:
+    told = pa.Table.from_pylist(list(own), OWN)
+    found = threads.touched(lambda: _batches(held), told, _texts(users))
+    rows: list[dict[str, Any]] = found.to_pylist()
+    return rows
+
+
+def _texts(texts: Collection[str]) -> pa.Array:
+    return pa.array(texts, pa.string())
+
+
+def _authors(among: Threads) -> dict[str, str]:
+    return {row["comment_id"]: row["user_id"] for row in among.own.to_pylist()}
+
+
 def test_of_what_silver_holds_only_touched_threads_are_looked_at() -> None:
     rows = [
         _row("a", "ada", 1),
@@ -103,15 +138,17 @@ def test_of_what_silver_holds_only_touched_threads_are_looked_at() -> None:
     ]
     held = _held(*rows)
     own = [_row("new", "bob", 200, "b"), _row("late", "bob", 201)]
-    found = touched(lambda: _batches(held), own, {"bob"})
+    found = _touched(held, own, {"bob"})
     assert found == held[:5]
-    assert Threads(own, found, {"bob"}).moved() == Threads(own, held, {"bob"}).moved()
+    moved = [set(_among(own, known, {"bob"}).moved()) for known in (found, held)]
+    assert moved[0] == moved[1]
+    assert len(moved[0]) == 4
 
 
 def test_a_late_beginning_moves_those_that_waited_for_it_and_no_other() -> None:
     waiting = [_row("b", "ada", 2, "a"), _row("c", "eve", 3, "b"), _row("x", "eve", 4)]
-    threads = Threads([_row("a", "bob", 1)], _held(*waiting), {"bob"})
-    assert sorted(threads.moved()) == [
+    among = _among([_row("a", "bob", 1)], _held(*waiting), {"bob"})
+    assert sorted(among.moved()) == [
         Place("a", "a", 0, "a"),
         Place("b", "a", 1, "a/b"),
         Place("c", "a", 2, "a/b/c"),
@@ -121,18 +158,19 @@ def test_a_late_beginning_moves_those_that_waited_for_it_and_no_other() -> None:
 def test_of_two_authors_with_one_id_the_first_keeps_it() -> None:
     own = [_row("one", "ada", 5), _row("one", "bob", 4), _row("two", "bob", 9)]
     held = _held(_row("two", "eve", 3))
-    threads = Threads(own, held, {"ada", "bob"})
-    assert {one: row["user_id"] for one, row in threads.own.items()} == {"one": "bob"}
-    assert [place.comment_id for place in threads.moved()] == ["one"]
-    earlier = Threads([_row("two", "bob", 2)], held, {"bob"})
-    assert {one: row["user_id"] for one, row in earlier.own.items()} == {"two": "bob"}
+    among = _among(own, held, {"ada", "bob"})
+    assert _authors(among) == {"one": "bob"}
+    assert [place.comment_id for place in among.moved()] == ["one"]
+    assert _authors(_among([_row("two", "bob", 2)], held, {"bob"})) == {"two": "bob"}
+    # Two that say the same of their time and event: what silver holds stays.
+    assert _authors(_among([_row("two", "bob", 3)], held, {"bob"})) == {}
 
 
 def test_a_comment_that_is_gone_leaves_its_answers_without_a_beginning() -> None:
     held = _held(_row("a", "ada", 1), _row("b", "eve", 2, "a"))
-    threads = Threads([], held, {"ada"})
-    assert threads.gone == {"a"}
-    assert threads.moved() == [Place("b", "a", None, None)]
+    among = _among([], held, {"ada"})
+    assert among.gone.to_pylist() == ["a"]
+    assert list(among.moved()) == [Place("b", "a", None, None)]
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -151,9 +189,10 @@ def test_batches_give_what_one_batch_gives(seed: int) -> None:
         told += batch
         users = {row["user_id"] for row in batch}
         own = [row for row in told if row["user_id"] in users]
-        threads = Threads(own, touched(lambda: _batches(held.values()), own, users), users)
-        for place in threads.moved():
-            row = threads.own.get(place.comment_id) or held[place.comment_id]
+        among = _among(own, _touched(held.values(), own, users), users)
+        of_users = {row["comment_id"]: row for row in among.own.to_pylist()}
+        for place in among.moved():
+            row = of_users.get(place.comment_id) or held[place.comment_id]
             held[place.comment_id] = row | place._asdict()
     found = {Place(*(row[name] for name in Place._fields)) for row in held.values()}
     assert found == expected
