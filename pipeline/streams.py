@@ -104,8 +104,11 @@ def run_silver(
         return _by_daemon(settings, "silver")
     with _silver(spark_session, settings):
         outdated = [each for each in rebuild.outdated(settings) if each in chosen]
-        differs = any(lag.silver_differs(settings, source) for source in chosen)
-        if not trigger.every and not outdated and not differs:
+        if not (
+            trigger.every
+            or outdated
+            or any(lag.silver_differs(settings, source) for source in chosen)
+        ):
             return {silver_refresh.query_name(source): 0 for source in chosen}
         spark = spark_session()
         _rebuild(spark, settings, outdated)
