@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -352,6 +353,9 @@ class _Connection:
         self._stopping.set()
 
     def _poll(self) -> None:
+        # An idempotent producer asks for its id at once, and where it is not connected yet, again after half a second.
+        with suppress(KafkaException):
+            self.producer.list_topics(timeout=_POLL_SECONDS)
         while not self._stopping.is_set():
             self.producer.poll(_POLL_SECONDS)
 
