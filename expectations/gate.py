@@ -18,6 +18,8 @@ from great_expectations.core.expectation_validation_result import (
 )
 from great_expectations.core.run_identifier import RunIdentifier
 from great_expectations.data_context.data_context.file_data_context import FileDataContext
+from great_expectations.expectations.expectation import Expectation
+from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 from great_expectations.validator.v1_validator import Validator
 from great_expectations.validator.validator import calc_validation_statistics
 
@@ -25,21 +27,25 @@ from cinelake.log import get_logger
 from cinelake.masking import mask
 from cinelake.settings import Settings
 from expectations.batches import Batch, Pieces
+from expectations.constraints import NOTHING_HELD, Held, held_in
 from expectations.data_docs import data_docs_page, result_key
 from expectations.frames import patterns_in_arrow
-from expectations.gold import GOLD_TABLES, gold_suites
+from expectations.gold import GOLD_TABLES, SCHEMA, gold_suites
 from expectations.pieces import joined
 from expectations.project import open_project
 from expectations.query_rule import count_broken, found_rows, in_words
 from expectations.results import GateResult, RuleResult
 from expectations.sources import forget_rows, gold_batch, lake_batch
-from expectations.suites import EXPECTED_ROWS, UNIQUE, suite_for
+from expectations.suites import EXPECTED_ROWS, NOT_NULL, UNIQUE, suite_for
 from lakehouse.contract import Table
 
 SAMPLE_ROWS = 20
 """Rows that broke a rule and are kept as examples."""
 COUNTED = {"result_format": "BASIC", "partial_unexpected_count": SAMPLE_ROWS}
 """The keys of broken rows cost two more passes a rule, on Spark a job, even when none is broken."""
+
+KEPT = "kept by a constraint"
+"""What is observed of a rule that no row can break."""
 
 log = get_logger("gate")
 
@@ -87,9 +93,12 @@ def run_gold_gate(settings: Settings, run_id: str, expected_rows: Mapping[str, i
     started = time.monotonic()
     context = open_project(settings)
     suites = gold_suites(blocking=settings.gate_blocks)
+    held = held_in(settings, SCHEMA, [gold.name for gold in GOLD_TABLES])
     rules: list[RuleResult] = []
     for gold in GOLD_TABLES:
-        definition = _definition(context, gold_batch(context, gold), suites[gold.full_name])
+        of_table = held.get(gold.name, NOTHING_HELD)
+        asked, kept = _by_who_keeps_them(suites[gold.full_name], of_table)
+        definition = _definition(context, gold_batch(context, gold), asked)
         result = definition.run(
             run_id=_run(run_id),
             expectation_parameters=(
@@ -98,8 +107,39 @@ def run_gold_gate(settings: Settings, run_id: str, expected_rows: Mapping[str, i
             result_format=_with_keys(gold.key),
         )
         page = data_docs_page(context, result)
-        rules += _rule_results(result, gold.full_name, gold.key, page)
+        rules += _rule_results(result, gold.full_name, gold.key, page, of_table.rows)
+        rules += [_kept(rule, gold.full_name, of_table.rows, page) for rule in kept]
     return _gate_result("gold", run_id, started, rules)
+
+
+def _by_who_keeps_them(
+    suite: gx.ExpectationSuite, held: Held
+) -> tuple[gx.ExpectationSuite, list[Expectation]]:
+    """The rules that rows are asked for, and those that a constraint keeps."""
+    split: tuple[list[Expectation], list[Expectation]] = ([], [])
+    for rule in suite.expectations:
+        columns = _columns(rule.configuration)
+        is_kept = {
+            NOT_NULL: set(columns) <= held.not_null,
+            UNIQUE: frozenset(columns) in held.unique,
+        }.get(rule.meta["rule"], False)
+        split[is_kept].append(rule)
+    return gx.ExpectationSuite(suite.name, expectations=split[False]), split[True]
+
+
+def _kept(rule: Expectation, table: str, rows: int, page: str) -> RuleResult:
+    """The result of a rule that a constraint keeps."""
+    return RuleResult(
+        table=table,
+        rule=rule.meta["rule"],
+        column=", ".join(_columns(rule.configuration)),
+        success=True,
+        observed=KEPT,
+        expected=rule.meta["expected"],
+        rows_checked=rows,
+        severity=rule.meta["severity"],
+        data_docs=page,
+    )
 
 
 def _validate_batch(
@@ -228,10 +268,14 @@ def _gate_result(gate: str, run_id: str, started: float, rules: Sequence[RuleRes
 
 
 def _rule_results(
-    validated: ExpectationSuiteValidationResult, table: str, key: Sequence[str], page: str
+    validated: ExpectationSuiteValidationResult,
+    table: str,
+    key: Sequence[str],
+    page: str,
+    rows: int = 0,
 ) -> list[RuleResult]:
     counted = [result.result.get("element_count") or 0 for result in validated.results]
-    rows = max(counted, default=0)
+    rows = max([rows, *counted])
     return [_rule_result(result, table, key, rows, page) for result in validated.results]
 
 
@@ -240,10 +284,7 @@ def _rule_result(
 ) -> RuleResult:
     config = result.expectation_config
     assert config is not None, "a validated expectation has its configuration"
-    columns = config.kwargs.get("column_list") or [
-        config.kwargs.get("column") or config.meta.get("column", "")
-    ]
-    column = ", ".join(columns)
+    column = ", ".join(_columns(config))
     return RuleResult(
         table=table,
         rule=config.meta["rule"],
@@ -257,6 +298,12 @@ def _rule_result(
         severity=config.meta["severity"],
         data_docs=page,
     )
+
+
+def _columns(config: ExpectationConfiguration) -> list[str]:
+    """What a rule is about; one empty name of a rule of the whole table."""
+    listed: list[str] | None = config.kwargs.get("column_list")
+    return listed or [config.kwargs.get("column") or config.meta.get("column", "")]
 
 
 def _observed(result: ExpectationValidationResult) -> str:

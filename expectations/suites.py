@@ -33,6 +33,9 @@ value, and Delta enforces the contract's types when it writes.
 UNIQUE = "unique"
 """The name of the rules that look at the keys of all rows together."""
 
+NOT_NULL = "not_null"
+"""The name of the rules that every row has a value."""
+
 UNKNOWN_KEY = -1
 """The key of the member that facts point to while their dimension is not there yet."""
 
@@ -95,7 +98,7 @@ def key_expectation(contract: str, key: list[str]) -> Expectation:
 def not_null_expectation(contract: str, column: str) -> Expectation:
     """Every row has a value."""
     return gxe.ExpectColumnValuesToNotBeNull(
-        column=column, meta=rule_meta(contract, "not_null", "no nulls")
+        column=column, meta=rule_meta(contract, NOT_NULL, "no nulls")
     )
 
 

@@ -17,7 +17,7 @@ from cinelake.errors import GateFailedError, SettingError
 from cinelake.settings import Settings
 from cinelake.stack.postgres import analyst_uri, bootstrap
 from expectations.data_docs import build_data_docs
-from expectations.gate import run_gold_gate
+from expectations.gate import KEPT, run_gold_gate
 from expectations.gold import gold_suites
 from expectations.results import (
     GateResult,
@@ -212,6 +212,28 @@ def test_an_unknown_member_too_many_and_a_row_too_many_are_caught(
         ("gold.dim_user", "unique", "user_key"),
         ("gold.fact_user_event", "row_count", ""),
     ]
+
+
+def test_what_a_constraint_keeps_is_not_asked_of_the_rows_until_the_constraint_has_gone(
+    settings: Settings, gold_next: psycopg.Connection
+) -> None:
+    # None of these keeps what the rules ask.
+    gold_next.execute("create unique index on ratings (user_id, movie_id) where movie_id > 12")
+    gold_next.execute("create unique index on ratings (user_id, movie_id, n)")
+    gold_next.execute("create unique index on ratings (upper(user_id), movie_id)")
+    gold_next.execute("create index on ratings (user_id, movie_id)")
+    assert [rule for rule in check(settings).rules if rule.observed == KEPT] == []
+    gold_next.execute("alter table ratings add primary key (movie_id, user_id)")
+    kept = [rule for rule in check(settings).rules if rule.observed == KEPT]
+    assert {(rule.table, rule.label, rule.success, rule.rows_checked) for rule in kept} == {
+        ("gold.ratings", "unique(user_id, movie_id)", True, 5),
+        ("gold.ratings", "not_null(user_id)", True, 5),
+        ("gold.ratings", "not_null(movie_id)", True, 5),
+    }
+    gold_next.execute("alter table ratings drop constraint ratings_pkey")
+    gold_next.execute("alter table ratings alter movie_id drop not null")
+    gold_next.execute("update ratings set movie_id = null, n = 0 where n = 2")
+    assert failed(check(settings)) == [("gold.ratings", "not_null", "movie_id")]
 
 
 USUAL = [

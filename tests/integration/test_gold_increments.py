@@ -488,7 +488,7 @@ def test_a_second_build_changes_nothing_and_leaves_the_views_of_staging_alone(
     assert {model: rows_of(silver, "gold_next", model) for model in MODELS} == before
     messages = {node.name: node.message for node in again.nodes}
     assert messages["fact_user_event"] == messages["ratings"] == "MERGE 0"
-    assert "not_null_stg_events_event_id" in messages
+    assert "silver_has_the_constraints_of_its_contracts" in messages
     assert "stg_events" not in messages
     silver.connection.execute("drop view staging.stg_genres")
     silver.connection.execute("create view staging.stg_genres as select * from silver.genres")
@@ -515,6 +515,75 @@ def test_a_column_that_lacks_its_constraint_gets_it_from_an_increment_or_fails_i
     refused = run_dbt(settings, ["run", "--select", "ratings"])
     assert [node.name for node in refused.failed] == ["ratings"]
     assert "contains null values" in refused.failed[0].message
+
+
+def test_each_constraint_that_is_declared_is_there_and_is_missed_when_it_is_not(
+    settings: Settings, silver: Silver
+) -> None:
+    """Nothing else asks for what a constraint keeps, so that each of them counts."""
+    tests = [
+        "core_has_the_constraints_of_its_models",
+        "product_has_the_constraints_of_its_models",
+        "silver_has_the_constraints_of_its_contracts",
+    ]
+    first_publication(silver)
+    assert run_dbt(settings, ["run"]).success
+    assert run_dbt(settings, ["compile", "--select", *tests]).success
+    folder = settings.home / "dbt" / "next" / "target" / "compiled" / "cinelake" / "tests"
+    queries = [(folder / f"{name}.sql").read_text("utf-8") for name in tests]
+
+    def missing() -> list[tuple[str, str, list[str]]]:
+        rows = [row for query in queries for row in silver.connection.execute(query.encode())]
+        return sorted((name.replace('"', ""), kind, sorted(names)) for name, kind, names in rows)
+
+    assert missing() == []
+    database = silver.connection.info.dbname
+    found = silver.connection.execute(HELD).fetchall()
+    assert len({name for name, *_ in found}) > 60
+    for name, kind, names, drop in found:
+        with silver.connection.transaction(force_rollback=True):
+            silver.connection.execute(drop)
+            gone = missing()
+            assert {(table, kind_of) for table, kind_of, _ in gone} == {
+                (f"{database}.{name}", kind)
+            }, drop
+            # A condition is told in PostgreSQL's words.
+            assert kind == "check" or [each for *_, each in gone] == sorted(map(sorted, names)), (
+                drop
+            )
+            assert kind != "check" or len(gone) == 1, drop
+
+
+HELD = """
+    with found as (
+        select pg_class.oid, nspname || '.' || relname as name
+        from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+        where nspname in ('gold_next', 'silver') and relkind = 'r'
+    ),
+    keys as (
+        select oid, name, indexrelid, indisprimary,
+            (select array_agg(attname::text) from pg_attribute where attrelid = oid and attnum = any(indkey)) as names
+        from found join pg_index on indrelid = oid
+        where indisunique
+    )
+    select name, 'not_null', array_agg(array[attname::text]),
+        format('alter table %s ', name) || string_agg(format('alter %I drop not null', attname), ', ')
+    from found join pg_attribute on attrelid = oid and attnum > 0 and attnotnull
+    where not exists (select from keys where keys.oid = found.oid and indisprimary and attname = any(keys.names))
+    group by name
+    union all
+    select name, 'unique', array[names], case
+        when indisprimary then format('alter table %s drop constraint %I', name, (
+            select conname from pg_constraint where conindid = indexrelid))
+        else format('drop index %s', indexrelid::regclass)
+    end
+    from keys
+    union all
+    select name, 'check', null, format('alter table %s drop constraint %I', name, conname)
+    from found join pg_constraint on conrelid = found.oid and contype = 'c'
+    where name like 'gold_next.%' and cardinality(conkey) = 1
+"""
+"""Each table with its columns without nulls, its unique keys and the conditions of a column, and what drops them."""
 
 
 def test_a_rating_off_the_scale_is_a_result_and_not_an_error(

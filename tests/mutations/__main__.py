@@ -39,6 +39,9 @@ BY_NAME: dict[str, str | tuple[str, ...]] = {
     "user_retention_starts_with_everybody": "update user_retention set active_user_count = cohort_size - 1",
     "session_funnel_narrows": "update session_funnel set play_session_count = view_session_count + 1",
     "bridge_movie_genre_has_no_orphans": "update bridge_movie_genre set movie_key = 424242",
+    "core_has_the_constraints_of_its_models": "delete from dim_genre where genre_key = -1",
+    "product_has_the_constraints_of_its_models": "delete from int_user_days",
+    "silver_has_the_constraints_of_its_contracts": "delete from silver.ratings",
     "current_users_are_those_of_silver": "delete from dim_user where user_key <> -1",
     "dim_date_has_whole_years": "delete from dim_date where date_day = '2024-05-05'",
     "dimension_keys_follow_from_natural_keys": "update dim_movie set movie_key = 424242 where movie_id = 1",
@@ -175,15 +178,15 @@ def _failures(connection: psycopg.Connection, test: dict[str, Any]) -> int:
 def _unconstrain(connection: psycopg.Connection, name: str) -> None:
     """Put a copy without constraints in the place of a table or view."""
     row = connection.execute(
-        "select relnamespace::regnamespace::text, relkind::text from pg_class where oid = %s::regclass",
+        "select relnamespace::regnamespace::text, relname::text, relkind::text from pg_class where oid = %s::regclass",
         [name],
     ).fetchone()
     assert row is not None, f"{name} is there"
-    schema, kind = row
+    schema, table, kind = row
     statement = sql.SQL("alter {} {} rename to kept; create table {} as select * from {}").format(
         sql.SQL("view" if kind == "v" else "table"),
-        sql.Identifier(schema, name),
-        sql.Identifier(schema, name),
+        sql.Identifier(schema, table),
+        sql.Identifier(schema, table),
         sql.Identifier(schema, "kept"),
     )
     connection.execute(statement)
