@@ -72,6 +72,7 @@ def build_session(settings: Settings, app_name: str = "cinelake") -> SparkSessio
         # Replanning each stage of a plan by what the last one gave costs a small increment more than it saves.
         .config("spark.sql.adaptive.enabled", "false")
         .config("spark.sql.execution.arrow.pyspark.enabled", "true")
+        .config("spark.python.daemon.module", "spark_streaming.python_daemon")
         .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
         .config(
             "spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
+from pyspark.sql.functions import udf
 
 from spark_streaming.session import _libraries, class_archive
 
@@ -65,3 +66,17 @@ def test_who_is_none_of_its_own_has_no_say_at_sparks_ports(spark: SparkSession) 
             stranger.setupEndpointRef(driver, "MapOutputTracker")
     finally:
         stranger.shutdown()
+
+
+def test_a_worker_of_python_has_our_functions_and_their_libraries_before_it_is_asked(
+    spark: SparkSession,
+) -> None:
+    @udf("array<string>")
+    def loaded() -> list[str]:
+        return [name for name in sys.modules if name in NEEDED]
+
+    rows = spark.range(1).select(loaded().alias("names")).collect()
+    assert set(rows[0]["names"]) == set(NEEDED)
+
+
+NEEDED = ("pandas", "pyarrow", "lakehouse.pseudonym", "lakehouse.silver.devices")
