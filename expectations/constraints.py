@@ -1,9 +1,7 @@
 """What constraints of PostgreSQL hold of a table, so that its rows need not be asked: they cannot break it."""
 
-from collections.abc import Collection
+from collections import defaultdict
 from dataclasses import dataclass
-
-from psycopg import sql
 
 from cinelake.postgres import connect
 from cinelake.settings import Settings
@@ -34,43 +32,37 @@ class Held:
     """What holds of a table whatever its rows are.
 
     Args:
-        rows: How many rows there are.
         not_null: Columns without a null.
         unique: Sets of columns that no two rows agree in.
     """
 
-    rows: int
     not_null: frozenset[str]
     unique: frozenset[frozenset[str]]
 
 
-NOTHING_HELD = Held(0, frozenset(), frozenset())
+NOTHING_HELD = Held(frozenset(), frozenset())
 
 
-def held_in(settings: Settings, schema: str, tables: Collection[str]) -> dict[str, Held]:
-    """What constraints hold in a schema.
+def held_in(settings: Settings, schema: str) -> dict[str, Held]:
+    """What constraints hold of the tables of a schema, by their names.
 
     Args:
         settings: Tells where PostgreSQL is.
         schema: Where the tables are.
-        tables: Which of them; one that is not there is left out.
 
     Raises:
         ServiceError: PostgreSQL is down.
     """
-    found: dict[str, Held] = {}
     with connect(settings, "transformer") as connection:
-        rows = connection.execute(_HELD, {"schema": schema}).fetchall()
-        for name in sorted({name for name, *_ in rows} & set(tables)):
-            count = sql.SQL("select count(*) from {}").format(sql.Identifier(schema, name))
-            counted = connection.execute(count).fetchone()
-            assert counted is not None, "an aggregate has one row"
-            of_table = [each for each in rows if each[0] == name]
-            found[name] = Held(
-                counted[0],
-                frozenset(columns[0] for _, columns, is_not_null in of_table if is_not_null),
-                frozenset(
-                    frozenset(columns) for _, columns, is_not_null in of_table if not is_not_null
-                ),
-            )
-    return found
+        found = connection.execute(_HELD, {"schema": schema}).fetchall()
+    not_null: defaultdict[str, set[str]] = defaultdict(set)
+    unique: defaultdict[str, set[frozenset[str]]] = defaultdict(set)
+    for table, columns, is_not_null in found:
+        if is_not_null:
+            not_null[table] |= set(columns)
+        else:
+            unique[table].add(frozenset(columns))
+    return {
+        table: Held(frozenset(not_null[table]), frozenset(unique[table]))
+        for table in {*not_null, *unique}
+    }

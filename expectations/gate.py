@@ -37,6 +37,7 @@ from expectations.query_rule import count_broken, found_rows, in_words
 from expectations.results import GateResult, RuleResult
 from expectations.sources import forget_rows, gold_batch, lake_batch
 from expectations.suites import EXPECTED_ROWS, NOT_NULL, UNIQUE, suite_for
+from lakehouse import ledger
 from lakehouse.contract import Table
 
 SAMPLE_ROWS = 20
@@ -70,7 +71,8 @@ def run_lake_gate(
     for batch in batches:
         result = _validate_batch(context, batch, run_id)
         page = data_docs_page(context, result)
-        rules += _rule_results(result, batch.table.full_name, batch.table.key, page)
+        rows = _rows(result)
+        rules += _rule_results(result, batch.table.full_name, batch.table.key, rows, page)
     return _gate_result(layer, run_id, started, rules)
 
 
@@ -93,11 +95,10 @@ def run_gold_gate(settings: Settings, run_id: str, expected_rows: Mapping[str, i
     started = time.monotonic()
     context = open_project(settings)
     suites = gold_suites(blocking=settings.gate_blocks)
-    held = held_in(settings, SCHEMA, [gold.name for gold in GOLD_TABLES])
+    held = held_in(settings, SCHEMA)
     rules: list[RuleResult] = []
     for gold in GOLD_TABLES:
-        of_table = held.get(gold.name, NOTHING_HELD)
-        asked, kept = _by_who_keeps_them(suites[gold.full_name], of_table)
+        asked, kept = _by_who_keeps_them(suites[gold.full_name], held.get(gold.name, NOTHING_HELD))
         definition = _definition(context, gold_batch(context, gold), asked)
         result = definition.run(
             run_id=_run(run_id),
@@ -107,8 +108,10 @@ def run_gold_gate(settings: Settings, run_id: str, expected_rows: Mapping[str, i
             result_format=_with_keys(gold.key),
         )
         page = data_docs_page(context, result)
-        rules += _rule_results(result, gold.full_name, gold.key, page, of_table.rows)
-        rules += [_kept(rule, gold.full_name, of_table.rows, page) for rule in kept]
+        # Rules that are queries, or are kept by constraints, do not count.
+        rows = _rows(result) or ledger.count_postgres(settings, SCHEMA, gold.name)
+        rules += _rule_results(result, gold.full_name, gold.key, rows, page)
+        rules += [_kept(rule, gold.full_name, rows, page) for rule in kept]
     return _gate_result("gold", run_id, started, rules)
 
 
@@ -267,15 +270,18 @@ def _gate_result(gate: str, run_id: str, started: float, rules: Sequence[RuleRes
     return result
 
 
+def _rows(validated: ExpectationSuiteValidationResult) -> int:
+    """How many rows a suite was asked of, by the rule that has looked at the most."""
+    return max((found.result.get("element_count") or 0 for found in validated.results), default=0)
+
+
 def _rule_results(
     validated: ExpectationSuiteValidationResult,
     table: str,
     key: Sequence[str],
+    rows: int,
     page: str,
-    rows: int = 0,
 ) -> list[RuleResult]:
-    counted = [result.result.get("element_count") or 0 for result in validated.results]
-    rows = max([rows, *counted])
     return [_rule_result(result, table, key, rows, page) for result in validated.results]
 
 

@@ -1,6 +1,6 @@
 """Files that follow from the contracts and are checked in: dbt sources, tests and column texts, the data dictionary.
 
-After a contract has changed, or a model of dbt has come or gone, `python -m lakehouse.generate` writes them anew; a test fails while they are stale.
+After a contract has changed, `python -m lakehouse.generate` writes them anew; a test fails while they are stale.
 """
 
 from collections.abc import Iterable
@@ -21,10 +21,6 @@ LAKE_COLUMNS = {
     "_deleted": "Silver no longer holds the row; it stays here so that increments can follow.",
 }
 """The columns every published table has besides those of its contract, in bigint and boolean."""
-
-
-GROUPS = ("core", "product")
-"""Those of dbt's groups whose models are tables."""
 
 
 class _IndentedDumper(yaml.SafeDumper):
@@ -90,36 +86,7 @@ def dbt_test_of_silver() -> str:
         for name in dict.fromkeys([*table.key, *required, *LAKE_COLUMNS]):
             declared.append(f"    [{relation}, 'not_null', ['{name}']],")
         declared.append(f"    [{relation}, 'unique', {table.key!r}],")
-    return _dbt_test(["{{ missing_constraints([", *declared, "]) }}"])
-
-
-def dbt_test_of_group(group: str) -> str:
-    """A dbt test that finds each constraint which a model of a group declares and its table has not.
-
-    Args:
-        group: Of dbt: its marts are in the folder of its name, and models that only they read name it.
-    """
-    models = PROJECT_ROOT / "dbt_project" / "models"
-    between = models.glob("intermediate/*.sql")
-    names = [
-        *(path.stem for path in between if f"group='{group}'" in path.read_text("utf-8")),
-        *(path.stem for path in models.glob(f"marts/{group}/*.sql")),
-    ]
-    return _dbt_test(
-        [
-            f"{{{{ config(group='{group}') }}}}",
-            "{% set declared = [] %}",
-            *(
-                f"{{% do declared.extend(constraints_of_model(ref('{name}'))) %}}"
-                for name in sorted(names)
-            ),
-            "{{ missing_constraints(declared) }}",
-        ]
-    )
-
-
-def _dbt_test(lines: list[str]) -> str:
-    return "\n".join([f"-- {HEADER}", *lines]) + "\n"
+    return "\n".join([f"-- {HEADER}", "{{ missing_constraints([", *declared, "]) }}"]) + "\n"
 
 
 def dbt_column_docs() -> str:
@@ -225,10 +192,6 @@ def generated_files() -> dict[Path, str]:
         staging / "_sources.yml": dbt_sources(),
         staging / "_columns.md": dbt_column_docs(),
         tests / "silver_has_the_constraints_of_its_contracts.sql": dbt_test_of_silver(),
-        **{
-            tests / f"{group}_has_the_constraints_of_its_models.sql": dbt_test_of_group(group)
-            for group in GROUPS
-        },
         Path("docs/data-dictionary.md"): data_dictionary(),
     }
 

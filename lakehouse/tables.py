@@ -1,6 +1,6 @@
 """Where the Delta tables are, how they are made from their contracts, and the three ways to write to one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import reduce
 from pathlib import Path
 
@@ -210,21 +210,34 @@ def _apply(spark: SparkSession, settings: Settings, table: Table, changes: DataF
     """Write changes in one commit, or nothing when there are none."""
     kept = changes.persist()
     try:
-        kinds = {row["_change"] for row in kept.select("_change").distinct().collect()}
+        # In one task, which needs no shuffle.
+        found = kept.select("_change").coalesce(1).distinct().collect()
+        kinds = {row["_change"] for row in found}
         if kinds == {"insert"}:
             _append(settings, table, kept)
         elif kinds:
-            values = {name: f"new.{name}" for name in table.column_names}
-            (
-                _target(spark, settings, table)
-                .merge(kept.alias("new"), same_key(table))
-                .whenMatchedDelete(condition="new._change = 'delete'")
-                .whenMatchedUpdate(set=values)
-                .whenNotMatchedInsert(condition="new._change <> 'delete'", values=values)
-                .execute()
-            )
+            _merge(spark, settings, table, kept, kinds)
     finally:
         kept.unpersist()
+
+
+def _merge(
+    spark: SparkSession,
+    settings: Settings,
+    table: Table,
+    changes: DataFrame,
+    kinds: Collection[str],
+) -> None:
+    """Write changes of which some update or delete; Delta plans each clause, so that only those are named which there are."""
+    values = {name: f"new.{name}" for name in table.column_names}
+    merge = _target(spark, settings, table).merge(changes.alias("new"), same_key(table))
+    if "delete" in kinds:
+        merge = merge.whenMatchedDelete(condition="new._change = 'delete'")
+    if "update" in kinds:
+        merge = merge.whenMatchedUpdate(set=values)
+    if "insert" in kinds:
+        merge = merge.whenNotMatchedInsert(condition="new._change = 'insert'", values=values)
+    merge.execute()
 
 
 def _append(settings: Settings, table: Table, rows: DataFrame) -> None:

@@ -1,6 +1,7 @@
 """Gold by write, audit, publish: build `gold_next`, have it tested, and only then let analysts see it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from cinelake.errors import GateFailedError
 from cinelake.log import get_logger
@@ -12,22 +13,62 @@ from pipeline.dbt import BUILD, DbtResult, run_dbt
 log = get_logger("gold")
 
 
-def build_next(settings: Settings, run_id: str = "", full_refresh: bool = False) -> None:
+@dataclass(frozen=True)
+class Standing:
+    """How gold and `gold_next` stand to silver and to the dbt project.
+
+    Args:
+        sources: What a build that begins now would see.
+        is_staging_current: The views of `staging` are there as the project makes them.
+        is_published: Analysts see all that silver holds in PostgreSQL, as the project makes it: a build would change
+            nothing. What somebody has rolled back to is not: the next refresh builds and publishes anew.
+    """
+
+    sources: gold_sources.Sources
+    is_staging_current: bool
+    is_published: bool
+
+
+def standing(settings: Settings) -> Standing:
+    """How gold stands now.
+
+    Raises:
+        ServiceError: PostgreSQL is down.
+    """
+    version = gold_versions.current(settings)
+    sources = gold_sources.see(settings)
+    is_staging_current = staging.is_current(settings)
+    is_published = (
+        version is not None
+        and not version.is_rollback
+        and is_staging_current
+        and gold_sources.are_published(settings, sources)
+    )
+    return Standing(sources, is_staging_current, is_published)
+
+
+def build_next(
+    settings: Settings,
+    run_id: str = "",
+    full_refresh: bool = False,
+    found: Standing | None = None,
+) -> None:
     """Build and test every model in `gold_next` with dbt; what analysts see is not touched.
 
     Args:
         settings: Tells where PostgreSQL is.
         run_id: The run that builds.
         full_refresh: Rebuild incremental models, and the views of staging, from scratch.
+        found: How gold stands, where somebody has just looked.
 
     Raises:
         GateFailedError: A model or a test failed; `gold` is untouched.
         ServiceError: dbt could not do its work at all: PostgreSQL is down, or the project cannot be parsed.
     """
     gold_versions.note_build(settings, run_id)
-    seen = gold_sources.see(settings)
-    with_staging = full_refresh or not staging.is_current(settings)
-    options = _options(settings, seen, with_staging, full_refresh)
+    found = found or standing(settings)
+    with_staging = full_refresh or not found.is_staging_current
+    options = _options(settings, found.sources, with_staging, full_refresh)
     if options is None:
         log.info("gold_next holds all of silver already")
         return
@@ -35,26 +76,9 @@ def build_next(settings: Settings, run_id: str = "", full_refresh: bool = False)
     if result.success:
         if with_staging:
             staging.note(settings)
-        gold_sources.note(settings, seen)
+        gold_sources.note(settings, found.sources)
         return
     raise _refused(result)
-
-
-def is_published(settings: Settings) -> bool:
-    """Whether analysts see all that silver holds in PostgreSQL, as the project makes it: a build would change nothing.
-
-    What somebody has rolled back to is not: the next refresh builds and publishes anew.
-
-    Raises:
-        ServiceError: PostgreSQL is down.
-    """
-    version = gold_versions.current(settings)
-    return (
-        version is not None
-        and not version.is_rollback
-        and staging.is_current(settings)
-        and gold_sources.are_published(settings, gold_sources.see(settings))
-    )
 
 
 def ensure_staging(settings: Settings) -> None:

@@ -1,7 +1,9 @@
 """The publications of gold in `ops.gold_version`: which one analysts see, and whether the one before can come back."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -28,6 +30,7 @@ create table if not exists ops.gold_next (
 );
 alter table ops.gold_next add column if not exists run_id text not null default '';
 alter table ops.gold_next add column if not exists is_gated boolean not null default false;
+alter table ops.gold_next add column if not exists sources jsonb;
 comment on table ops.gold_next is
     'One row: whether gold_next holds the gold of before (from a swap to the next build), else who builds it, and whether it passed its gate.';
 """
@@ -80,11 +83,27 @@ def ensure(connection: psycopg.Connection) -> None:
     create_missing(connection, GOLD_VERSION_DDL, GOLD_NEXT_DDL)
 
 
-def note_build(settings: Settings, run_id: str) -> None:
-    """Note that a run begins to build, after which `gold_next` is no version that analysts have seen."""
+def note_build(settings: Settings, run_id: str, sources: Mapping[str, Any] | None = None) -> None:
+    """Note that a run begins to build, after which `gold_next` is no version that analysts have seen.
+
+    Args:
+        settings: Tells where PostgreSQL is.
+        run_id: The run.
+        sources: What its build sees, for `sources_of` in another process.
+    """
     with connect(settings, "loader") as connection:
         ensure(connection)
-        _note(connection, run_id, is_previous=False)
+        _note(connection, run_id, is_previous=False, sources=sources)
+
+
+def sources_of(settings: Settings, run_id: str) -> dict[str, Any] | None:
+    """What the build of a run in `gold_next` saw when it began; None where that was not noted."""
+    with connect(settings, "loader") as connection:
+        ensure(connection)
+        row = connection.execute(
+            "select sources from ops.gold_next where run_id = %s and not is_previous", [run_id]
+        ).fetchone()
+    return row[0] if row else None
 
 
 def note_gate(settings: Settings, run_id: str) -> None:
@@ -200,8 +219,15 @@ def swaps(settings: Settings) -> dict[str, int]:
     return dict(rows)
 
 
-def _note(connection: psycopg.Connection, run_id: str, *, is_previous: bool) -> None:
+def _note(
+    connection: psycopg.Connection,
+    run_id: str,
+    *,
+    is_previous: bool,
+    sources: Mapping[str, Any] | None = None,
+) -> None:
     connection.execute("delete from ops.gold_next")
     connection.execute(
-        "insert into ops.gold_next (is_previous, run_id) values (%s, %s)", [is_previous, run_id]
+        "insert into ops.gold_next (is_previous, run_id, sources) values (%s, %s, %s)",
+        [is_previous, run_id, Jsonb(sources) if sources else None],
     )

@@ -173,12 +173,13 @@ def _publish_gold(
     full_refresh: bool,
 ) -> None:
     look_after(settings)
-    if not full_refresh and gold.is_published(settings):
+    found = gold.standing(settings)
+    if found.is_published and not full_refresh:
         report.idle += GOLD_STAGES
         return
     built, gated, swapped = GOLD_STAGES
     with _stage(report, on_stage, built):
-        gold.build_next(settings, report.run_id, full_refresh)
+        gold.build_next(settings, report.run_id, full_refresh, found)
     with _stage(report, on_stage, gated):
         report.gates.append(gates.gate_gold(settings, report.run_id))
         gates.require(report.gates[-1])

@@ -7,6 +7,7 @@ step can be repeated: it takes what is still to be taken, and finds nothing to d
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 
 from pyspark.sql import SparkSession
 
@@ -17,7 +18,7 @@ from expectations.results import GateResult, load_results
 from lakehouse import contract, inspection, ledger, publish
 from lakehouse.ledger import Ledger
 from lakehouse.publish import EVERYTHING_NEW, Published, Scope
-from pipeline import alerts, gates, gold, gold_versions, runs
+from pipeline import alerts, gates, gold, gold_sources, gold_versions, runs
 from pipeline.analyst import look_after
 from pipeline.locks import only_one
 from pipeline.refresh import recording_failed
@@ -104,26 +105,50 @@ def publish_silver(
     return publish.publish(settings, progress, scope, gates.passed_versions(settings, "silver"))
 
 
-def prepare_next(settings: Settings) -> str:
+@dataclass(frozen=True)
+class Prepared:
+    """What a run has to do for gold.
+
+    Args:
+        run_id: The run.
+        is_due: There is something to build; else analysts see all that silver holds, and the run is over.
+    """
+
+    run_id: str
+    is_due: bool
+
+
+def prepare_next(settings: Settings, full_refresh: bool = False) -> Prepared:
     """Note that this run builds `gold_next`, which somebody else's dbt then does; the views that it reads are seen to.
 
-    Silver's tables in PostgreSQL are made where they are missing, so that this may go on beside the publication that fills them.
+    Where a build would change nothing, nothing is noted, so that the version before can still come back.
+
+    Args:
+        settings: Tells where PostgreSQL is.
+        full_refresh: It builds in any case.
 
     Returns:
-        The run's id. What another run has begun to build there can then be swapped in no more.
+        The run, and whether there is something to build. What another run has begun to build there can then be swapped in
+        no more.
 
     Raises:
         ContractRefusedError: A contract asks more of a table of silver than to add optional columns.
         GateFailedError: dbt could not make a view of `staging`.
         ServiceError: PostgreSQL is down, or a refresh of this home builds there now.
     """
-    run_id = current_run_id()
+    run_id, started = current_run_id(), time.monotonic()
     look_after(settings)
     with only_one(settings, "gold"):
-        gold_versions.note_build(settings, run_id)
         publish.ensure_tables(settings)
-        gold.ensure_staging(settings)
-    return run_id
+        found = gold.standing(settings)
+        is_due = full_refresh or not found.is_published
+        if is_due:
+            gold_versions.note_build(settings, run_id, asdict(found.sources))
+            gold.ensure_staging(settings)
+    if not is_due:
+        _tell(settings, run_id)
+        _keep(settings, "gold prepare", started, runs.PUBLISHED)
+    return Prepared(run_id, is_due)
 
 
 def swap_next(settings: Settings) -> SwapResult | None:
@@ -141,10 +166,10 @@ def swap_next(settings: Settings) -> SwapResult | None:
         if gold_versions.is_swapped(settings, run_id):
             return None
         gold_versions.require_gated(settings, run_id)
+        if seen := gold_versions.sources_of(settings, run_id):
+            gold_sources.note(settings, gold_sources.Sources(**seen))
         result = swap_gold(settings.postgres, run_id)
-    alerts.after_run(
-        settings, run_id, None, [kept.result for kept in load_results(settings, run_id)]
-    )
+    _tell(settings, run_id)
     return result
 
 
@@ -171,6 +196,12 @@ def reconcile(settings: Settings) -> Ledger:
             " reconcile again; a difference that stays is a loss or a double count: `cinelake trace` shows where an event is.",
         )
     return counted
+
+
+def _tell(settings: Settings, run_id: str) -> None:
+    """Tell people of what the gates of a run warned of, and of what is over now that it went through."""
+    found = [kept.result for kept in load_results(settings, run_id)]
+    alerts.after_run(settings, run_id, None, found)
 
 
 def _keep(settings: Settings, name: str, started: float, outcome: str) -> None:

@@ -17,7 +17,11 @@ from threading import Thread
 from typing import IO, Any
 
 from airflow.sdk import Asset, BaseOperator, Context
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+)
 
 COMMAND = os.environ.get("CINELAKE_COMMAND", "cinelake")
 """The command line of the project's own environment, whose packages Airflow's own would not go with."""
@@ -52,15 +56,17 @@ class CinelakeOperator(BaseOperator):
 
     Args:
         command: The command and its arguments, as one would type them after `cinelake`; a template.
+        skip_unless: A name in what it prints: where that is false the task, and what needs it, is skipped.
         options: Those of every operator; `doc_md` says what the task does, and why it may be repeated.
     """
 
     template_fields: Sequence[str] = ("command",)
     ui_color = "#f5e1c8"
 
-    def __init__(self, *, command: str, **options: Any) -> None:
+    def __init__(self, *, command: str, skip_unless: str | None = None, **options: Any) -> None:
         super().__init__(**options)
         self.command = command
+        self.skip_unless = skip_unless
         self._process: subprocess.Popen[str] | None = None
 
     def execute(self, context: Context) -> Any:
@@ -72,6 +78,7 @@ class CinelakeOperator(BaseOperator):
         Raises:
             AirflowFailException: It failed for a reason that no retry mends.
             AirflowException: It failed for another one.
+            AirflowSkipException: There is nothing to do.
         """
         arguments = shlex.split(self.command)
         environment = os.environ | {"CINELAKE_RUN_ID": run_name(context)}
@@ -97,7 +104,10 @@ class CinelakeOperator(BaseOperator):
         if code:
             kind = AirflowFailException if code in NOT_MENDED_BY_A_RETRY else AirflowException
             raise kind(f"cinelake {self.command} ended with {code}:\n" + _error_of(list(last)))
-        return _as_json(printed)
+        found = _as_json(printed)
+        if self.skip_unless and not found[self.skip_unless]:
+            raise AirflowSkipException(f"cinelake {self.command} finds nothing to do")
+        return found
 
     def on_kill(self) -> None:
         """Ask it to end, and insist when it does not."""

@@ -14,6 +14,7 @@ from airflow.sdk import (
     Param,
     SyncCallback,
     TaskGroup,
+    TriggerRule,
     get_parsing_context,
 )
 from cinelake_tasks import (
@@ -230,10 +231,11 @@ A manual run takes `full_refresh` (build gold from scratch), `tables` (publish o
     )
     gold_prepare = CinelakeOperator(
         task_id="gold_prepare",
-        command="gold prepare",
+        command="gold prepare{% if params.full_refresh %} --full-refresh{% endif %} --json",
+        skip_unless="is_due",
         doc_md="Notes that this run builds `gold_next`, so that no other run can swap in what they would build together,"
-        " and makes the views of staging anew if the project has changed. Beside the publication, as it does not ask what that"
-        " has brought.\n\n*Repeatable*: the same note again.",
+        " and makes the views of staging anew if the project has changed. Where gold holds all of silver already, it skips"
+        " what follows, up to the swap.\n\n*Repeatable*: the same note again.",
     )
     gold_next = _gold_next(get_parsing_context().task_id)
     gold_gate = CinelakeOperator(
@@ -253,11 +255,14 @@ A manual run takes `full_refresh` (build gold from scratch), `tables` (publish o
         task_id="reconcile",
         command="reconcile --json",
         doc_md="Counts the events at every hop; fails when they do not add up.\n\n*Repeatable*: it only counts.",
+        trigger_rule=TriggerRule.NONE_FAILED,
     )
     docs = CinelakeOperator(
         task_id="docs",
         command="docs build",
         doc_md="Builds the docs site of what was published.\n\n*Repeatable*: the site is replaced as a whole.",
+        trigger_rule=TriggerRule.NONE_FAILED,
     )
-    bronze >> bronze_gate >> silver >> silver_gate >> [publish, gold_prepare] >> gold_next
+    bronze >> bronze_gate >> silver >> silver_gate >> publish
+    publish >> gold_prepare >> gold_next
     gold_next >> gold_gate >> swap >> [reconcile, docs]

@@ -108,12 +108,17 @@ def gold(context: typer.Context, full_refresh: Full = False) -> None:
 
 
 @gold_app.command()
-def prepare() -> None:
-    """Note that this run (CINELAKE_RUN_ID) builds gold_next, which somebody else's dbt then does; renew staging's views."""
+def prepare(full_refresh: Full = False, as_json: Json = False) -> None:
+    """Note that this run (CINELAKE_RUN_ID) builds gold_next, which somebody else's dbt then does, unless gold holds all of silver."""
     from pipeline.steps import prepare_next
 
-    run_id = prepare_next(get_settings())
-    out.print(f"gold_next belongs to run {run_id}", highlight=False)
+    prepared = prepare_next(get_settings(), full_refresh)
+    if as_json:
+        write_json({"run_id": prepared.run_id, "is_due": prepared.is_due})
+    elif prepared.is_due:
+        out.print(f"gold_next belongs to run {prepared.run_id}", highlight=False)
+    else:
+        out.print("Nothing to do: gold holds all of silver.")
 
 
 @gold_app.command()

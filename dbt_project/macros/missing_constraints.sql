@@ -71,7 +71,8 @@
             to_regclass(declared.table_name) = held.table_oid
             and declared.kind = held.kind
             and declared.column_names = held.column_names
-    where declared.table_name is not null and held.table_oid is null
+    -- A table that is not built yet, as in a schema of one's own, lacks nothing.
+    where to_regclass(declared.table_name) is not null and held.table_oid is null
 {%- endmacro %}
 
 

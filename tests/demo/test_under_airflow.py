@@ -155,6 +155,21 @@ def run_id(airflow: AirflowClient, orchestrated: CommandLine) -> str:
     return run_id
 
 
+def test_a_run_without_news_builds_no_gold_and_is_over(
+    airflow: AirflowClient, orchestrated: CommandLine, home: Path, run_id: str
+) -> None:
+    before = rows_of_gold(home)
+    again = airflow.trigger(MEDALLION)
+    states = airflow.wait(MEDALLION, again, RUN_SECONDS)
+    skipped = {name for name, state in states.items() if state == "skipped"}
+    assert {"gold_prepare", DBT, "gold_gate", "swap"} <= skipped
+    assert {name for name, state in states.items() if state == "success"} >= {"reconcile", "docs"}
+    assert set(states.values()) == {"success", "skipped"}
+    assert rows_of_gold(home) == before
+    # `cinelake refresh` knows as well what Airflow has built.
+    assert "Nothing to do" in orchestrated.run("refresh").stdout
+
+
 def test_a_run_brings_what_the_same_refresh_by_command_line_would(
     spark: SparkSession,
     airflow: AirflowClient,

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -17,6 +18,7 @@ from cinelake.settings import Settings
 from lakehouse.publish import ensure_tables
 from pipeline import gold_versions, runs, steps
 from pipeline.gold_versions import NoRollbackError, NotGatedError
+from pipeline.steps import Prepared
 from pipeline.swap import swap_gold
 
 SWAPS = 20
@@ -200,15 +202,45 @@ def test_an_empty_gold_next_is_not_published(database: str) -> None:
     assert read_gold(database) == 0
 
 
+def _as_run(settings: Settings, run_id: str, stage: Callable[[Settings], Any]) -> Any:
+    with structlog.contextvars.bound_contextvars(run_id=run_id):
+        return stage(settings.model_copy(update={"run_id": run_id}))
+
+
+def test_a_run_that_finds_gold_to_hold_all_of_silver_builds_nothing_and_is_over(
+    settings: Settings, database: str
+) -> None:
+    as_run = partial(_as_run, settings)
+    ensure_tables(settings)
+    with psycopg.connect(database, autocommit=True) as connection:
+        for schema in ("gold", "gold_next"):
+            connection.execute(f"create table {schema}.fact_user_event ()".encode())
+            connection.execute(
+                f"alter table {schema}.fact_user_event owner to transformer".encode()
+            )
+        assert as_run("one", steps.prepare_next) == Prepared("one", is_due=True)
+        gold_versions.note_gate(settings, "one")
+        assert as_run("one", steps.swap_next).run_id == "one"
+        for again in ("one", "two"):
+            assert as_run(again, steps.prepare_next) == Prepared(again, is_due=False)
+            last = runs.latest(settings)
+            assert last is not None
+            assert (last.run_id, last.is_published) == (again, True)
+        assert as_run("three", partial(steps.prepare_next, full_refresh=True)).is_due
+        # What was begun is not what analysts see: they still see all of silver.
+        assert not as_run("four", steps.prepare_next).is_due
+        connection.execute(
+            "insert into silver.genres (genre_id, name, _lake_version) values (1, 'Drama', 8)"
+        )
+        assert as_run("five", steps.prepare_next) == Prepared("five", is_due=True)
+
+
 def test_a_run_swaps_in_what_it_has_built_and_gated_and_nothing_else(
     settings: Settings, database: str
 ) -> None:
-    def as_run(run_id: str, stage: Callable[[Settings], Any]) -> Any:
-        with structlog.contextvars.bound_contextvars(run_id=run_id):
-            return stage(settings)
-
+    as_run = partial(_as_run, settings)
     ensure_tables(settings)
-    assert as_run("one", steps.prepare_next) == "one"
+    assert as_run("one", steps.prepare_next) == Prepared("one", is_due=True)
     with pytest.raises(NotGatedError, match="nothing of run one that passed"):
         as_run("one", steps.swap_next)
     gold_versions.note_gate(settings, "one")

@@ -15,7 +15,7 @@ from cinelake.errors import ServiceError
 from cinelake.settings import Settings, load_settings
 from pipeline import gold_sources, gold_versions, staging
 from pipeline.dbt import DBT_PROJECT, FAILED, INCREMENT, generate_docs, run_dbt
-from pipeline.gold import build_next
+from pipeline.gold import Standing, build_next
 
 
 @dataclass
@@ -143,12 +143,11 @@ def test_gold_next_is_built_and_never_gold(
     noted: list[Settings] = []
     sources: list[gold_sources.Sources] = []
     monkeypatch.setattr(gold_versions, "note_build", lambda settings, run_id: None)
-    monkeypatch.setattr(gold_sources, "see", lambda settings: SEEN)
     monkeypatch.setattr(gold_sources, "selection", lambda settings, seen: INCREMENT)
     monkeypatch.setattr(gold_sources, "note", lambda settings, seen: sources.append(seen))
-    monkeypatch.setattr(staging, "is_current", lambda settings: is_current)
     monkeypatch.setattr(staging, "note", noted.append)
-    build_next(settings)
+    found = Standing(SEEN, is_staging_current=is_current, is_published=False)
+    build_next(settings, found=found)
     assert FakeRunner.told[-1][0] == "build"
     assert option("--target") == "next"
     # As Airflow calls dbt: otherwise each of the two would parse the whole project after the other.
@@ -156,7 +155,7 @@ def test_gold_next_is_built_and_never_gold(
     assert "--full-refresh" not in FakeRunner.told[-1]
     assert ("--selector" in FakeRunner.told[-1]) is is_current
     assert noted == ([] if is_current else [settings])
-    build_next(settings, full_refresh=True)
+    build_next(settings, full_refresh=True, found=found)
     assert "--full-refresh" in FakeRunner.told[-1]
     assert "--selector" not in FakeRunner.told[-1]
     assert noted[-1:] == [settings]
@@ -169,11 +168,9 @@ def test_a_build_takes_what_changed_tables_feed_and_nothing_where_none_has(
 ) -> None:
     told = len(FakeRunner.told)
     monkeypatch.setattr(gold_versions, "note_build", lambda settings, run_id: None)
-    monkeypatch.setattr(staging, "is_current", lambda settings: True)
-    monkeypatch.setattr(gold_sources, "see", lambda settings: SEEN)
     monkeypatch.setattr(gold_sources, "selection", lambda settings, seen: selected)
     monkeypatch.setattr(gold_sources, "note", lambda settings, seen: None)
-    build_next(settings)
+    build_next(settings, found=Standing(SEEN, is_staging_current=True, is_published=False))
     assert len(FakeRunner.told) - told == bool(selected)
     if selected:
         assert option("--select") == selected[1]

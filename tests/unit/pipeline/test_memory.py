@@ -40,6 +40,7 @@ BOUNDED = {
     "cinelake/postgres.py": {"holders": A_CATALOGUE},
     "cinelake/stack/analyst.py": {"end_overdue": A_CATALOGUE},
     "docs_site/explore.py": {"_answer": "questions of our own, each with a limit or a row a day of a few weeks"},
+    "expectations/constraints.py": {"held_in": A_CATALOGUE},
     "expectations/frames.py": {"frame_from_arrow": "the piece of an increment that its caller has in Arrow"},
     "expectations/results.py": {"_grouped": "a row a rule of one run"},
     "ingestion/api/keys.py": {"list_keys": "a row a key", "_change": "a row a key"},
