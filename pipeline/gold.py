@@ -81,14 +81,18 @@ def build_next(
     raise _refused(result)
 
 
-def ensure_staging(settings: Settings) -> None:
+def ensure_staging(settings: Settings, found: Standing) -> None:
     """Make the views of `staging` anew where they or the project have changed; `build_next` does so by itself.
+
+    Args:
+        settings: Tells where PostgreSQL is.
+        found: How gold stands.
 
     Raises:
         GateFailedError: dbt could not make a view.
         ServiceError: As for `build_next`.
     """
-    if staging.is_current(settings):
+    if found.is_staging_current:
         return
     result = run_dbt(settings, ["run", "--select", "path:models/staging", "--no-write-json"])
     if not result.success:

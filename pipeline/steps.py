@@ -144,7 +144,7 @@ def prepare_next(settings: Settings, full_refresh: bool = False) -> Prepared:
         is_due = full_refresh or not found.is_published
         if is_due:
             gold_versions.note_build(settings, run_id, asdict(found.sources))
-            gold.ensure_staging(settings)
+            gold.ensure_staging(settings, found)
     if not is_due:
         _tell(settings, run_id)
         _keep(settings, "gold prepare", started, runs.PUBLISHED)

@@ -12,8 +12,6 @@ from cinelake.stack.airflow import PARSE_INTERVAL_SECONDS
 PAGE = 100
 """As many as it gives at once."""
 ENDED = frozenset({"success", "failed"})
-WELL = frozenset({"success", "skipped"})
-"""States of tasks of a run that went through: one that found nothing to do is skipped."""
 OVER_SECONDS = PARSE_INTERVAL_SECONDS + 120
 """How long after a run's end people may have to wait for the word that a problem is over, on two cores."""
 
@@ -72,7 +70,7 @@ class AirflowClient:
     def succeed(self, dag_id: str, run_id: str, seconds: float) -> None:
         """Wait until a run has ended; what failed in it is raised, with the end of its log."""
         states = self.wait(dag_id, run_id, seconds)
-        failed = {name: state for name, state in states.items() if state not in WELL}
+        failed = {name: state for name, state in states.items() if state != "success"}
         logs = [
             self.log(dag_id, run_id, task["task_id"], task["try_number"])[-3000:]
             for task in self.instances(dag_id, run_id)

@@ -27,7 +27,17 @@
             'not_null' as kind,
             array[cast(attname as text)] as column_names
         from pg_attribute
-        where attnotnull and attnum > 0
+        where
+            attnotnull
+            and attnum > 0
+            and not exists (
+                select from pg_constraint
+                where
+                    conrelid = attrelid
+                    and contype = 'n'
+                    and conkey = array[attnum]
+                    and not convalidated
+            )
         union all
         select
             indrelid as table_oid,
@@ -84,18 +94,19 @@
 #}
 {% macro constraints_of_model(table) -%}
     {% set found = [] %}
-    {% set kinds = {'not_null': 'not_null', 'primary_key': 'unique', 'check': 'check'} %}
+    {% set kinds = {'primary_key': 'unique'} %}
     {% if execute %}
         {% set model = graph.nodes['model.' ~ project_name ~ '.' ~ table.identifier] %}
         {% for column, described in model.columns.items() %}
             {% for constraint in described.constraints %}
                 {% set is_check = constraint.type == 'check' %}
                 {% set what = constraint.expression if is_check else column %}
-                {% do found.append([table, kinds[constraint.type], [what]]) %}
+                {% do found.append([table, kinds.get(constraint.type, constraint.type), [what]]) %}
             {% endfor %}
         {% endfor %}
         {% for constraint in model.constraints if constraint.columns %}
-            {% do found.append([table, kinds[constraint.type], constraint.columns]) %}
+            {% set kind = kinds.get(constraint.type, constraint.type) %}
+            {% do found.append([table, kind, constraint.columns]) %}
         {% endfor %}
         {% for index in model.config.indexes or [] if index.unique %}
             {% do found.append([table, 'unique', index.columns]) %}
