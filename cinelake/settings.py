@@ -28,6 +28,7 @@ PROJECT_ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = {
     "CINELAKE_HOME": ".cinelake",
     "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092",
+    "CINELAKE_KAFKA_JAVA_OPTIONS": "-Xmx2g",
     "POSTGRES_URI": "postgresql://cinelake:secret@127.0.0.1:5432/cinelake",
     "MONGO_URI": "mongodb://127.0.0.1:27017/cinelake",
     "LAKE_URI": ".cinelake/lake",
@@ -95,6 +96,8 @@ class Settings(BaseSettings):
     """The folder that holds the lake, the local services' data, checkpoints and the docs site."""
 
     kafka_bootstrap_servers: HostPort | None = Field(None, alias="KAFKA_BOOTSTRAP_SERVERS")
+    kafka_java_options: str = Field("", alias="CINELAKE_KAFKA_JAVA_OPTIONS")
+    """Flags for the JVM of the broker that `up` starts, on top of our own, as for a larger heap."""
     postgres_uri: PostgresUri | None = Field(None, alias="POSTGRES_URI")
     """The owner's connection; stages take on the roles `loader`, `transformer` and `analyst` from it."""
     mongo_uri: MongoUri | None = Field(None, alias="MONGO_URI")

@@ -44,9 +44,13 @@ def _judge_events(settings: Settings, messages: DataFrame) -> DataFrame:
     return events.transform(messages, events.Policy.of(settings))
 
 
+def _judge_movies(settings: Settings, messages: DataFrame) -> DataFrame:
+    return movies.transform(messages, settings.future_tolerance_minutes)
+
+
 FEEDS = {
     USER_LOGS: _Feed("bronze.user_logs", "silver.events", _judge_events),
-    MOVIE: _Feed("bronze.movie", "silver.movies", lambda _, messages: movies.transform(messages)),
+    MOVIE: _Feed("bronze.movie", "silver.movies", _judge_movies),
 }
 
 

@@ -85,6 +85,7 @@ def _own_environment(
             patch.delenv(name, raising=False)
         if not pytestconfig.getoption("full_scale"):
             patch.setenv("CINELAKE_SPARK_JAVA_OPTIONS", SHORT_LIVED)
+            patch.setenv("CINELAKE_KAFKA_JAVA_OPTIONS", FIRST_COMPILER)
         folder = tmp_path_factory.mktemp("cwd")
         patch.setenv("CINELAKE_HOME", str(folder / "unused-home"))
         patch.chdir(folder)

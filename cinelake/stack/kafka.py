@@ -30,6 +30,9 @@ JVM = (
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=info",
 )
 
+SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""Of a command that ends before the second compiler has much to show."""
+
 PROPERTIES = """\
 # Written by `cinelake up`; changes made here are lost.
 process.roles=broker,controller
@@ -89,10 +92,12 @@ def prepare(settings: Settings, state: StackState) -> Launch:
             data=data,
         )
     )
-    java = [str(check_java()), *JVM, "-cp", ":".join(map(str, kafka_jars()))]
+    java, libraries = str(check_java()), ["-cp", ":".join(map(str, kafka_jars()))]
     if not (data / "meta.properties").exists():
-        _format(java, properties)
-    return Launch([*java, "kafka.Kafka", str(properties)], log=KAFKA.log(stack), folder=folder)
+        _format([java, *SHORT_LIVED, *libraries], properties)
+    flags = [*JVM, *settings.kafka_java_options.split()]
+    broker = [java, *flags, *libraries, "kafka.Kafka", str(properties)]
+    return Launch(broker, log=KAFKA.log(stack), folder=folder)
 
 
 def _format(java: list[str], properties: Path) -> None:

@@ -1,7 +1,11 @@
 """gunicorn's worker of threads, which stays for a moment with a client that it has answered, and lets go of slow ones."""
 
+import fcntl
 import select
 import socket
+import struct
+import sys
+import termios
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -10,6 +14,7 @@ from gunicorn.http import errors
 from gunicorn.util import close_graceful, write_error
 from gunicorn.workers.gthread import ThreadWorker
 
+from ingestion.api.reading import MAX_BODY_BYTES
 from ingestion.api.slow_reads import watch
 
 LINGER_MS = 10
@@ -18,6 +23,10 @@ AT_ONCE = 1000
 """Requests for which a thread stays with one client: then it is the turn of those who wait."""
 ANSWER_SECONDS = 15
 """What a client may take to read an answer, so that one that reads nothing holds no thread. Reads of it end before."""
+PART_SECONDS = 2.0
+"""What a client that has its answer may take to hang up."""
+RESET = struct.pack("ii", 1, 0)
+"""On, and no second: to close the socket of a connection that still stands resets it."""
 STATUSES = {
     errors.ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
     errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
@@ -53,13 +62,16 @@ class LingeringWorker(ThreadWorker):  # type: ignore[misc]
             if kept is not True or not self.alive or not _is_readable(conn.sock):
                 break
         if kept is False:
-            _part(conn.sock)
+            part(conn.sock)
         return kept
 
     def handle_request(self, req: Any, conn: Any) -> object:
         """Answer one, whose head is there; a client that does not read the answer in time is let go."""
         if watch().end(conn.sock):
             raise StopIteration
+        if getattr(req.body.reader, "length", 0) > MAX_BODY_BYTES:
+            # It is not read to its end, and the answer says that no other request can follow.
+            req.force_close()
         # Of `sendall` as a whole, however often it sends a part.
         conn.sock.settimeout(ANSWER_SECONDS)
         try:
@@ -93,12 +105,23 @@ def _is_readable(connection: socket.socket) -> bool:
     return bool(poller.poll(LINGER_MS))
 
 
-def _part(connection: socket.socket) -> None:
+def part(connection: socket.socket) -> None:
     """Say that nothing more is to come, and give the client a moment to take what came and to hang up.
 
-    gunicorn would do that in the one thread that takes connections for all others, 2 s for each client that stays.
+    gunicorn would do that in the one thread that takes connections for all others, `PART_SECONDS` for each client that stays.
     """
     with suppress(OSError):
-        close_graceful(connection.dup())
+        # Also of a long body it sends the rest, and then reads why it was refused.
+        close_graceful(connection.dup(), PART_SECONDS, sys.maxsize)
+        # One that waits for room to send is told by a reset, and would else wait until its own patience ends. A reset also
+        # takes back what is on its way: an answer that did not arrive yet is left to arrive.
+        if _has_arrived(connection):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         # So that gunicorn finds the end of it at once.
         connection.shutdown(socket.SHUT_RD)
+
+
+def _has_arrived(connection: socket.socket) -> bool:
+    """Whether the client's system has confirmed all that was sent (Linux, tcp(7): SIOCOUTQ); OSError where none can tell."""
+    waiting = fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4))
+    return not any(waiting)

@@ -47,7 +47,7 @@ def parse(messages: DataFrame) -> DataFrame:
         messages: Rows of `bronze.movie`.
 
     Returns:
-        A row a message: Kafka coordinates, `payload` (the original bytes), `text`, `is_utf8`, and the fields of
+        A row a message: Kafka coordinates, `timestamp` (Kafka's), `payload` (the original bytes), `text`, `is_utf8`, and the fields of
         `ANSWER_DDL`. Every text in those is trimmed and in Unicode form NFC, and blank becomes null. What cannot
         be read is null, and `_corrupt` or `is_utf8` tells.
     """
@@ -57,6 +57,7 @@ def parse(messages: DataFrame) -> DataFrame:
         F.col("topic").alias("kafka_topic"),
         F.col("partition").alias("kafka_partition"),
         F.col("offset").alias("kafka_offset"),
+        "timestamp",
         F.col("value").alias("payload"),
         text.alias("text"),
         F.is_valid_utf8(sent).alias("is_utf8"),
@@ -65,7 +66,7 @@ def parse(messages: DataFrame) -> DataFrame:
                 text, ANSWER_DDL, {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_corrupt"}
             )
         ).alias("answer"),
-    ).select(*COORDINATES, "payload", "text", "is_utf8", "answer.*")
+    ).select(*COORDINATES, "timestamp", "payload", "text", "is_utf8", "answer.*")
 
 
 def _in_one_form(answer: Column) -> Column:

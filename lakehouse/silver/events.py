@@ -97,6 +97,7 @@ def _parse(messages: DataFrame) -> DataFrame:
         F.col("topic").alias("kafka_topic"),
         F.col("partition").alias("kafka_partition"),
         F.col("offset").alias("kafka_offset"),
+        "timestamp",
         F.col("value").alias("payload"),
         text.alias("text"),
         F.coalesce(F.is_valid_utf8(text), F.lit(False)).alias("is_utf8"),
@@ -111,6 +112,7 @@ def _parse(messages: DataFrame) -> DataFrame:
         "kafka_topic",
         "kafka_partition",
         "kafka_offset",
+        "timestamp",
         "payload",
         "text",
         "is_utf8",
@@ -134,6 +136,7 @@ def _clean(parsed: DataFrame, policy: Policy) -> DataFrame:
     late_after = F.expr(f"interval {policy.late_after_hours} hours")
     return parsed.select(
         *COORDINATES,
+        "timestamp",
         "payload",
         "text",
         "is_utf8",
@@ -269,6 +272,11 @@ def _rules(policy: Policy) -> tuple[list[Rule], list[Rule]]:
             "occurred_in_the_future",
             f"occurred_at is more than {policy.future_tolerance_minutes} minutes after received_at",
             F.col("occurred_at") > F.col("received_at") + tolerance,
+        ),
+        Rule(
+            "occurred_in_the_future",
+            f"received_at is more than {policy.future_tolerance_minutes} minutes after Kafka's time of the message",
+            F.col("received_at") > F.col("timestamp") + tolerance,
         ),
     ]
     return before, after

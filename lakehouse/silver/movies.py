@@ -102,7 +102,7 @@ OF_THE_ANSWER = [name for name in MOVIE if name not in ("keywords_at", "credits_
 """Columns of `silver.movies` that come from one answer, the latest."""
 
 
-def transform(messages: DataFrame) -> DataFrame:
+def transform(messages: DataFrame, future_tolerance_minutes: int = 5) -> DataFrame:
     """Read, clean and judge TMDB answers.
 
     A budget, revenue or runtime of 0 means unknown at TMDB and becomes null, as does blank text. A number may be sent as
@@ -110,6 +110,8 @@ def transform(messages: DataFrame) -> DataFrame:
 
     Args:
         messages: Rows of `bronze.movie`.
+        future_tolerance_minutes: An answer fetched, or a movie gone, later than this after Kafka's time breaks a rule:
+            as the latest answer it would hide all others until then.
 
     Returns:
         A row a message: the columns of `silver.movies`, the lists in `PARTS`, the Kafka coordinates, `event_id`
@@ -122,14 +124,16 @@ def transform(messages: DataFrame) -> DataFrame:
         "payload",
         *MOVIE,
         *PARTS,
-        _verdict().alias("broken"),
+        _verdict(future_tolerance_minutes).alias("broken"),
     )
 
 
 @cache
-def _verdict() -> Column:
+def _verdict(future_tolerance_minutes: int) -> Column:
     """A struct of `rule` and `reason`; null of a good answer. To make it anew takes longer than to judge a few answers."""
-    return F.coalesce(first_broken(_rules(), _shown), *map(_element_verdict, PARTS))
+    return F.coalesce(
+        first_broken(_rules(future_tolerance_minutes), _shown), *map(_element_verdict, PARTS)
+    )
 
 
 def _clean(answers: DataFrame) -> DataFrame:
@@ -142,7 +146,7 @@ def _clean(answers: DataFrame) -> DataFrame:
     runtime = as_whole(F.round(number(F.col("movie.runtime"))), "int")
     return answers.select(
         *COORDINATES,
-        *("payload", "text", "is_utf8", "_corrupt", "movie"),
+        *("timestamp", "payload", "text", "is_utf8", "_corrupt", "movie"),
         F.col("fetched_at").alias("fetched_at_text"),
         F.col("deleted_at").alias("deleted_at_text"),
         F.col("movie.release_date").alias("release_date_text"),
@@ -189,7 +193,7 @@ def _elements(name: str) -> Column:
     return F.transform(_sent(name), typed) if "id" in _columns_of(name) else _sent(name)
 
 
-def _rules() -> list[Rule]:
+def _rules(future_tolerance_minutes: int) -> list[Rule]:
     """Every way an answer can be wrong, the most basic first."""
     is_corrupt = F.col("_corrupt").isNotNull()
     unreadable = is_corrupt | F.col("movie.id").isNull()
@@ -225,6 +229,7 @@ def _rules() -> list[Rule]:
         ),
         _unread("bad_format", "release_date", "a date"),
         *contract_rules(table("silver.movies")),
+        *(_ahead(name, future_tolerance_minutes) for name in ("fetched_at", "deleted_at")),
         *column_rules(table("silver.movie_versions").column("genre_ids"), genre_ids()),
     ]
 
@@ -234,6 +239,17 @@ def _unread(rule: str, name: str, what: str) -> Rule:
     sent = F.col(f"{name}_text")
     broken = F.col(name).isNull() & sent.isNotNull()
     return Rule(rule, f"{name} is not {what}", broken, sent, "text")
+
+
+def _ahead(name: str, minutes: int) -> Rule:
+    """A time is later than the message that tells of it."""
+    return Rule(
+        "occurred_in_the_future",
+        f"{name} is more than {minutes} minutes after Kafka's time of the message",
+        F.col(name) > F.col("timestamp") + F.expr(f"interval {minutes} minutes"),
+        F.col(f"{name}_text"),
+        "text",
+    )
 
 
 def _number_rules(name: str, kind: str) -> list[Rule]:

@@ -70,7 +70,7 @@ def refresh_movies(
         messages: New rows of `bronze.movie`.
         is_rebuild: They are all rows of it, and the tables are to hold what follows from them and nothing else.
     """
-    judged = tables.computed(movies.transform(messages))
+    judged = tables.computed(movies.transform(messages, settings.future_tolerance_minutes))
     bad = judged.where("broken is not null")
     if is_rebuild:
         replace_quarantine(spark, settings, bad, table("silver.movies"), MOVIE)
@@ -219,7 +219,8 @@ class _Batch:
             movie_id = whole(F.get_json_object(F.col("value").cast("string"), "$.movie.id"))
             wanted = F.broadcast(of.select(F.col("movie_id").alias("_id")))
             messages = messages.join(wanted, movie_id == wanted["_id"], "left_semi")
-        return movies.transform(messages).where("broken is null")
+        judged = movies.transform(messages, self.settings.future_tolerance_minutes)
+        return judged.where("broken is null")
 
     def _held(self, name: str) -> DataFrame:
         """What the answers are weighed against of a table: nothing of it in a rebuild."""

@@ -201,6 +201,14 @@ def test_a_body_of_100_mebibytes_is_refused_without_being_kept(
     assert _memory(stack) - before < 64 * 1024 * 1024
 
 
+def test_whoever_sends_too_much_is_told_so_at_once(stack: Settings, api: requests.Session) -> None:
+    """Also where the API closed while the client waited for room to send: by the tenth or so, it once did."""
+    for _ in range(60):
+        body = b" " * 2 * 1024 * 1024
+        answer = api.post(f"{endpoint(stack)}/v1/events", data=body, timeout=ANSWER_SECONDS)
+        assert answer.status_code == 413
+
+
 def _memory(stack: Settings) -> int:
     return sum(psutil.Process(pid).memory_info().rss for pid in _workers(stack))
 

@@ -3,6 +3,7 @@
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -189,6 +190,10 @@ def _movies(found: _Found) -> Iterator[str]:
         elif movie_id not in others:
             yield from _unlike(f"movie {movie_id} in silver", row, expected)
             yield from _unlike(f"movie {movie_id} in gold", members[movie_id][-1], expected)
+    now = datetime.now(UTC)
+    for movie_id, row in current.items():
+        if max(row["fetched_at"], row["deleted_at"] or row["fetched_at"]) > now:
+            yield f"movie {movie_id} shows an answer of {row['fetched_at']}, which hides all others until then"
     landed = Counter(_place(row) for row in found.lake("bronze.movie"))
     sent = found.way.taken.published + len(found.way.taken.messages[MOVIE])
     if landed.total() != sent:

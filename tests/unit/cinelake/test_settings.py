@@ -122,6 +122,7 @@ def test_every_setting_that_can_be_malformed_is_tried_below() -> None:
         "LAKE_URI",
         "SPARK_MASTER",
         "CINELAKE_SPARK_JAVA_OPTIONS",
+        "CINELAKE_KAFKA_JAVA_OPTIONS",
         "TMDB_API_KEY",
         "DBT_PROFILES_DIR",
     }

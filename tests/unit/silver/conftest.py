@@ -67,7 +67,7 @@ def rows_of_messages(
     spark: SparkSession, values: Sequence[Event | bytes | None], topic: str
 ) -> DataFrame:
     """Rows of `bronze.user_logs` or `bronze.movie` from dictionaries or raw bytes; the offset is the place."""
-    now = datetime(2026, 1, 1)
+    now = datetime(2026, 2, 1)
     rows = [
         (
             topic,

@@ -59,6 +59,8 @@ BROKEN = [
     (message(occurred_at=None), "missing_field"),
     (message(received_at=None), "missing_field"),
     (message(occurred_at="2026-01-01T00:05:02Z"), "occurred_in_the_future"),
+    (message(received_at="2026-02-01T00:05:00.000001Z"), "occurred_in_the_future"),
+    (message(received_at="2199-12-31T23:59:59Z"), "occurred_in_the_future"),
     (message(event_type="play", movie_id=None), "missing_field"),
     (message(event_type="play", movie_id=0), "out_of_range"),
     (

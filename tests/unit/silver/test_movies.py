@@ -110,6 +110,11 @@ BROKEN = [
         for name in ("fetched_at", "deleted_at")
         for text in ("12:30", "T12:00", "1969-12-31", "-0001-11-30", "10000-01-01T00:00:00Z", "1767225600")
     ),
+    *(
+        (answer(**{name: text}), "occurred_in_the_future")
+        for name in ("fetched_at", "deleted_at")
+        for text in ("2026-02-01T00:05:00.000001Z", "2026-02-01T02:00:00+01:00", "2100-01-01T00:00:00Z", "2199-12-31T23:59:59Z")
+    ),
     (answer(title={"en": "Gump"}), "wrong_type"),
     (answer(title=["Gump"]), "wrong_type"),
     (answer(overview=False), "wrong_type"),
@@ -139,56 +144,52 @@ def test_each_broken_answer_is_set_aside_with_its_rule(
     assert [row.payload and bytes(row.payload) for row in rows] == sent
 
 
-@pytest.mark.parametrize("text", ["93.49", " 93.49 ", "9349e-2", "0.9349E+2"])
-def test_a_number_that_comes_as_a_text_is_taken(
-    bronze_rows: Callable[..., DataFrame], text: str
-) -> None:
-    (row,) = _judged(bronze_rows, answer(popularity=text, runtime=text))
-    assert (row.broken, row.popularity, row.runtime_minutes) == (None, 93.49, 93)
+def test_a_number_that_comes_as_a_text_is_taken(bronze_rows: Callable[..., DataFrame]) -> None:
+    texts = ["93.49", " 93.49 ", "9349e-2", "0.9349E+2"]
+    rows = _judged(bronze_rows, *(answer(popularity=text, runtime=text) for text in texts))
+    found = [(row.broken, row.popularity, row.runtime_minutes) for row in rows]
+    assert found == [(None, 93.49, 93)] * len(texts)
 
 
-@pytest.mark.parametrize("form", [str, float, "{}.0".format, "{}e0".format, " {} ".format])
-def test_a_whole_number_is_taken_in_every_form_of_a_finite_decimal(
-    bronze_rows: Callable[..., DataFrame], form: Callable[[int], Any]
-) -> None:
+def _with_numbers(form: Callable[[int], Any]) -> dict[str, Any]:
     person = {"id": form(31), "credit_id": "c", "order": form(2)}
-    (row,) = _judged(
-        bronze_rows,
-        answer(
-            id=form(13),
-            runtime=form(142),
-            budget=form(55_000_000),
-            vote_count=form(25_000),
-            genres=[{"id": form(18), "name": "Drama"}, None],
-            credits={"cast": [person], "crew": [person]},
-        ),
+    return answer(
+        id=form(13),
+        runtime=form(142),
+        budget=form(55_000_000),
+        vote_count=form(25_000),
+        genres=[{"id": form(18), "name": "Drama"}, None],
+        credits={"cast": [person], "crew": [person]},
     )
-    assert row.broken is None
-    assert (row.movie_id, row.runtime_minutes, row.budget_usd, row.vote_count) == (
-        13,
-        142,
-        55_000_000,
-        25_000,
-    )
-    assert (row.genres[0].id, row.cast_credits[0].id, row.cast_credits[0].order) == (18, 31, 2)
-    assert row.crew_credits[0].id == 31
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_a_whole_number_is_taken_in_every_form_of_a_finite_decimal(
+    bronze_rows: Callable[..., DataFrame],
+) -> None:
+    forms = [str, float, "{}.0".format, "{}e0".format, " {} ".format]
+    rows = _judged(bronze_rows, *map(_with_numbers, forms))
+    assert len(rows) == len(forms)
+    for row in rows:
+        assert row.broken is None
+        assert (row.movie_id, row.runtime_minutes) == (13, 142)
+        assert (row.budget_usd, row.vote_count) == (55_000_000, 25_000)
+        assert (row.genres[0].id, row.cast_credits[0].id, row.cast_credits[0].order) == (18, 31, 2)
+        assert row.crew_credits[0].id == 31
+
+
+def test_a_time_in_a_field_of_dates_counts_as_the_date_that_is_written(
+    bronze_rows: Callable[..., DataFrame],
+) -> None:
+    texts = [
         "2009-12-10",
         "2009-12-10T23:30:00-05:00",
         "2009-12-10 00:30:00+05:00",
         "2009-12-10T23:30Z",
         "2009-12-10T23:30:00.123456",
-    ],
-)
-def test_a_time_in_a_field_of_dates_counts_as_the_date_that_is_written(
-    bronze_rows: Callable[..., DataFrame], text: str
-) -> None:
-    (row,) = _judged(bronze_rows, answer(release_date=text))
-    assert (row.broken, row.release_date) == (None, date(2009, 12, 10))
+    ]
+    rows = _judged(bronze_rows, *(answer(release_date=text) for text in texts))
+    found = [(row.broken, row.release_date) for row in rows]
+    assert found == [(None, date(2009, 12, 10))] * len(texts)
 
 
 def test_the_title_of_a_thousand_characters_is_taken(bronze_rows: Callable[..., DataFrame]) -> None:
@@ -205,6 +206,7 @@ REASONS = [
     (answer(release_date="-0001-11-30"), 'release_date is not a date; it is the text "-0001-11-30"'),
     (answer(keywords=["a list"]), "a field has another type than in TMDB's answers; it is movie.keywords, a list"),
     (answer(title=["Gump"]), "title is not a text; it is a list"),
+    (answer(fetched_at="2199-12-31T23:59:59Z"), "fetched_at is more than 5 minutes after Kafka's time of the message; it is the text \"2199-12-31T23:59:59Z\""),
     (answer(genres=[{"id": 1}, {"id": "0x1"}]), 'id in genres is not a whole number; it is the text "0x1"'),
     (answer(genres=[{"id": 1}, {"id": 0}]), "id in genres is below 1; it is the number 0"),
 ]  # fmt: skip
