@@ -11,6 +11,7 @@ numbers with dots that are a version's: see `Quads`.
 
 import hmac
 import re
+import string
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -57,7 +58,8 @@ _AFTER_NAME = re.compile(r"[A-Za-z][ :]$|\w[_-]$")
 _NEAR = 64
 """How far before a number its name is looked for, in characters."""
 _WITHOUT_BLANKS = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-_PLAIN_END = re.compile(r"[\w.%+'\-]+\Z", re.ASCII)
+_PLAIN = string.ascii_letters + string.digits + "_.%+'-"
+"""What stands before the `@` of an address in a script with blanks."""
 
 
 LONGEST_ID = 128
@@ -237,9 +239,9 @@ def _before_address(found: str) -> int:
     """How many characters of what was found come before the address: quotes, dots, and words of a script without blanks."""
     local = found.rpartition("@")[0]
     begin = len(local) - len(local.lstrip(".'-+%"))
-    plain = _PLAIN_END.search(local)
-    if plain and _WITHOUT_BLANKS.search(local):
-        begin = max(begin, plain.start())
+    words = local.rstrip(_PLAIN)
+    if len(words) < len(local) and _WITHOUT_BLANKS.search(words):
+        begin = max(begin, len(words))
     return begin
 
 

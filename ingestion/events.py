@@ -218,6 +218,7 @@ class PlayCompleteProperties(Properties):
     """Of `play_complete`."""
 
     play_id: OptionalIdentifier = None
+    position_seconds: Seconds | None = None
 
 
 class SearchProperties(Properties):

@@ -4,6 +4,7 @@ So `context.locale` and `properties.rating` are columns, and `properties` or `co
 that holds a JSON object; where both name one property, the dotted column wins.
 """
 
+import re
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -11,12 +12,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import orjson
-
 from cinelake.errors import BadInputError
 from ingestion.batch_files.importing import Event, Outcome
 from ingestion.batch_files.rows import Row
 from ingestion.events import Context, Envelope, iso_utc
+from ingestion.exact_json import parse
 from ingestion.numbers import decimal_number, whole_number
 
 NESTED = ("context", "properties")
@@ -28,6 +28,10 @@ NUMBERS: dict[str, type[int] | type[float]] = {
     "properties.birth_year": int,
 }
 """Fields that the contract has as numbers; CSV writes every field as text."""
+IDS = ("user_id", "anonymous_id", "session_id")
+"""Fields that the contract has as texts, and tables often as numbers."""
+_OFFSET = re.compile(r"(?<=:\d\d)((?:\.\d+)?[+-]\d\d)(\d\d)?\Z", re.ASCII)
+"""The end of a time whose offset from UTC is written as `+0000` or `+00`, as PostgreSQL and polars do."""
 
 
 def check_columns(path: Path, columns: Sequence[str]) -> None:
@@ -78,13 +82,16 @@ def _event(fields: dict[str, Any]) -> Outcome:
         value = fields.get(name)
         if isinstance(value, str):
             try:
-                event[name] = orjson.loads(value)
-            except orjson.JSONDecodeError as error:
+                value = parse(value.encode()).value if value.strip() else None
+            except ValueError as error:
                 return f"{name}: is not JSON: {error}"
+        if isinstance(value, dict):
+            event[name] = {below: _number(f"{name}.{below}", each) for below, each in value.items()}
         elif value is not None:
             event[name] = _plain(value)
     for name, value in fields.items():
-        if name not in NESTED:
+        # A table has every column in each row, and null where a row has nothing.
+        if name not in NESTED and value is not None:
             top, _, below = name.partition(".")
             plain = _number(name, value)
             if not below:
@@ -97,11 +104,15 @@ def _event(fields: dict[str, Any]) -> Outcome:
 
 
 def _number(name: str, value: Any) -> Any:
-    """The number that a field should be, or else its value; what is none is left for the contract to refuse."""
+    """The number, id or time that a field should be, or else its value; what is none is left for the contract to refuse."""
     wanted = NUMBERS.get(name)
     if isinstance(value, float) and wanted is int and value.is_integer():
         # As pandas writes a whole number in a column that has empty cells.
         return int(value)
+    if name in IDS and type(value) is int:
+        return str(value)
+    if name == "occurred_at" and isinstance(value, str):
+        return _OFFSET.sub(lambda found: f"{found[1]}:{found[2] or '00'}", value)
     if wanted is None or not isinstance(value, str):
         return _plain(value)
     try:
@@ -117,7 +128,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if isinstance(value, datetime) and value.tzinfo is not None:
-        return iso_utc(value)
+        # Of nanoseconds Arrow makes a time of pandas', which only looks like one.
+        return iso_utc(datetime.combine(value.date(), value.timetz()))
     if isinstance(value, date | UUID):
         return str(value)
     if isinstance(value, Decimal) and value.is_finite():

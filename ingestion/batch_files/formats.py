@@ -9,7 +9,7 @@ from cinelake.errors import BadInputError
 from ingestion import movielens
 from ingestion.batch_files.envelope_rows import check_columns, events_from_rows
 from ingestion.batch_files.importing import Mapping
-from ingestion.batch_files.rows import columns_of, is_csv
+from ingestion.batch_files.rows import columns_of, is_csv, is_json_lines
 
 
 class Format(NamedTuple):
@@ -33,7 +33,9 @@ def _tags(path: Path, columns: Sequence[str], links: Path) -> Mapping:
 
 
 def _events(path: Path, columns: Sequence[str], links: Path) -> Mapping:
-    check_columns(path, columns)
+    if not is_json_lines(path):
+        # There each row has columns of its own, and one that no event has costs that row alone.
+        check_columns(path, columns)
     return partial(events_from_rows, empty_is_absent=is_csv(path))
 
 

@@ -15,6 +15,9 @@ from cinelake.whole_file import whole_file
 from ingestion.batch_files.importing import ImportResult
 from ingestion.batch_files.rows import Refusal
 
+READING = 2
+"""Raise it with every change after which `read_rows` gives another number of rows."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -27,6 +30,7 @@ class Job:
         format: The name of the format.
         api_url: Where it goes.
         rejects: Where refused rows go, absolute; empty for nowhere.
+        reading: By which rules rows are told apart and counted.
     """
 
     path: str
@@ -35,6 +39,7 @@ class Job:
     format: str
     api_url: str
     rejects: str
+    reading: int = READING
 
     @classmethod
     def of(cls, path: Path, format_name: str, api_url: str, rejects: Path | None) -> "Job":

@@ -8,19 +8,21 @@ import codecs
 import csv
 import gzip
 import io
+import re
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from shutil import copyfileobj
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cinelake.errors import BadInputError
+from ingestion.exact_json import parse
 
 if TYPE_CHECKING:
     from _csv import Reader as CsvReader
@@ -31,8 +33,16 @@ MAX_FIELD_CHARACTERS = 64 * 1024 * 1024
 """Python's own reader would take no field of CSV beyond 131,072 characters; without any limit, a quote that is never
 closed would bring the rest of a file to memory."""
 _PARQUET_ROWS = 10_000
+_ROWS_TO_TELL = 100
+"""Rows of JSON lines by which a file is known."""
+_PIECE_CHARACTERS = 1024 * 1024
+_INDEX = re.compile("__index_level_[0-9]+__")
+"""What pandas calls the numbers of rows in Parquet; in CSV they have no name."""
+_GZIP = b"\x1f\x8b"
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _NOT_UTF8 = "the row is not UTF-8"
-_DAMAGE = (OSError, EOFError, zlib.error, UnicodeError, pa.ArrowException)
+DAMAGE = (OSError, EOFError, zlib.error, UnicodeError, pa.ArrowException)
+"""What reading a file that is cut off or damaged raises."""
 _SUFFIXES = ".csv, .parquet, .jsonl and .ndjson, each also with .gz"
 
 
@@ -77,21 +87,21 @@ def read_rows(path: Path) -> Rows:
     read = _reader_of(path)
     line = 0
     try:
-        with _opened(path) as file:
+        with opened(path) as file:
             for row in read(path, file):
                 line = row.line
                 yield row
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise _unreadable(path, line, error) from error
 
 
 def count_rows(path: Path) -> int:
     """How many rows `read_rows` gives; of a file that is damaged, those before that."""
-    if _reader_of(path) is _read_parquet:
+    if is_parquet(path):
         try:
-            with _opened(path) as file:
+            with opened(path) as file:
                 return int(pq.ParquetFile(file).metadata.num_rows)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise _unreadable(path, 0, error) from error
     return count_readable(read_rows(path))
 
@@ -112,8 +122,18 @@ def is_csv(path: Path) -> bool:
     return _reader_of(path) is _read_csv
 
 
+def is_json_lines(path: Path) -> bool:
+    """Whether the file is JSON lines, each of which is an object of its own."""
+    return _reader_of(path) is _read_json_lines
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether the file is Parquet, whose rows are at its end."""
+    return path.name.lower().removesuffix(".gz").endswith(".parquet")
+
+
 def columns_of(path: Path) -> list[str]:
-    """The columns of a file: of the header or the schema; in JSON lines, of the first object.
+    """The columns of a file that have a name: of the header or the schema; in JSON lines, of the first objects.
 
     Raises:
         BadInputError: The file cannot be read, or has no columns.
@@ -121,17 +141,17 @@ def columns_of(path: Path) -> list[str]:
     read = _reader_of(path)
     columns: list[str] = []
     if read is _read_json_lines:
-        objects = (row for row in read_rows(path) if isinstance(row, Row))
-        columns = list(next(objects, Row(0, {})).fields)
+        columns = _names_in_lines(path)
     else:
         try:
-            with _opened(path) as file:
+            with opened(path) as file:
                 if read is _read_csv:
                     columns = _header_of(_csv_reader(file))
                 else:
                     columns = list(pq.read_schema(file).names)
-        except (*_DAMAGE, csv.Error) as error:
+        except (*DAMAGE, csv.Error) as error:
             raise _unreadable(path, 0, error) from error
+    columns = list(filter(_is_named, columns))
     if not columns:
         raise BadInputError(f"{path} has no columns.", "The first line of CSV names them.")
     twice = sorted({name for name in columns if columns.count(name) > 1})
@@ -140,6 +160,19 @@ def columns_of(path: Path) -> list[str]:
             f"{path} has the column {', '.join(twice)} twice.", "Rename one of the two."
         )
     return columns
+
+
+def _names_in_lines(path: Path) -> list[str]:
+    """The names in the first objects of JSON lines, each once."""
+    first = list(islice(read_rows(path), _ROWS_TO_TELL))
+    objects = [row.fields for row in first if isinstance(row, Row)]
+    if first and not objects:
+        bad = next(row for row in first if isinstance(row, Refusal))
+        raise BadInputError(
+            f"{path}, line {bad.line}: {bad.reason}.",
+            "JSON lines have one object a line; `jq -c '.[]'` makes them of an array.",
+        )
+    return list(dict.fromkeys(name for fields in objects for name in fields))
 
 
 def _unreadable(path: Path, line: int, error: Exception) -> BadInputError:
@@ -161,17 +194,39 @@ def _reader_of(path: Path) -> Callable[[Path, BinaryIO], Rows]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    if not path.name.lower().endswith(".gz"):
-        with path.open("rb") as file:
-            yield file
-    elif _reader_of(path) is _read_parquet:
-        # Parquet is read from its end.
-        with gzip.open(path) as packed, tempfile.TemporaryFile() as unpacked:
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """A file to read: unpacked where it is gzip, whatever its name says, and in UTF-8 where a mark says that it is UTF-16.
+
+    Raises:
+        OSError: It cannot be read; also later, as its other errors.
+    """
+    with path.open("rb") as file, _unpacked(path, file) as plain:
+        begins = plain.read(len(codecs.BOM_UTF16))
+        plain.seek(0)
+        if begins not in _UTF16:
+            yield plain
+            return
+        with tempfile.TemporaryFile() as in_utf8:
+            text = io.TextIOWrapper(plain, "utf-16", newline="")
+            for piece in iter(lambda: text.read(_PIECE_CHARACTERS), ""):
+                in_utf8.write(piece.encode())
+            in_utf8.seek(0)
+            yield cast(BinaryIO, in_utf8)
+
+
+@contextmanager
+def _unpacked(path: Path, file: BinaryIO) -> Iterator[BinaryIO]:
+    looks_packed = file.read(len(_GZIP)) == _GZIP
+    file.seek(0)
+    if not looks_packed and not path.name.lower().endswith(".gz"):
+        yield file
+    elif is_parquet(path):
+        with gzip.open(file) as packed, tempfile.TemporaryFile() as unpacked:
             copyfileobj(cast(IO[bytes], packed), unpacked)
+            unpacked.seek(0)
             yield cast(BinaryIO, unpacked)
     else:
-        with gzip.open(path) as packed:
+        with gzip.open(file) as packed:
             yield cast(BinaryIO, packed)
 
 
@@ -203,7 +258,8 @@ def _read_csv(path: Path, file: BinaryIO) -> Rows:
         except csv.Error as error:
             yield Refusal(line, f"the row is not CSV: {error}", None)
             continue
-        if not values:
+        # Spreadsheets leave rows of nothing but separators at the end.
+        if not any(map(str.strip, values)):
             continue
         if any(not value.isascii() and _is_broken(value) for value in values):
             yield Refusal(line, _NOT_UTF8, values)
@@ -211,7 +267,8 @@ def _read_csv(path: Path, file: BinaryIO) -> Rows:
             reason = f"the row has {len(values)} fields where the header has {len(header)}"
             yield Refusal(line, reason, values)
         else:
-            yield Row(line, dict(zip(header, values, strict=True)))
+            fields = zip(header, values, strict=True)
+            yield Row(line, {name: value for name, value in fields if _is_named(name)})
 
 
 def _is_broken(text: str) -> bool:
@@ -235,8 +292,8 @@ def _read_json_lines(path: Path, file: BinaryIO) -> Rows:
         if not text.strip():
             continue
         try:
-            fields = orjson.loads(text)
-        except orjson.JSONDecodeError as error:
+            fields = parse(text).value
+        except ValueError as error:
             yield Refusal(line, f"the line is not JSON: {error}", text.decode(errors="replace"))
             continue
         if isinstance(fields, dict):
@@ -255,7 +312,13 @@ def _read_parquet(path: Path, file: BinaryIO) -> Rows:
     for batch in pq.ParquetFile(file).iter_batches(batch_size=_PARQUET_ROWS):
         for fields in batch.to_pylist(maps_as_pydicts="strict"):
             number += 1
-            yield Row(number, _without_nulls(fields))
+            named = {name: value for name, value in fields.items() if _is_named(name)}
+            yield Row(number, _without_nulls(named))
+
+
+def _is_named(column: str) -> bool:
+    """Whether a column is one of the table's: pandas writes the numbers of rows too, and spreadsheets empty columns."""
+    return bool(column) and not _INDEX.fullmatch(column)
 
 
 def _without_nulls(value: Any) -> Any:

@@ -15,9 +15,11 @@ import orjson
 from cinelake.errors import BadInputError
 from cinelake.settings import Settings
 from ingestion.batch_files.rows import (
+    DAMAGE,
     Refusal,
     columns_of,
     count_readable,
+    opened,
     read_rows,
 )
 from ingestion.batches import no_progress
@@ -60,7 +62,7 @@ def load_catalog(
 
     Args:
         settings: MongoDB and Kafka.
-        path: A TMDB-shaped `.csv`, `.jsonl`, `.ndjson` or `.json` (lines) file.
+        path: A TMDB-shaped `.csv`, `.jsonl`, `.ndjson` or `.json` (lines) file, also with `.gz`.
         progress: Called with the number of movies just stored.
 
     Raises:
@@ -94,17 +96,20 @@ def read_movies(path: Path) -> Iterator[dict[str, Any]]:
         BadInputError: Names the file and the line.
     """
     try:
-        if path.suffix.lower() in JSON_LINES:
+        suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+        if suffix in JSON_LINES:
             yield from _read_json_lines(path)
-        elif path.suffix.lower() == ".csv":
+        elif suffix == ".csv":
             yield from _read_csv(path)
         else:
             raise BadInputError(
-                f"{path} is neither CSV nor JSON lines.", "Name it .csv, .jsonl, .ndjson or .json."
+                f"{path} is neither CSV nor JSON lines.",
+                "Name it .csv, .jsonl, .ndjson or .json, each also with .gz.",
             )
-    except OSError as error:
+    except DAMAGE as error:
         raise BadInputError(
-            f"{path} cannot be read: {error.strerror}", "Name a file that is there."
+            f"{path} cannot be read: {getattr(error, 'strerror', None) or error}",
+            "Name a file that is there and whole.",
         ) from error
 
 
@@ -112,7 +117,7 @@ def read_movies(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open("rb") as file:
+    with opened(path) as file:
         for place, line in enumerate(file, start=1):
             text = line.removeprefix(codecs.BOM_UTF8) if place == 1 else line
             if not text.strip():
@@ -174,9 +179,7 @@ def _read_csv(path: Path) -> Iterator[dict[str, Any]]:
     for row in read_rows(path):
         if isinstance(row, Refusal):
             raise _bad_line(path, row.line, f"cannot be read: {row.reason}")
-        # Spreadsheets leave rows of nothing but separators at the end.
-        if any(map(str.strip, row.fields.values())):
-            yield _with_id(_from_row(row.fields, path, row.line), path, row.line)
+        yield _with_id(_from_row(row.fields, path, row.line), path, row.line)
 
 
 def _from_row(row: dict[str, str], path: Path, line: int) -> dict[str, Any]:

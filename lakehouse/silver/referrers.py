@@ -13,7 +13,7 @@ SEARCH_HOSTS = (
     r"((www|html|lite|safe|start|noai)\.)?duckduckgo\.com",
     r"([a-z.]+\.)?search\.yahoo\.(com|co\.jp)",
     # Search Console is for those whose pages are found.
-    r"search\.(?!google\.)[a-z0-9-]+(\.[a-z]+)*",
+    r"search\.(?!google\.)[a-z0-9-]+(?:\.[a-z]+)*+",
     r"((www|m|wap|image)\.)?baidu\.com",
     rf"((www|m)\.)?yandex\.{_ANY_COUNTRY}",
     r"((www|m)\.)?ya\.ru",
@@ -35,6 +35,8 @@ SOCIAL_HOSTS = (
 )
 """Domains of social networks; all hosts below them count."""
 
+LONGEST_HOST = 253
+"""Characters of the name of a host."""
 _HOST = r"^(?:[A-Za-z][A-Za-z0-9+.-]*:)?//(?:[^/?#\\]*@)?([^/?#\\:@]+)"
 """The host of an address: after a user and a password, before a port. An address may leave out its scheme."""
 
@@ -48,7 +50,9 @@ def classify(referrer: Column, site_hosts: Collection[str]) -> Column:
     """
     address = F.trim(referrer)
     # A name that ends with a dot is the same one, said in full.
-    host = F.regexp_replace(F.lower(F.regexp_extract(address, _HOST, 1)), r"\.$", "")
+    named = F.regexp_replace(F.lower(F.regexp_extract(address, _HOST, 1)), r"\.$", "")
+    # Java looks for a host of any length as deep as it is long; a longer one is none (RFC 1035, section 2.3.4).
+    host = F.when(F.char_length(named) <= LONGEST_HOST, named)
     search = rf"^({'|'.join(SEARCH_HOSTS)})$"
     social = rf"(^|\.)({'|'.join(map(_escaped, SOCIAL_HOSTS))}|pinterest\.{_ANY_COUNTRY})$"
     # A path without a host can only be a page of the same site.

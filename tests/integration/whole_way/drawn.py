@@ -197,6 +197,17 @@ def _models() -> dict[str, Schema]:
     return found
 
 
+@cache
+def _names_of_properties() -> list[str]:
+    """The names of the properties of all event types: each may also stand in an event of another type."""
+    found = set()
+    for model in _models().values():
+        allowed = model["properties"].get("properties", {})
+        for choice in allowed.get("anyOf", [allowed]):
+            found |= set(_resolved(choice).get("properties", {}))
+    return sorted(found)
+
+
 def _resolved(schema: Schema) -> Schema:
     return _contract()["$defs"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
 
@@ -342,7 +353,13 @@ def _properties(draw: st.DrawFn, model: Schema) -> dict[str, Any] | None:
             max_leaves=4,
         )
         properties[
-            draw(st.one_of(st.sampled_from(["email_hash", "a.b", "a b", "Email"]), texts(60)))
+            draw(
+                st.one_of(
+                    st.sampled_from(["email_hash", "a.b", "a b", "Email"]),
+                    st.sampled_from(_names_of_properties()),
+                    texts(60),
+                )
+            )
         ] = draw(value)
     return properties or (draw(st.sampled_from([None, {}])))
 

@@ -1,4 +1,5 @@
 import csv
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -206,3 +207,23 @@ def test_any_key_survives_the_raw_store(key: str) -> None:
     stored = _with_keys(payload, _escape)
     assert not any("\0" in name for name in stored)
     assert _with_keys(stored, _unescape) == payload
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.csv.gz", "x.jsonl", "x.jsonl.gz"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_catalogue_is_read_whatever_its_mark_and_packing(
+    tmp_path: Path, name: str, encoding: str
+) -> None:
+    # With the numbers of rows, as pandas writes them.
+    text = ',id,title\n0,13,"Amélie"\n,,\n' if ".csv" in name else '{"id": 13, "title": "Amélie"}\n'
+    data = text.encode(encoding)
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    assert list(read_movies(path)) == [{"id": 13, "title": "Amélie"}]
+
+
+def test_a_packed_catalogue_that_is_cut_off_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"id": 13, "title": "a"}\n' * 1000)[:-20])
+    with pytest.raises(BadInputError, match="cannot be read"):
+        list(read_movies(path))

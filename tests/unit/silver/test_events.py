@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from lakehouse.contract import table
 from lakehouse.frames import frame_of
 from lakehouse.silver import events
+from lakehouse.silver.watch_history import EVENT_TYPES as WATCHED
 from tests.unit.silver.conftest import message
 
 POLICY = events.Policy(pseudonym_secret="a-key-for-tests-only")
@@ -63,6 +64,11 @@ BROKEN = [
     (message(received_at="2199-12-31T23:59:59Z"), "occurred_in_the_future"),
     (message(event_type="play", movie_id=None), "missing_field"),
     (message(event_type="play", movie_id=0), "out_of_range"),
+    *(
+        (message(event_type=kind, movie_id=13, properties={"position_seconds": seconds}), rule)
+        for kind in WATCHED
+        for seconds, rule in ((-5, "out_of_range"), (1e300, "out_of_range"), ("NaN", "wrong_type"))
+    ),
     (
         message(event_type="watchlist_add", movie_id=13, user_id=None, anonymous_id="x"),
         "missing_field",
