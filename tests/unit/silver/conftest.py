@@ -63,20 +63,23 @@ def answer(**fields: Any) -> Event:
     return published(movie | fields, **beside)
 
 
+TAKEN = datetime(2026, 2, 1)
+"""When Kafka took the messages of these tests: after all that they tell of."""
+
+
 def rows_of_messages(
     spark: SparkSession, values: Sequence[Event | bytes | None], topic: str
 ) -> DataFrame:
     """Rows of `bronze.user_logs` or `bronze.movie` from dictionaries or raw bytes; the offset is the place."""
-    now = datetime(2026, 2, 1)
     rows = [
         (
             topic,
             0,
             offset,
-            now,
+            TAKEN,
             None,
             json.dumps(v).encode() if isinstance(v, dict) else v,
-            now.date(),
+            TAKEN.date(),
         )
         for offset, v in enumerate(values)
     ]

@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
 from itertools import count
 from typing import Any
 
@@ -17,7 +16,7 @@ from lakehouse import changes
 from lakehouse.contract import table
 from lakehouse.frames import frame_of
 from lakehouse.silver.refresh import refresh_events, refresh_movies
-from tests.unit.silver.conftest import message, uuid_of
+from tests.unit.silver.conftest import TAKEN, message, uuid_of
 
 CLOCKS = {"detected_at", "first_seen_at", "last_seen_at"}
 """Columns that say when a refresh ran."""
@@ -121,9 +120,8 @@ reply comes first, and what was watched before signing in comes after it."""
 
 
 def bronze(spark: SparkSession, topic: str, messages: Iterable[Message]) -> DataFrame:
-    now = datetime(2026, 1, 1)
     rows = [
-        (topic, partition, offset, now, None, json.dumps(value).encode(), now.date())
+        (topic, partition, offset, TAKEN, None, json.dumps(value).encode(), TAKEN.date())
         for partition, offset, value in messages
     ]
     return frame_of(spark, rows, table("bronze.user_logs").spark_schema())
