@@ -154,6 +154,19 @@ def column_rules(column: ContractColumn, value: Column) -> list[Rule]:
     return rules
 
 
+def ahead_of_message(name: str, minutes: int, sent: Column | None = None) -> Rule:
+    """A time is later than the message that tells of it: a clock of a producer is wrong.
+
+    Args:
+        name: The column; that of Kafka's time is `timestamp`.
+        minutes: How far it may be ahead.
+        sent: The time as it was sent, to be shown in the reason.
+    """
+    reason = f"{name} is more than {minutes} minutes after Kafka's time of the message"
+    broken = F.col(name) > F.col("timestamp") + F.expr(f"interval {minutes} minutes")
+    return Rule("occurred_in_the_future", reason, broken, sent, "text")
+
+
 def whole_text(pattern: str) -> str:
     """A pattern of a contract for Java, whose `$` also matches before a line break at the end.
 

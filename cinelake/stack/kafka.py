@@ -30,8 +30,8 @@ JVM = (
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=info",
 )
 
-SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
-"""Of a command that ends before the second compiler has much to show."""
+FIRST_COMPILER = "-XX:TieredStopAtLevel=1"
+"""For a command that ends before the second one has much to show."""
 
 PROPERTIES = """\
 # Written by `cinelake up`; changes made here are lost.
@@ -94,7 +94,7 @@ def prepare(settings: Settings, state: StackState) -> Launch:
     )
     java, libraries = str(check_java()), ["-cp", ":".join(map(str, kafka_jars()))]
     if not (data / "meta.properties").exists():
-        _format([java, *SHORT_LIVED, *libraries], properties)
+        _format([java, *JVM, FIRST_COMPILER, *libraries], properties)
     flags = [*JVM, *settings.kafka_java_options.split()]
     broker = [java, *flags, *libraries, "kafka.Kafka", str(properties)]
     return Launch(broker, log=KAFKA.log(stack), folder=folder)

@@ -86,14 +86,14 @@ def _event(fields: dict[str, Any]) -> Outcome:
             except ValueError as error:
                 return f"{name}: is not JSON: {error}"
         if isinstance(value, dict):
-            event[name] = {below: _number(f"{name}.{below}", each) for below, each in value.items()}
+            event[name] = {below: _typed(f"{name}.{below}", each) for below, each in value.items()}
         elif value is not None:
             event[name] = _plain(value)
     for name, value in fields.items():
         # A table has every column in each row, and null where a row has nothing.
         if name not in NESTED and value is not None:
             top, _, below = name.partition(".")
-            plain = _number(name, value)
+            plain = _typed(name, value)
             if not below:
                 event[top] = plain
             elif isinstance(inner := event.setdefault(top, {}), dict):
@@ -103,7 +103,7 @@ def _event(fields: dict[str, Any]) -> Outcome:
     return event
 
 
-def _number(name: str, value: Any) -> Any:
+def _typed(name: str, value: Any) -> Any:
     """The number, id or time that a field should be, or else its value; what is none is left for the contract to refuse."""
     wanted = NUMBERS.get(name)
     if isinstance(value, float) and wanted is int and value.is_integer():

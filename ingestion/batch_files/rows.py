@@ -97,7 +97,7 @@ def read_rows(path: Path) -> Rows:
 
 def count_rows(path: Path) -> int:
     """How many rows `read_rows` gives; of a file that is damaged, those before that."""
-    if is_parquet(path):
+    if _reader_of(path) is _read_parquet:
         try:
             with opened(path) as file:
                 return int(pq.ParquetFile(file).metadata.num_rows)
@@ -127,7 +127,7 @@ def is_json_lines(path: Path) -> bool:
     return _reader_of(path) is _read_json_lines
 
 
-def is_parquet(path: Path) -> bool:
+def _is_parquet(path: Path) -> bool:
     """Whether the file is Parquet, whose rows are at its end."""
     return path.name.lower().removesuffix(".gz").endswith(".parquet")
 
@@ -175,10 +175,15 @@ def _names_in_lines(path: Path) -> list[str]:
     return list(dict.fromkeys(name for fields in objects for name in fields))
 
 
+def words_of(error: Exception) -> str:
+    """What reading a file failed of, without the number and the path that an error of the system tells."""
+    return str(getattr(error, "strerror", None) or error)
+
+
 def _unreadable(path: Path, line: int, error: Exception) -> BadInputError:
     where = f"{path} is damaged after line {line}" if line else f"{path} cannot be read"
     return BadInputError(
-        f"{where}: {getattr(error, 'strerror', None) or error}",
+        f"{where}: {words_of(error)}",
         "Fetch the file anew and run the same command again; what was sent is not counted twice.",
     )
 
@@ -220,7 +225,7 @@ def _unpacked(path: Path, file: BinaryIO) -> Iterator[BinaryIO]:
     file.seek(0)
     if not looks_packed and not path.name.lower().endswith(".gz"):
         yield file
-    elif is_parquet(path):
+    elif _is_parquet(path):
         with gzip.open(file) as packed, tempfile.TemporaryFile() as unpacked:
             copyfileobj(cast(IO[bytes], packed), unpacked)
             unpacked.seek(0)

@@ -21,6 +21,7 @@ from ingestion.batch_files.rows import (
     count_readable,
     opened,
     read_rows,
+    words_of,
 )
 from ingestion.batches import no_progress
 from ingestion.numbers import decimal_number, number, whole_number
@@ -108,7 +109,7 @@ def read_movies(path: Path) -> Iterator[dict[str, Any]]:
             )
     except DAMAGE as error:
         raise BadInputError(
-            f"{path} cannot be read: {getattr(error, 'strerror', None) or error}",
+            f"{path} cannot be read: {words_of(error)}",
             "Name a file that is there and whole.",
         ) from error
 

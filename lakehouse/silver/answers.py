@@ -47,9 +47,9 @@ def parse(messages: DataFrame) -> DataFrame:
         messages: Rows of `bronze.movie`.
 
     Returns:
-        A row a message: Kafka coordinates, `timestamp` (Kafka's), `payload` (the original bytes), `text`, `is_utf8`, and the fields of
-        `ANSWER_DDL`. Every text in those is trimmed and in Unicode form NFC, and blank becomes null. What cannot
-        be read is null, and `_corrupt` or `is_utf8` tells.
+        A row a message: Kafka coordinates, `timestamp` (Kafka's), `payload` (the original bytes), `text`, `is_utf8`,
+        and the fields of `ANSWER_DDL`. Every text in those is trimmed and in Unicode form NFC, and blank becomes
+        null. What cannot be read is null, and `_corrupt` or `is_utf8` tells.
     """
     sent = F.col("value").cast("string")
     text = F.make_valid_utf8(sent)

@@ -16,6 +16,7 @@ from lakehouse.quarantine import (
     COORDINATES,
     NUL_PATTERN,
     Rule,
+    ahead_of_message,
     contract_rules,
     first_broken,
 )
@@ -273,11 +274,7 @@ def _rules(policy: Policy) -> tuple[list[Rule], list[Rule]]:
             f"occurred_at is more than {policy.future_tolerance_minutes} minutes after received_at",
             F.col("occurred_at") > F.col("received_at") + tolerance,
         ),
-        Rule(
-            "occurred_in_the_future",
-            f"received_at is more than {policy.future_tolerance_minutes} minutes after Kafka's time of the message",
-            F.col("received_at") > F.col("timestamp") + tolerance,
-        ),
+        ahead_of_message("received_at", policy.future_tolerance_minutes),
     ]
     return before, after
 

@@ -18,6 +18,7 @@ from lakehouse.quarantine import (
     IN_WORDS,
     NUL_PATTERN,
     Rule,
+    ahead_of_message,
     column_rules,
     contract_rules,
     first_broken,
@@ -229,7 +230,10 @@ def _rules(future_tolerance_minutes: int) -> list[Rule]:
         ),
         _unread("bad_format", "release_date", "a date"),
         *contract_rules(table("silver.movies")),
-        *(_ahead(name, future_tolerance_minutes) for name in ("fetched_at", "deleted_at")),
+        *(
+            ahead_of_message(name, future_tolerance_minutes, F.col(f"{name}_text"))
+            for name in ("fetched_at", "deleted_at")
+        ),
         *column_rules(table("silver.movie_versions").column("genre_ids"), genre_ids()),
     ]
 
@@ -239,17 +243,6 @@ def _unread(rule: str, name: str, what: str) -> Rule:
     sent = F.col(f"{name}_text")
     broken = F.col(name).isNull() & sent.isNotNull()
     return Rule(rule, f"{name} is not {what}", broken, sent, "text")
-
-
-def _ahead(name: str, minutes: int) -> Rule:
-    """A time is later than the message that tells of it."""
-    return Rule(
-        "occurred_in_the_future",
-        f"{name} is more than {minutes} minutes after Kafka's time of the message",
-        F.col(name) > F.col("timestamp") + F.expr(f"interval {minutes} minutes"),
-        F.col(f"{name}_text"),
-        "text",
-    )
 
 
 def _number_rules(name: str, kind: str) -> list[Rule]:
