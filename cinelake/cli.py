@@ -78,6 +78,7 @@ for command in (stages.bronze, stages.silver, stages.publish):
 app.add_typer(streams.streams_app, name="streams", rich_help_panel="Stages")
 app.add_typer(stages.gold_app, name="gold", rich_help_panel="Stages")
 app.command(rich_help_panel="Stages")(stages.refresh)
+app.command("stages", rich_help_panel="Stages")(stages.show)
 app.add_typer(recommend.recommend_app, name="recommend", rich_help_panel="Stages")
 app.add_typer(docs.docs_app, name="docs", rich_help_panel="Stages")
 app.add_typer(contracts.contracts_app, name="contracts", rich_help_panel="Stages")

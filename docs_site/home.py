@@ -247,19 +247,23 @@ def _flow(ledger: Sequence[tuple[str, int]]) -> list[Hop]:
 STAGE_COLOURS = {
     "start Spark": ("Spark's start", "var(--soft)"),
     "bronze": ("bronze", SERIES[0]),
-    "silver": ("silver", SERIES[1]),
+    **dict.fromkeys(
+        # The first is of runs by an earlier version.
+        ("silver", "silver movies", "silver events", "rebuild silver"),
+        ("silver", SERIES[1]),
+    ),
     "publish": ("publish", SERIES[2]),
     "dbt build": ("dbt", SERIES[3]),
 }
 """The stages that take the time, with the words and colours of the chart; all others are one."""
-OTHERS = ("gates, swap, ledger", "var(--line)")
+OTHERS = ("gates, swap, counts", "var(--line)")
 
 
 def _stage_chart(runs: Sequence[RunLine]) -> Markup:
     """A bar a run, from the oldest to the newest, made of its stages."""
     if not any(run.stages for run in runs):
         return Markup()
-    shown = [*STAGE_COLOURS.values(), OTHERS]
+    shown = [*dict.fromkeys(STAGE_COLOURS.values()), OTHERS]
     data = [
         {
             "run": f"{run.finished_at:%m-%d %H:%M} {run.run_id[:4]}",

@@ -49,7 +49,6 @@ def standing(settings: Settings) -> Standing:
 
 def build_next(
     settings: Settings,
-    run_id: str = "",
     full_refresh: bool = False,
     found: Standing | None = None,
 ) -> None:
@@ -57,7 +56,6 @@ def build_next(
 
     Args:
         settings: Tells where PostgreSQL is.
-        run_id: The run that builds.
         full_refresh: Rebuild incremental models, and the views of staging, from scratch.
         found: How gold stands, where somebody has just looked.
 
@@ -65,7 +63,6 @@ def build_next(
         GateFailedError: A model or a test failed; `gold` is untouched.
         ServiceError: dbt could not do its work at all: PostgreSQL is down, or the project cannot be parsed.
     """
-    gold_versions.note_build(settings, run_id)
     found = found or standing(settings)
     with_staging = full_refresh or not found.is_staging_current
     options = _options(settings, found.sources, with_staging, full_refresh)

@@ -1,29 +1,26 @@
-"""The stages of a refresh, each a function that can run by itself and again."""
+"""A whole refresh: every stage in one process, kept in the history of runs."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
 from types import MappingProxyType
+from typing import NoReturn
 
 import psycopg
 from pyspark.sql import SparkSession
 
-from cinelake.errors import CinelakeError, LedgerMismatchError, message_of
+from cinelake.errors import CinelakeError, message_of
 from cinelake.log import current_run_id, get_logger
 from cinelake.settings import Settings
 from expectations.results import GateResult
-from lakehouse import inspection, ledger, publish
+from lakehouse import inspection, ledger
 from lakehouse.ledger import Ledger
-from pipeline import alerts, gates, gold, runs
-from pipeline.analyst import look_after
+from pipeline import alerts, gold, runs
 from pipeline.locks import only_one
-from pipeline.streams import rebuild_silver, run_bronze, run_silver, to_rebuild
+from pipeline.stages import OF_GOLD, STAGES, Stage, Work
 from pipeline.swap import SwapResult, swap_gold
-
-GOLD_STAGES = ("dbt build", "gold gate", "swap")
-"""The stages that bring silver from PostgreSQL to analysts."""
 
 log = get_logger("refresh")
 
@@ -60,11 +57,14 @@ def run_gold(
     """Build, test, gate and swap gold, unless it holds all of silver; returns the rows of each table of it.
 
     Raises:
+        ContractRefusedError: A contract asks more of a table of silver than to add optional columns.
         GateFailedError: dbt or the gate refused `gold_next`; `gold` stays as it was.
+        NotGatedError: Another home builds in the same `gold_next`.
     """
     report = RefreshReport(run_id=current_run_id())
+    work = Work(settings, _no_spark, report.run_id, full_refresh=full_refresh, gates=report.gates)
     with recorded(settings, report), only_one(settings, "gold"):
-        _publish_gold(report, settings, on_stage, full_refresh)
+        _walk(report, work, OF_GOLD, on_stage)
     return gold.count_rows(settings)
 
 
@@ -86,7 +86,7 @@ def refresh(
     full_refresh: bool = False,
     beside_silver: Mapping[str, Callable[[], None]] = MappingProxyType({}),
 ) -> RefreshReport:
-    """Bring everything up to date: bronze, gate, silver, gate, publish, gold_next, gate, swap, ledger.
+    """Bring everything up to date: walk all stages, from Kafka to swapped gold and the ledger.
 
     After an update that reads messages by other rules, silver is rebuilt first. A stage does nothing where there is
     nothing new: then no Spark is started, no rule asked, nothing built and nothing swapped.
@@ -107,16 +107,27 @@ def refresh(
         DamagedDataError: A file of the lake is missing or damaged.
         GateFailedError: A gate refused the data; gold stays as it was. Later stages did not run.
         LedgerMismatchError: The data is there and passed its gates, but counts do not add up.
+        NotGatedError: Another home builds in the same `gold_next`.
         ServiceError: A service is down.
     """
     report = RefreshReport(run_id=current_run_id())
+
+    @cache
+    def spark() -> SparkSession:
+        with work.within("start Spark"):
+            return spark_session()
+
+    work = Work(settings, spark, report.run_id, full_refresh=full_refresh, gates=report.gates)
     with (
         recorded(settings, report),
         only_one(settings, "refresh"),
         only_one(settings, "gold"),
         inspection.named(settings),
     ):
-        _run_stages(report, spark_session, settings, on_stage, full_refresh, beside_silver)
+        work.accepted = ledger.count_accepted(settings)
+        _walk(report, work, _with_those_beside_silver(beside_silver), on_stage)
+        report.ledger = work.ledger
+        report.gold_rows = gold.count_rows(settings)
     return report
 
 
@@ -166,77 +177,36 @@ def _stage(report: RefreshReport, on_stage: Callable[[str], None], name: str) ->
     log.info("stage", name=name, seconds=round(report.stages[-1][1], 2))
 
 
-def _publish_gold(
-    report: RefreshReport,
-    settings: Settings,
-    on_stage: Callable[[str], None],
-    full_refresh: bool,
+def _walk(
+    report: RefreshReport, work: Work, stages: Iterable[Stage], on_stage: Callable[[str], None]
 ) -> None:
-    look_after(settings)
-    found = gold.standing(settings)
-    if found.is_published and not full_refresh:
-        report.idle += GOLD_STAGES
-        return
-    built, gated, swapped = GOLD_STAGES
-    with _stage(report, on_stage, built):
-        gold.build_next(settings, report.run_id, full_refresh, found)
-    with _stage(report, on_stage, gated):
-        report.gates.append(gates.gate_gold(settings, report.run_id))
-        gates.require(report.gates[-1])
-    with _stage(report, on_stage, swapped):
-        swap_gold(settings.postgres, report.run_id)
+    """Run stages in their order; the report names those that found nothing to do, or were not begun as there was nothing."""
+    work.within = partial(_stage, report, on_stage)
+    has_work = True
+    for stage in stages:
+        found = False
+        if has_work or stage.is_last:
+            with work.within(stage.name):
+                found = stage.run(work)
+        if stage.decides:
+            has_work = found
+        if not found:
+            report.idle.append(stage.name)
 
 
-def _run_stages(
-    report: RefreshReport,
-    spark_session: Callable[[], SparkSession],
-    settings: Settings,
-    on_stage: Callable[[str], None],
-    full_refresh: bool,
-    beside_silver: Mapping[str, Callable[[], None]],
-) -> None:
-    accepted = ledger.count_accepted(settings)
+def _with_those_beside_silver(beside_silver: Mapping[str, Callable[[], None]]) -> Iterator[Stage]:
+    """The stages, and before the gate of silver what else writes there."""
+    for stage in STAGES:
+        if stage.name == "silver gate":
+            for name, write in beside_silver.items():
+                yield Stage(name, "", "", partial(_done, write), "")
+        yield stage
 
-    stage = partial(_stage, report, on_stage)
 
-    @cache
-    def spark() -> SparkSession:
-        with stage("start Spark"):
-            return spark_session()
+def _done(write: Callable[[], None], work: Work) -> bool:
+    write()
+    return True
 
-    def found(name: str, something: bool) -> None:
-        report.idle += [] if something else [name]
 
-    def gate(result: GateResult) -> None:
-        report.gates.append(result)
-        gates.require(result)
-        found(f"{result.gate} gate", bool(result.rules))
-
-    with stage("bronze"):
-        found("bronze", any(run_bronze(spark, settings).values()))
-    with stage("bronze gate"):
-        gate(gates.gate_bronze(spark, settings, report.run_id))
-    if outdated := to_rebuild(settings):
-        with stage("rebuild silver"):
-            rebuild_silver(spark, settings, outdated)
-    with stage("silver"):
-        found("silver", any(run_silver(spark, settings).values()))
-    for name, run in beside_silver.items():
-        with stage(name):
-            run()
-    with stage("silver gate"):
-        gate(gates.gate_silver(spark, settings, report.run_id))
-    with stage("publish"):
-        published = publish.publish(settings, upto=gates.passed_versions(settings, "silver"))
-        found("publish", any(table.merged for table in published))
-    _publish_gold(report, settings, on_stage, full_refresh)
-    with stage("ledger"):
-        report.ledger = ledger.count(settings)
-        ledger.record(settings, report.ledger, report.run_id)
-        report.gold_rows = gold.count_rows(settings)
-    if unaccounted := report.ledger.unaccounted(accepted):
-        raise LedgerMismatchError(
-            "The ledger does not add up: " + "; ".join(unaccounted),
-            "Nothing was deleted. If a streaming daemon runs beside this refresh, run it again;"
-            " else compare the hops with `cinelake status`.",
-        )
+def _no_spark() -> NoReturn:
+    raise AssertionError("no stage of gold needs Spark")

@@ -22,8 +22,10 @@ from spark_streaming import bronze
 from spark_streaming.bronze import Trigger
 
 ONCE = Trigger()
-Stage = Literal["bronze", "silver"]
-STAGES: tuple[Stage, ...] = get_args(Stage)
+Layer = Literal["bronze", "silver"]
+LAYERS: tuple[Layer, ...] = get_args(Layer)
+BY_DAEMON = {layer: f"{layer}, by its daemon" for layer in LAYERS}
+"""Under what name a command counts the messages that it left to a daemon."""
 DAEMON_SECONDS = 600
 """How long to wait for a daemon: some of its intervals, and a large batch."""
 WAIT_SECONDS = 1
@@ -99,21 +101,21 @@ def run_silver(
         CheckpointMismatchError: Silver was lost and its checkpoints were not; nothing was read.
         ServiceError: A query failed, or another process holds silver.
     """
-    chosen = _chosen(sources)
+    wanted = chosen(sources)
     if not trigger.every and local.is_streaming(settings, "silver"):
         return _by_daemon(settings, "silver")
     with _silver(spark_session, settings):
-        outdated = [each for each in rebuild.outdated(settings) if each in chosen]
+        outdated = [each for each in rebuild.outdated(settings) if each in wanted]
         if not (
             trigger.every
             or outdated
-            or any(lag.silver_differs(settings, source) for source in chosen)
+            or any(lag.silver_differs(settings, source) for source in wanted)
         ):
-            return {silver_refresh.query_name(source): 0 for source in chosen}
+            return {silver_refresh.query_name(source): 0 for source in wanted}
         spark = spark_session()
         _rebuild(spark, settings, outdated)
         # Once: one after the other, as two cores gain nothing from two queries at once. Daemons: side by side.
-        groups = [chosen] if trigger.every else [[source] for source in chosen]
+        groups = [wanted] if trigger.every else [[source] for source in wanted]
         read: dict[str, int] = {}
         for group in groups:
             read |= bronze.await_all(
@@ -138,9 +140,9 @@ def rebuild_silver(
         CheckpointMismatchError: Silver was lost and its checkpoints were not; nothing was read.
         ServiceError: Another process, perhaps a daemon, holds silver.
     """
-    chosen = _chosen(sources)
+    wanted = chosen(sources)
     with _silver(spark_session, settings):
-        _rebuild(spark_session(), settings, chosen)
+        _rebuild(spark_session(), settings, wanted)
 
 
 def to_rebuild(settings: Settings) -> list[str]:
@@ -165,8 +167,15 @@ def _silver(spark_session: SparkSource, settings: Settings) -> Iterator[None]:
         yield
 
 
-def _chosen(sources: Collection[str]) -> list[str]:
-    """The tables of bronze that are meant, movies first."""
+def chosen(sources: Collection[str]) -> list[str]:
+    """The tables of bronze that are meant, movies first.
+
+    Args:
+        sources: Their names; empty for all that silver reads.
+
+    Raises:
+        BadInputError: Silver reads no such table.
+    """
     known = silver_refresh.REFRESH_OF_SOURCE
     if unknown := sorted(set(sources) - set(known)):
         raise BadInputError(
@@ -175,7 +184,7 @@ def _chosen(sources: Collection[str]) -> list[str]:
     return [source for source in known if not sources or source in sources]
 
 
-def pending(settings: Settings, stage: Stage) -> int:
+def pending(settings: Settings, stage: Layer) -> int:
     """Messages that a stage has still to take: bronze from Kafka, silver from bronze.
 
     Raises:
@@ -184,7 +193,7 @@ def pending(settings: Settings, stage: Stage) -> int:
     return _still_to_take(settings, stage)()
 
 
-def _still_to_take(settings: Settings, stage: Stage) -> Callable[[], int]:
+def _still_to_take(settings: Settings, stage: Layer) -> Callable[[], int]:
     """Counts, whenever it is called, what a stage has still to take of the messages that there are now."""
     if stage == "bronze":
         ends = lag.ends_of_topics(settings)
@@ -200,7 +209,7 @@ def _to_read_anew(settings: Settings) -> int:
     return sum(changes.count_rows(settings, source) for source in rebuild.outdated(settings))
 
 
-def await_daemon(settings: Settings, stage: Stage, patience: float = DAEMON_SECONDS) -> int:
+def await_daemon(settings: Settings, stage: Layer, patience: float = DAEMON_SECONDS) -> int:
     """Wait until the daemon of a stage has taken what there is to take now; what comes meanwhile is not waited for.
 
     Args:
@@ -243,7 +252,7 @@ def require_little(settings: Settings, most: int) -> dict[str, int]:
     Raises:
         ServiceError: A stage has more, or Kafka is away.
     """
-    found: dict[str, int] = {stage: pending(settings, stage) for stage in STAGES}
+    found: dict[str, int] = {stage: pending(settings, stage) for stage in LAYERS}
     lagging = [f"{stage} has {count:,}" for stage, count in found.items() if count > most]
     if lagging:
         raise ServiceError(
@@ -253,5 +262,5 @@ def require_little(settings: Settings, most: int) -> dict[str, int]:
     return found
 
 
-def _by_daemon(settings: Settings, stage: Stage) -> dict[str, int]:
-    return {f"{stage}, by its daemon": await_daemon(settings, stage)}
+def _by_daemon(settings: Settings, stage: Layer) -> dict[str, int]:
+    return {BY_DAEMON[stage]: await_daemon(settings, stage)}

@@ -1,9 +1,11 @@
 """The medallion refresh: Kafka to bronze, silver, PostgreSQL and gold, each layer gated, gold swapped in at the end."""
 
+import json
 import os
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from airflow.sdk import (
     DAG,
@@ -47,7 +49,37 @@ MANIFEST = os.environ.get("CINELAKE_DBT_MANIFEST", str(PROJECT / "target" / "man
 # Staging's views change only with the project: `gold prepare` makes them then. To exclude them would leave out the tests
 # that also read one of them.
 WHAT_DBT_BUILDS = ["path:models/intermediate", "path:models/marts", "resource_type:test"]
+STAGES = os.environ.get("CINELAKE_STAGES", str(PROJECT / "target" / "stages.json"))
+"""What `cinelake stages --json` says: a task a stage, but for dbt's, which has a task a model."""
+PARAMETERS = {
+    "publish": "{% for table in params.tables %} --table {{ table }}{% endfor %}"
+    "{% if params.from_version is not none %} --from-version {{ params.from_version }}{% endif %}",
+    "gold prepare": "{% if params.full_refresh %} --full-refresh{% endif %}",
+}
+"""What a run's parameters add to the command of a stage."""
+OUTLETS = {
+    "bronze": [BRONZE],
+    "silver events": [SILVER],
+    "publish": [SILVER_IN_POSTGRES],
+    "swap": [GOLD],
+}
+"""The assets that a stage brings up to date."""
+DEFAULT_POOL = "default_pool"
 DEADLINE_MINUTES = int(os.environ.get("CINELAKE_REFRESH_DEADLINE_MINUTES", "60"))
+
+
+def _task(stage: dict[str, Any]) -> CinelakeOperator:
+    """The task of a stage that `cinelake stages` shows."""
+    name = stage["name"]
+    return CinelakeOperator(
+        task_id=name.replace(" ", "_"),
+        command=stage["command"] + PARAMETERS.get(name, "") + " --json",
+        doc_md=f"{stage['does']}\n\n*Repeatable*: {stage['repeatable']}.",
+        outlets=OUTLETS.get(name, []),
+        skip_unless="is_due" if stage["decides"] else None,
+        pool=SPARK_POOL if stage["takes_cores"] else DEFAULT_POOL,
+        trigger_rule=TriggerRule.NONE_FAILED if stage["is_last"] else TriggerRule.ALL_SUCCESS,
+    )
 
 
 def _gold_next(task_id: str | None) -> TaskGroup:
@@ -181,88 +213,18 @@ A manual run takes `full_refresh` (build gold from scratch), `tables` (publish o
     tags=["cinelake", "medallion"],
     **COMMON,
 ):
-    bronze = CinelakeOperator(
-        task_id="bronze",
-        command="bronze --json",
-        doc_md="Lands what Kafka holds in bronze.\n\n*Repeatable*: Spark's checkpoint and Delta's transactions land each"
-        " message exactly once, however often this is tried.",
-        pool=SPARK_POOL,
-        outlets=[BRONZE],
-    )
-    bronze_gate = CinelakeOperator(
-        task_id="bronze_gate",
-        command="gates check bronze --json",
-        doc_md="Great Expectations looks at what bronze took since the gate last passed.\n\n*Repeatable*: it only reads.",
-        pool=SPARK_POOL,
-    )
-    with TaskGroup("silver", tooltip="Movies first, so that events find their movie.") as silver:
-        movies = CinelakeOperator(
-            task_id="movies",
-            command="silver --source bronze.movie --json",
-            doc_md="Brings movies, genres, people, companies and keywords up to date.\n\n*Repeatable*: each table is merged"
-            " by its key, so that a repetition changes nothing.",
-            pool=SPARK_POOL,
+    tasks: dict[str, CinelakeOperator | TaskGroup] = {}
+    for stage in json.loads(Path(STAGES).read_text(encoding="utf-8")):
+        name = stage["name"]
+        tasks[name] = (
+            _task(stage) if stage["command"] else _gold_next(get_parsing_context().task_id)
         )
-        events = CinelakeOperator(
-            task_id="events",
-            command="silver --source bronze.user_logs --json",
-            doc_md="Brings events, sessions, ratings, comments and everything else that people did up to date.\n\n"
-            "*Repeatable*: each table is merged by its key, so that a repetition changes nothing.",
-            pool=SPARK_POOL,
-            outlets=[SILVER],
-        )
-        movies >> events
-    silver_gate = CinelakeOperator(
-        task_id="silver_gate",
-        command="gates check silver --json",
-        doc_md="Great Expectations looks at the rows that the publication would take.\n\n*Repeatable*: it only reads.",
-        pool=SPARK_POOL,
-    )
-    publish = CinelakeOperator(
-        task_id="publish",
-        command="publish"
-        "{% for table in params.tables %} --table {{ table }}{% endfor %}"
-        "{% if params.from_version is not none %} --from-version {{ params.from_version }}{% endif %}"
-        " --json",
-        doc_md="Merges what changed in silver, and passed its gate, into PostgreSQL.\n\n*Repeatable*: each table moves in one"
-        " transaction with its watermark.",
-        pool=SPARK_POOL,
-        outlets=[SILVER_IN_POSTGRES],
-    )
-    gold_prepare = CinelakeOperator(
-        task_id="gold_prepare",
-        command="gold prepare{% if params.full_refresh %} --full-refresh{% endif %} --json",
-        skip_unless="is_due",
-        doc_md="Notes that this run builds `gold_next`, so that no other run can swap in what they would build together,"
-        " and makes the views of staging anew if the project has changed. Where gold holds all of silver already, it skips"
-        " what follows, up to the swap.\n\n*Repeatable*: the same note again.",
-    )
-    gold_next = _gold_next(get_parsing_context().task_id)
-    gold_gate = CinelakeOperator(
-        task_id="gold_gate",
-        command="gates check gold --json",
-        doc_md="Great Expectations looks at `gold_next`.\n\n*Repeatable*: it only reads.",
-        pool=SPARK_POOL,
-    )
-    swap = CinelakeOperator(
-        task_id="swap",
-        command="gold swap --json",
-        doc_md="Makes `gold_next` the gold that analysts read, in one transaction.\n\n*Repeatable*: a second time it"
-        " finds this run published already.",
-        outlets=[GOLD],
-    )
-    reconcile = CinelakeOperator(
-        task_id="reconcile",
-        command="reconcile --json",
-        doc_md="Counts the events at every hop; fails when they do not add up.\n\n*Repeatable*: it only counts.",
-        trigger_rule=TriggerRule.NONE_FAILED,
-    )
-    docs = CinelakeOperator(
+        for need in stage["needs"]:
+            tasks[need] >> tasks[name]
+    assert {*PARAMETERS, *OUTLETS} <= tasks.keys(), "a stage has another name"
+    tasks["swap"] >> CinelakeOperator(
         task_id="docs",
         command="docs build",
         doc_md="Builds the docs site of what was published.\n\n*Repeatable*: the site is replaced as a whole.",
         trigger_rule=TriggerRule.NONE_FAILED,
     )
-    bronze >> bronze_gate >> silver >> silver_gate >> publish
-    publish >> gold_prepare >> gold_next
-    gold_next >> gold_gate >> swap >> [reconcile, docs]

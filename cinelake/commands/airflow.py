@@ -1,5 +1,6 @@
 """The commands of Airflow, which orchestrates the stages."""
 
+import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -57,11 +58,15 @@ def cli(
 
 
 def _prepared() -> "Settings":
-    """The settings of a stack that is up, and of whose dbt project there is a manifest."""
+    """The settings of a stack that is up, with what the DAGs read: dbt's manifest and the table of stages."""
+    from cinelake.stack.airflow import stages_file
+    from cinelake.stack.state import write_private
     from pipeline.dbt import parse
+    from pipeline.stages import as_facts
 
     settings = start_stack()
     say_stage("dbt parse")
     parse(settings)
+    write_private(stages_file(settings), json.dumps(as_facts()))
     say_stage("Airflow")
     return settings

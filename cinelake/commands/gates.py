@@ -58,11 +58,10 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Let the gate of a layer look at what the next stage would take; exit code 3 when it refuses that."""
-    from pipeline.steps import check_layer, step
+    from pipeline.steps import gate_of, run_alone
 
     settings = get_settings()
-    with step(settings, f"{layer} gate"):
-        result = check_layer(lambda: spark_session(settings), settings, layer)
+    (result,) = run_alone(lambda: spark_session(settings), settings, gate_of(layer)).gates
     if as_json:
         write_json({"rules": len(result.rules), "warnings": len(result.warnings)})
     else:

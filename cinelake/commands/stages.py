@@ -1,13 +1,14 @@
 """Commands of the stages, in the order in which data flows, and of a whole refresh."""
 
 import signal
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cinelake.commands.help import App
 from cinelake.commands.shared import refresh_all, show_report, spark_session
-from cinelake.commands.values import Json, write_json
+from cinelake.commands.values import Json, show_rows, write_json
 from cinelake.console import counts_table, out, progress_bar, say_stage
 from cinelake.settings import get_settings
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from cinelake.settings import Settings
     from lakehouse.tables import SparkSource
+    from pipeline.stages import Work
     from spark_streaming.bronze import Trigger
 
 Every = Annotated[
@@ -27,19 +29,45 @@ Full = Annotated[
 ]
 
 
+def show(as_json: Json = False) -> None:
+    """Show the stages of a refresh in their order, each with the command that does the same by itself."""
+    from pipeline.stages import STAGES, as_facts
+
+    if as_json:
+        write_json(as_facts())
+        return
+    show_rows(
+        [
+            {
+                "stage": stage.name,
+                "by itself": f"cinelake {stage.command}" if stage.command else "dbt build",
+                "what it does": stage.does,
+            }
+            for stage in STAGES
+        ],
+        ["stage", "by itself", "what it does"],
+    )
+
+
 def bronze(every: Every = None, as_json: Json = False) -> None:
     """Land what Kafka holds in bronze, exactly once."""
     from pipeline.streams import run_bronze
 
-    _run_streaming("bronze", run_bronze, every, as_json)
+    _until_stopped()
+    settings = get_settings()
+    if every:
+        _stream("bronze", partial(run_bronze, _spark(settings), settings, _trigger(every)), as_json)
+    else:
+        _show_read(_alone(settings, "bronze").read, as_json)
 
 
 def silver(
     every: Every = None,
-    source: Annotated[
+    sources: Annotated[
         list[str] | None,
         typer.Option(
-            help="Only what this table of bronze feeds; can be repeated. The movies of bronze.movie come first."
+            "--source",
+            help="Only what this table of bronze feeds; can be repeated. The movies of bronze.movie come first.",
         ),
     ] = None,
     is_rebuild: Annotated[
@@ -52,15 +80,21 @@ def silver(
     as_json: Json = False,
 ) -> None:
     """Bring silver up to date with bronze."""
+    from pipeline.stages import silver_of
+    from pipeline.steps import step
     from pipeline.streams import rebuild_silver, run_silver
 
-    def run(spark: "SparkSource", settings: "Settings", trigger: "Trigger") -> dict[str, int]:
-        if is_rebuild:
-            rebuild_silver(spark, settings, source or ())
-        return run_silver(spark, settings, trigger, source or ())
-
-    name = " ".join(["silver", *(each.removeprefix("bronze.") for each in source or ())])
-    _run_streaming(name, run, every, as_json)
+    _until_stopped()
+    settings = get_settings()
+    wanted = silver_of(sources or ())
+    if is_rebuild:
+        with step(settings, "rebuild silver"):
+            rebuild_silver(_spark(settings), settings, sources or ())
+    if every:
+        run = partial(run_silver, _spark(settings), settings, _trigger(every), sources or ())
+        _stream("silver", run, as_json)
+    else:
+        _show_read(_alone(settings, *wanted, sources=sources or ()).read, as_json)
 
 
 def publish(
@@ -77,12 +111,10 @@ def publish(
 ) -> None:
     """Gate what changed in silver, then bring it to PostgreSQL."""
     from lakehouse.publish import Scope
-    from pipeline.steps import publish_silver, step
 
-    settings = get_settings()
     scope = Scope(full, tuple(tables or ()), from_version)
-    with step(settings, "publish"), progress_bar("tables", None) as done:
-        published = publish_silver(lambda: spark_session(settings), settings, done, scope)
+    with progress_bar("tables", None) as done:
+        published = _alone(get_settings(), "publish", scope=scope, published_one=done).published
     if as_json:
         write_json({table.table: table.merged for table in published})
         return
@@ -110,12 +142,10 @@ def gold(context: typer.Context, full_refresh: Full = False) -> None:
 @gold_app.command()
 def prepare(full_refresh: Full = False, as_json: Json = False) -> None:
     """Note that this run (CINELAKE_RUN_ID) builds gold_next, which somebody else's dbt then does, unless gold holds all of silver."""
-    from pipeline.steps import prepare_next
-
-    prepared = prepare_next(get_settings(), full_refresh)
+    prepared = _alone(get_settings(), "gold prepare", full_refresh=full_refresh)
     if as_json:
-        write_json({"run_id": prepared.run_id, "is_due": prepared.is_due})
-    elif prepared.is_due:
+        write_json({"run_id": prepared.run_id, "is_due": not prepared.analysts_see_all})
+    elif not prepared.analysts_see_all:
         out.print(f"gold_next belongs to run {prepared.run_id}", highlight=False)
     else:
         out.print("Nothing to do: gold holds all of silver.")
@@ -125,12 +155,9 @@ def prepare(full_refresh: Full = False, as_json: Json = False) -> None:
 def swap(as_json: Json = False) -> None:
     """Let analysts see the gold_next that this run (CINELAKE_RUN_ID) has built and gated."""
     from pipeline.gold import count_rows
-    from pipeline.runs import PUBLISHED
-    from pipeline.steps import step, swap_next
 
     settings = get_settings()
-    with step(settings, "swap", PUBLISHED):
-        result = swap_next(settings)
+    result = _alone(settings, "swap").swapped
     rows = count_rows(settings)
     if as_json:
         write_json(rows)
@@ -155,20 +182,38 @@ def refresh(full_refresh: Full = False) -> None:
     show_report(refresh_all(get_settings(), full_refresh))
 
 
-def _run_streaming(
-    name: str,
-    run: "Callable[[SparkSource, Settings, Trigger], dict[str, int]]",
-    every: str | None,
-    as_json: bool,
-) -> None:
-    from pipeline.steps import step
+def _alone(settings: "Settings", *names: str, **options: Any) -> "Work":
+    """Run stages of a run whose others run in other processes."""
+    from pipeline.steps import run_alone
+
+    return run_alone(_spark(settings), settings, *names, **options)
+
+
+def _spark(settings: "Settings") -> "SparkSource":
+    return partial(spark_session, settings)
+
+
+def _until_stopped() -> None:
+    """Let a daemon that is asked to end stop as if interrupted; the checkpoint makes that safe at any moment."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+
+def _trigger(every: str) -> "Trigger":
     from spark_streaming.bronze import Trigger
 
-    # A daemon that is asked to end stops as if interrupted; the checkpoint makes that safe at any moment.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    settings = get_settings()
-    with step(settings, name):
-        read = run(lambda: spark_session(settings), settings, Trigger(every))
+    return Trigger(every)
+
+
+def _stream(name: str, run: "Callable[[], dict[str, int]]", as_json: bool) -> None:
+    """Run a daemon of a layer until it is stopped."""
+    from pipeline.steps import step
+
+    with step(get_settings(), name):
+        read = run()
+    _show_read(read, as_json)
+
+
+def _show_read(read: dict[str, int], as_json: bool) -> None:
     if as_json:
         write_json(read)
         return

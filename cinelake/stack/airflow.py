@@ -128,6 +128,11 @@ def dbt_manifest(settings: Settings) -> Path:
     return settings.home / "dbt" / "next" / "target" / "manifest.json"
 
 
+def stages_file(settings: Settings) -> Path:
+    """The stages of a refresh, of which the DAG takes its other tasks."""
+    return folder(settings) / "stages.json"
+
+
 def _environment(settings: Settings, state: StackState) -> dict[str, str]:
     """Ours, but what the environment says of Airflow itself wins."""
     chosen = {name: value for name, value in os.environ.items() if name.startswith("AIRFLOW__")}
@@ -152,6 +157,7 @@ def _own_environment(settings: Settings, state: StackState) -> dict[str, str]:
         "CINELAKE_DBT": str(PROJECT_ROOT / ".venv" / "bin" / "dbt"),
         "CINELAKE_DBT_PROJECT": str(DBT_PROJECT),
         "CINELAKE_DBT_MANIFEST": str(dbt_manifest(settings)),
+        "CINELAKE_STAGES": str(stages_file(settings)),
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",

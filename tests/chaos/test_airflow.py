@@ -96,7 +96,7 @@ def test_a_task_that_is_killed_is_tried_again_and_counts_nothing_twice(
     before = facts(lakehouse)
     lakehouse.run("simulate", "--users", "10", "--days", "1", "--seed", "5")
     run_id = airflow.trigger(MEDALLION)
-    eventually(lambda: airflow.tasks(MEDALLION, run_id)["silver.events"] == "running", SOON_SECONDS)
+    eventually(lambda: airflow.tasks(MEDALLION, run_id)["silver_events"] == "running", SOON_SECONDS)
     silver = ("cinelake", "silver", "bronze.user_logs")
     eventually(lambda: bool(processes(lakehouse, *silver)), SOON_SECONDS)
     time.sleep(5)
@@ -105,7 +105,7 @@ def test_a_task_that_is_killed_is_tried_again_and_counts_nothing_twice(
     assert facts(lakehouse) == before
     airflow.succeed(MEDALLION, run_id, RUN_SECONDS)
     tries = {task["task_id"]: task["try_number"] for task in airflow.instances(MEDALLION, run_id)}
-    assert tries["silver.events"] > 1
+    assert tries["silver_events"] > 1
     ledger = lakehouse.status()["ledger"]
     assert (ledger["balanced"], ledger["waiting"]) == (True, {})
     assert facts(lakehouse) > before
@@ -117,7 +117,7 @@ def test_a_scheduler_that_is_killed_comes_back_and_the_run_goes_on(
     before = facts(lakehouse)
     lakehouse.run("simulate", "--users", "10", "--days", "1", "--seed", "6")
     run_id = airflow.trigger(MEDALLION)
-    eventually(lambda: airflow.tasks(MEDALLION, run_id)["silver.movies"] == "running", SOON_SECONDS)
+    eventually(lambda: airflow.tasks(MEDALLION, run_id)["silver_movies"] == "running", SOON_SECONDS)
     for process in processes(lakehouse, "airflow", "scheduler"):
         process.kill()
     eventually(lambda: lakehouse.run("status", "--json", check=False).returncode == 5, SOON_SECONDS)

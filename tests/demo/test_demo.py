@@ -19,6 +19,7 @@ from pyspark.sql import SparkSession
 
 from cinelake.stack import ports
 from cinelake.stack.state import write_private
+from pipeline.stages import STAGES
 from tests.demo.home import set_rating
 from tests.demo.secrets_of import files_that_tell
 from tests.integration.conftest import CommandLine, open_to_others
@@ -270,7 +271,7 @@ def test_a_refresh_with_nothing_to_do_starts_nothing_and_leaves_gold_as_it_is(
     script = tmp_path / "refresh.py"
     script.write_text(WATCHED_REFRESH)
     shown = lakehouse.python(script).stdout
-    stages = "bronze, bronze gate, silver, silver gate, publish, dbt build, gold gate, swap"
+    stages = ", ".join(stage.name for stage in STAGES if not stage.is_last)
     assert f"Nothing to do: {stages}." in shown
     assert shown.splitlines()[-1] == "loaded: started:"
     after = lakehouse.status()

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pipeline.stages import BY_NAME
 from tests.demo.watched_run import WatchedRun
 from tests.integration.conftest import CommandLine
 from tests.scraping import Scrape
@@ -47,10 +48,7 @@ MOVED_BY_A_REFRESH = [
     *(
         (f"cinelake_stage_{what}_total", {"stage": stage})
         for what in ("runs", "seconds")
-        for stage in (
-            "start Spark", "bronze", "bronze gate", "silver", "silver gate", "publish",
-            "dbt build", "gold gate", "swap", "ledger",
-        )
+        for stage in ("start Spark", *BY_NAME)
     ),
 ]  # fmt: skip
 

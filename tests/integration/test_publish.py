@@ -24,7 +24,7 @@ from lakehouse.contract import Table, table
 from lakehouse.frames import frame_of
 from lakehouse.publish import Published, Scope, publish, publish_table
 from pipeline import gates
-from pipeline.steps import publish_silver
+from pipeline.steps import run_alone
 
 USERS, RATINGS, GENRES = (table(f"silver.{name}") for name in ("users", "ratings", "genres"))
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -247,11 +247,11 @@ def test_rows_that_the_gate_refuses_never_arrive_even_in_a_full_load(
 ) -> None:
     write(spark, lakehouse, RATINGS, rating("ada", 8.5))
     with structlog.contextvars.bound_contextvars(run_id="run"):
-        publish_silver(lambda: spark, lakehouse, lambda _: None)
+        run_alone(lambda: spark, lakehouse, "publish")
         write(spark, lakehouse, RATINGS, rating("ada", 99.0))
         for full in (False, True):
             with pytest.raises(GateFailedError, match=r"silver\.ratings: range rating"):
-                publish_silver(lambda: spark, lakehouse, lambda _: None, Scope(full=full))
+                run_alone(lambda: spark, lakehouse, "publish", scope=Scope(full=full))
             assert ask(lakehouse, "select rating, _deleted from silver.ratings") == [(8.5, False)]
 
 
@@ -360,7 +360,7 @@ def test_what_its_gate_has_not_passed_is_not_published(
         assert not gates.has_passed(lakehouse, "silver")
         assert merged(publish(lakehouse, upto=passed)) == {"silver.users": 1}
         assert set(names(lakehouse)) == {"ada"}
-        publish_silver(lambda: spark, lakehouse, lambda _: None)
+        run_alone(lambda: spark, lakehouse, "publish")
     assert set(names(lakehouse)) == {"ada", "eve"}
 
 
@@ -368,7 +368,7 @@ def test_a_table_that_silver_does_not_have_is_named(
     spark: SparkSession, lakehouse: Settings
 ) -> None:
     with pytest.raises(BadInputError, match=r"Silver has no table silver\.rating\."):
-        publish_silver(lambda: spark, lakehouse, lambda _: None, Scope(tables=["silver.rating"]))
+        run_alone(lambda: spark, lakehouse, "publish", scope=Scope(tables=["silver.rating"]))
 
 
 def test_a_table_that_was_made_anew_is_not_taken_for_one_without_changes(

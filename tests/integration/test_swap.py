@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -11,14 +10,13 @@ import psycopg
 import pytest
 import structlog
 from psycopg.conninfo import make_conninfo
-from pyspark.sql import SparkSession
 
-from cinelake.errors import BadInputError, ServiceError
+from cinelake.errors import ServiceError
 from cinelake.settings import Settings
 from lakehouse.publish import ensure_tables
 from pipeline import gold_versions, runs, steps
 from pipeline.gold_versions import NoRollbackError, NotGatedError
-from pipeline.steps import Prepared
+from pipeline.stages import Work
 from pipeline.swap import swap_gold
 
 SWAPS = 20
@@ -202,15 +200,20 @@ def test_an_empty_gold_next_is_not_published(database: str) -> None:
     assert read_gold(database) == 0
 
 
-def _as_run(settings: Settings, run_id: str, stage: Callable[[Settings], Any]) -> Any:
+def _run_alone(settings: Settings, run_id: str, stage: str, **options: Any) -> Work:
     with structlog.contextvars.bound_contextvars(run_id=run_id):
-        return stage(settings.model_copy(update={"run_id": run_id}))
+        return steps.run_alone(
+            lambda: pytest.fail("needs no Spark"),
+            settings.model_copy(update={"run_id": run_id}),
+            stage,
+            **options,
+        )
 
 
 def test_a_run_that_finds_gold_to_hold_all_of_silver_builds_nothing_and_is_over(
     settings: Settings, database: str
 ) -> None:
-    as_run = partial(_as_run, settings)
+    as_run = partial(_run_alone, settings)
     ensure_tables(settings)
     with psycopg.connect(database, autocommit=True) as connection:
         for schema in ("gold", "gold_next"):
@@ -218,51 +221,49 @@ def test_a_run_that_finds_gold_to_hold_all_of_silver_builds_nothing_and_is_over(
             connection.execute(
                 f"alter table {schema}.fact_user_event owner to transformer".encode()
             )
-        assert as_run("one", steps.prepare_next) == Prepared("one", is_due=True)
+        assert not as_run("one", "gold prepare").analysts_see_all
         gold_versions.note_gate(settings, "one")
-        assert as_run("one", steps.swap_next).run_id == "one"
+        swapped = as_run("one", "swap").swapped
+        assert swapped is not None and swapped.run_id == "one"
         for again in ("one", "two"):
-            assert as_run(again, steps.prepare_next) == Prepared(again, is_due=False)
+            assert as_run(again, "gold prepare").analysts_see_all
             last = runs.latest(settings)
             assert last is not None
             assert (last.run_id, last.is_published) == (again, True)
-        assert as_run("three", partial(steps.prepare_next, full_refresh=True)).is_due
+        assert not as_run("three", "gold prepare", full_refresh=True).analysts_see_all
         # What was begun is not what analysts see: they still see all of silver.
-        assert not as_run("four", steps.prepare_next).is_due
+        assert as_run("four", "gold prepare").analysts_see_all
         connection.execute(
             "insert into silver.genres (genre_id, name, _lake_version) values (1, 'Drama', 8)"
         )
-        assert as_run("five", steps.prepare_next) == Prepared("five", is_due=True)
+        assert not as_run("five", "gold prepare").analysts_see_all
 
 
 def test_a_run_swaps_in_what_it_has_built_and_gated_and_nothing_else(
     settings: Settings, database: str
 ) -> None:
-    as_run = partial(_as_run, settings)
+    as_run = partial(_run_alone, settings)
     ensure_tables(settings)
-    assert as_run("one", steps.prepare_next) == Prepared("one", is_due=True)
+    assert not as_run("one", "gold prepare").analysts_see_all
     with pytest.raises(NotGatedError, match="nothing of run one that passed"):
-        as_run("one", steps.swap_next)
+        as_run("one", "swap")
     gold_versions.note_gate(settings, "one")
 
-    as_run("two", steps.prepare_next)
-    for late in (steps.swap_next, lambda _: gold_versions.note_gate(settings, "one")):
-        with pytest.raises(NotGatedError, match="run one"):
-            as_run("one", late)
+    as_run("two", "gold prepare")
+    with pytest.raises(NotGatedError, match="run one"):
+        as_run("one", "swap")
+    with pytest.raises(NotGatedError, match="run one"):
+        gold_versions.note_gate(settings, "one")
     assert read_gold(database) == 0
 
     with psycopg.connect(database, autocommit=True) as connection:
         build_next(connection, 2)
     gold_versions.note_gate(settings, "two")
-    assert as_run("two", steps.swap_next).run_id == "two"
+    swapped = as_run("two", "swap").swapped
+    assert swapped is not None and swapped.run_id == "two"
     assert read_gold(database) == 2
     # Tried again after it was done, it swaps nothing back.
-    assert as_run("two", steps.swap_next) is None
+    assert as_run("two", "swap").swapped is None
     assert read_gold(database) == 2
     with pytest.raises(NotGatedError):
-        as_run("one", steps.swap_next)
-
-
-def test_a_layer_without_a_gate_is_named(settings: Settings, spark: SparkSession) -> None:
-    with pytest.raises(BadInputError, match="There is no gate of 'copper'"):
-        steps.check_layer(lambda: spark, settings, "copper")
+        as_run("one", "swap")

@@ -13,7 +13,7 @@ from dbt.contracts.results import NodeStatus
 
 from cinelake.errors import ServiceError
 from cinelake.settings import Settings, load_settings
-from pipeline import gold_sources, gold_versions, staging
+from pipeline import gold_sources, staging
 from pipeline.dbt import DBT_PROJECT, FAILED, INCREMENT, generate_docs, run_dbt
 from pipeline.gold import Standing, build_next
 
@@ -142,7 +142,6 @@ def test_gold_next_is_built_and_never_gold(
 ) -> None:
     noted: list[Settings] = []
     sources: list[gold_sources.Sources] = []
-    monkeypatch.setattr(gold_versions, "note_build", lambda settings, run_id: None)
     monkeypatch.setattr(gold_sources, "selection", lambda settings, seen: INCREMENT)
     monkeypatch.setattr(gold_sources, "note", lambda settings, seen: sources.append(seen))
     monkeypatch.setattr(staging, "note", noted.append)
@@ -167,7 +166,6 @@ def test_a_build_takes_what_changed_tables_feed_and_nothing_where_none_has(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, selected: list[str] | None
 ) -> None:
     told = len(FakeRunner.told)
-    monkeypatch.setattr(gold_versions, "note_build", lambda settings, run_id: None)
     monkeypatch.setattr(gold_sources, "selection", lambda settings, seen: selected)
     monkeypatch.setattr(gold_sources, "note", lambda settings, seen: None)
     build_next(settings, found=Standing(SEEN, is_staging_current=True, is_published=False))

@@ -11,7 +11,7 @@ from lakehouse import changes
 from lakehouse.silver import rebuild
 from lakehouse.tables import SparkSource
 from pipeline import lag, streams
-from pipeline.streams import Stage, await_daemon
+from pipeline.streams import Layer, await_daemon
 
 TAKEN_A_SECOND = 10
 COME_A_SECOND = 100
@@ -55,7 +55,7 @@ def traffic(monkeypatch: pytest.MonkeyPatch) -> Iterator[Traffic]:
 
 @pytest.mark.parametrize("stage", ["bronze", "silver"])
 def test_steady_traffic_does_not_keep_who_waits_for_a_daemon(
-    traffic: Traffic, lake: Settings, stage: Stage
+    traffic: Traffic, lake: Settings, stage: Layer
 ) -> None:
     assert await_daemon(lake, stage, patience=5) == 50
     assert traffic.end > traffic.taken
