@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+import bson
 import orjson
 from pymongo import MongoClient, UpdateOne
 from pymongo.collection import Collection as MongoCollection
@@ -32,6 +33,8 @@ MOVIES = "movies_raw"
 REFERENCE = "tmdb_reference"
 ON_DISK = WriteConcern(w="majority", j=True)
 """Acknowledged must mean on disk: Kafka is told only what would be found again after a crash."""
+MAX_MOVIE_BYTES = (16 * 1024 - 64) * 1024
+"""Of an answer in BSON: MongoDB's limit of a document, less what stands beside the answer."""
 
 _DUPLICATE_KEY = 11000
 _TO_PUBLISH: dict[str, None] = {"published_hash": None, "refused": None}
@@ -82,6 +85,11 @@ class _Known(NamedTuple):
 def content_hash(movie: Movie) -> str:
     """SHA-256 of the movie's JSON with sorted keys, hexadecimal."""
     return hashlib.sha256(orjson.dumps(movie, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def bytes_in_store(movie: Movie) -> int:
+    """The bytes of BSON that a movie takes; the store holds `MAX_MOVIE_BYTES`."""
+    return len(bson.encode(_with_keys(movie, _escape)))
 
 
 class RawStore:

@@ -21,7 +21,7 @@ class Asked(NamedTuple):
     Args:
         movie_id: TMDB's id.
         answer: TMDB's answer; None when there is none, for the reason in `error`.
-        error: `NotFoundError` when TMDB knows no such movie, another one when it could not be asked.
+        error: `NotFoundError` when TMDB knows no such movie, another one when it could not be asked for.
     """
 
     movie_id: int
@@ -44,7 +44,7 @@ def ask_all(
         is asked for, so the caller stores it before.
 
     Raises:
-        InvalidKeyError: TMDB does not take the key: no other movie would do better.
+        InvalidKeyError: TMDB does not take the key any more: no other movie would do better.
     """
     coming = iter(movies)
     with ThreadPoolExecutor(workers, "tmdb") as pool:
@@ -68,7 +68,16 @@ def ask_all(
 def _ask(tmdb: Tmdb, movie_id: int, etag: str | None) -> Asked:
     try:
         return Asked(movie_id, tmdb.movie(movie_id, etag))
-    except InvalidKeyError:
-        raise
     except TmdbError as error:
+        if isinstance(error, InvalidKeyError) and _is_key_refused(tmdb):
+            raise
         return Asked(movie_id, None, error)
+
+
+def _is_key_refused(tmdb: Tmdb) -> bool:
+    """Whether TMDB refuses the key for everything: one movie alone may be answered like a wrong key, for ever."""
+    try:
+        tmdb.configuration()
+    except TmdbError as error:
+        return isinstance(error, InvalidKeyError)
+    return False

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
+from ingestion.raw_store import MAX_MOVIE_BYTES, bytes_in_store
 from ingestion.tmdb.client import Answer, TmdbClient
 from ingestion.tmdb.errors import BadAnswerError, RefusedError
+from ingestion.tmdb.movie_ids import is_movie_id
 
 APPENDED = ("credits", "keywords", "release_dates", "external_ids")
 """What comes with a movie in the same answer (`append_to_response`; TMDB allows 20)."""
@@ -18,8 +20,11 @@ MAX_PAGE = 500
 """TMDB serves no page beyond this one, however many there are (code 22)."""
 MAX_CHANGES_DAYS = 14
 """The days that the two dates of `/movie/changes` may lie apart (code 20)."""
+MAX_MOVIE_DEPTH = 100
+"""Objects and lists around each other in a movie; MongoDB holds few more."""
 
-_MAX_ID = 2**53
+_SURELY_HELD = 1024 * 1024
+"""Bytes of JSON that are never too many for the raw store, whatever they hold."""
 
 Movie = dict[str, Any]
 T = TypeVar("T")
@@ -153,15 +158,19 @@ def read_movie(answer: Any, movie_id: int) -> Movie:
         movie_id: The id that was asked for.
 
     Raises:
-        BadAnswerError: It is no movie, another one, or holds an integer that no store could.
+        BadAnswerError: It is no movie, another one, or one that no store could hold.
     """
     if not isinstance(answer, dict) or not _has_id(answer) or answer["id"] != movie_id:
         raise BadAnswerError(f"TMDB's answer to /movie/{movie_id} is not that movie.")
     if not isinstance(answer.get("title"), str):
         raise BadAnswerError(f"TMDB's answer to /movie/{movie_id} has no title.")
     try:
-        orjson.dumps(answer, option=orjson.OPT_STRICT_INTEGER)
-    except orjson.JSONEncodeError as error:
+        size = len(orjson.dumps(answer, option=orjson.OPT_STRICT_INTEGER))
+        if _depth(answer) > MAX_MOVIE_DEPTH:
+            raise ValueError(f"it nests deeper than {MAX_MOVIE_DEPTH} levels")
+        if size > _SURELY_HELD and bytes_in_store(answer) > MAX_MOVIE_BYTES:
+            raise ValueError(f"it has {size:,} bytes of JSON")
+    except (orjson.JSONEncodeError, ValueError) as error:
         raise BadAnswerError(
             f"TMDB's answer to /movie/{movie_id} cannot be stored: {error}."
         ) from None
@@ -187,8 +196,14 @@ def read_page(answer: Any) -> Page:
 
 
 def _has_id(entry: Any) -> bool:
-    number = entry.get("id") if isinstance(entry, dict) else None
-    return type(number) is int and 0 < number < _MAX_ID
+    return isinstance(entry, dict) and is_movie_id(entry.get("id"))
+
+
+def _depth(value: Any) -> int:
+    if not isinstance(value, dict | list):
+        return 0
+    inner = value.values() if isinstance(value, dict) else value
+    return 1 + max(map(_depth, inner), default=0)
 
 
 def _content(answer: Answer[T]) -> T:

@@ -29,7 +29,8 @@ PUBLISH_EVERY = 25
 """Movies with news that wait for Kafka at most while a sync runs. Few, so that publishing them is done before those
 under way are all answered, and no second is left unused."""
 LOCK_PATIENCE = 5.0
-_HOW_TO_GO_ON = "Run the same command again; it goes on where it stopped."
+_NAMED = 20
+"""The most movies that an error names."""
 
 Source = Literal["export", "discover"]
 Progress = Callable[[int, int], None]
@@ -73,7 +74,7 @@ class SyncResult:
         published: Movies that Kafka acknowledged.
         refused: Movies of the raw store that Kafka will never take as they are.
         requests: Requests sent, those sent again included.
-        failures: Why movies could not be asked for, by id; they stay in the queue.
+        failures: Why movies could not be asked for, by id; every later sync asks for them again.
     """
 
     resumed: bool
@@ -96,7 +97,8 @@ def sync(
 ) -> SyncResult:
     """Ask TMDB for movies, keep what it says, publish what is new.
 
-    Killed at any moment and started again, it goes on: at most `UNDER_WAY` movies are asked for twice.
+    Killed at any moment and started again, it goes on: at most `UNDER_WAY` movies are asked for twice. Those that could
+    not be asked for are kept, and every sync asks for them after all others: they neither stop those nor the next run.
 
     Args:
         settings: TMDB's key and address, MongoDB, Kafka; `home` holds the lock.
@@ -107,7 +109,8 @@ def sync(
     Raises:
         BadInputError: Changes were asked for before any full sync.
         InvalidKeyError: TMDB does not take the key.
-        TmdbError: TMDB could not be asked, or a movie of it; the next run goes on from there.
+        TmdbError: TMDB could not be asked, and the next run goes on from there; or all movies were asked for but
+            those that are named.
         ServiceError: MongoDB or Kafka is away, or another sync runs; the same.
     """
     with (
@@ -145,19 +148,23 @@ class _Sync:
         # What an earlier process stored and did not publish goes first.
         published, _ = self._publish(None)
         run = self._listed()
+        kept = self._state.failed()
+        run.enqueue(kept)
         result = SyncResult(resumed=run.resumed, published=published)
         total = run.waiting()
         log.info("sync", kind=run.kind, resumed=run.resumed, waiting=total)
         progress(0, total)
-        self._ask(run, result, total, progress, workers)
+        self._ask(run, kept, result, total, progress, workers)
         taken, not_taken = self._publish(None)
         result.published += taken
         result.refused = self._store.count_refused()
         result.requests = self._client.sent
-        if result.failures:
-            raise _failed(result)
         run.finish()
         self._state.forget_checks(run.started_at - self._recheck)
+        if result.failures:
+            raise _failed(
+                result, "What came is stored. The next sync of any kind asks for these again."
+            )
         if not_taken:
             raise not_taken
         return result
@@ -199,29 +206,48 @@ class _Sync:
         self._store.keep_reference("genres", self._tmdb.genres(), now)
 
     def _ask(
-        self, run: Run, result: SyncResult, total: int, progress: Progress, workers: int
+        self,
+        run: Run,
+        kept: set[int],
+        result: SyncResult,
+        total: int,
+        progress: Progress,
+        workers: int,
     ) -> None:
+        """Ask for the whole queue.
+
+        Args:
+            run: Has the queue.
+            kept: The movies of the queue that failed before: they come last, and say nothing of TMDB as a whole.
+            result: Is kept up to date.
+            total: How many movies the queue has.
+            progress: Told how far it is.
+            workers: Requests at a time.
+        """
         done = failed_in_a_row = 0
         news: set[int] = set()
-        for batch in ask_all(self._tmdb, self._waiting(run), workers):
-            news |= self._keep(run, batch, result)
+        for batch in ask_all(self._tmdb, self._waiting(run, kept), workers):
+            news |= self._keep(run, kept, batch, result)
             done += len(batch)
             progress(done, total)
-            for asked in batch:
-                failed_in_a_row = failed_in_a_row + 1 if asked.movie_id in result.failures else 0
+            for movie_id in (asked.movie_id for asked in batch if asked.movie_id not in kept):
+                failed_in_a_row = failed_in_a_row + 1 if movie_id in result.failures else 0
             if failed_in_a_row >= UNDER_WAY:
                 # Not some movies but TMDB itself: going on would only cost it and us time.
-                raise _failed(result)
+                raise _failed(
+                    result,
+                    "What came is stored. Run the same command again; it goes on where it stopped.",
+                )
             if len(news) >= PUBLISH_EVERY:
                 result.published += self._publish(news)[0]
                 news.clear()
 
-    def _waiting(self, run: Run) -> Iterator[tuple[int, str | None]]:
-        for ids in run.queue():
+    def _waiting(self, run: Run, kept: set[int]) -> Iterator[tuple[int, str | None]]:
+        for ids in run.queue(last=kept):
             etags = self._store.etags(ids)
             yield from ((movie_id, etags.get(movie_id)) for movie_id in ids)
 
-    def _keep(self, run: Run, batch: list[Asked], result: SyncResult) -> set[int]:
+    def _keep(self, run: Run, kept: set[int], batch: list[Asked], result: SyncResult) -> set[int]:
         """Store what came, then take it out of the queue; returns the ids that may be news to Kafka."""
         now = datetime.now(UTC)
         found = [asked for asked in batch if asked.answer]
@@ -238,16 +264,23 @@ class _Sync:
             run.covers(min(made_at.values()))
         if run.kind == "changes":
             self._state.record_checks(made_at | dict.fromkeys(gone, now), now)
-        run.settle([*made_at, *gone])
+        failures = {
+            asked.movie_id: asked.error.message
+            for asked in batch
+            if asked.error and asked.movie_id not in gone
+        }
+        for movie_id, reason in failures.items():
+            log.warning("movie could not be asked for", movie_id=movie_id, reason=reason)
+        self._state.keep_failed(failures, now)
+        self._state.forget_failed(kept & (made_at.keys() | gone))
+        run.settle([asked.movie_id for asked in batch])
 
         result.new += stored[0]
         result.changed += stored[1]
         result.unchanged += stored[2] + len(found) - len(offered)
         result.deleted += deleted
         result.unknown += len(gone) - deleted
-        for asked in batch:
-            if asked.error and asked.movie_id not in gone:
-                result.failures[asked.movie_id] = asked.error.message
+        result.failures |= failures
         return {each.movie["id"] for each in offered} | gone
 
     def _publish(self, ids: set[int] | None) -> tuple[int, NotTakenError | None]:
@@ -264,9 +297,12 @@ class _Sync:
             return error.taken, error
 
 
-def _failed(result: SyncResult) -> TmdbError:
+def _failed(result: SyncResult, hint: str) -> TmdbError:
     movie_id, reason = next(reversed(result.failures.items()))
+    named = ", ".join(map(str, sorted(result.failures)[:_NAMED]))
+    if len(result.failures) > _NAMED:
+        named += ", ..."
     return TmdbError(
-        f"{len(result.failures):,} movies could not be asked for, the last one {movie_id}: {reason}",
-        f"What came is stored. {_HOW_TO_GO_ON}",
+        f"{len(result.failures):,} movies could not be asked for ({named}), the last one {movie_id}: {reason}",
+        hint,
     )

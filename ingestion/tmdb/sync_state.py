@@ -1,15 +1,16 @@
 """How far a sync has come, in MongoDB, so that one that was killed goes on where it stopped.
 
 Collection `tmdb_sync`: a document `run:<kind>` for each unfinished run, and `changes_since`. Collections
-`tmdb_queue_<kind>`: the ids a run has still to ask for. Collection `tmdb_checks`: when a movie that TMDB listed as
-changed was last asked for.
+`tmdb_queue_<kind>`: the ids a run has still to ask for. Collection `tmdb_failed`: the movies that could not be asked for,
+with the reason; every run asks for them again. Collection `tmdb_checks`: when a movie that TMDB listed as changed was
+last asked for.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
-from pymongo import UpdateOne
+from pymongo import ReplaceOne, UpdateOne
 from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
@@ -34,6 +35,7 @@ class SyncState:
         self._database = database
         self._runs = _collection(database, "tmdb_sync")
         self._checks = _collection(database, "tmdb_checks")
+        self._failed = _collection(database, "tmdb_failed")
 
     def changes_since(self) -> datetime | None:
         """All edits before this moment are in the raw store; None before the first full sync."""
@@ -63,6 +65,35 @@ class SyncState:
         }
         self._runs.replace_one({"_id": key}, fresh, upsert=True)
         return Run(self, self._database, kind, fresh, resumed=False)
+
+    # --- Movies that failed ---------------------------------------------------------------------------------
+
+    def failed(self) -> set[int]:
+        """The movies that could not be asked for when that was last tried."""
+        return {each["_id"] for each in self._failed.find({}, {"_id": 1})}
+
+    def keep_failed(self, reasons: Mapping[int, str], failed_at: datetime) -> None:
+        """Remember movies that could not be asked for, so that every run asks for them until one succeeds.
+
+        Args:
+            reasons: Why, by movie.
+            failed_at: When that was.
+        """
+        if reasons:
+            self._failed.bulk_write(
+                [
+                    ReplaceOne(
+                        {"_id": movie_id}, {"reason": reason, "failed_at": failed_at}, upsert=True
+                    )
+                    for movie_id, reason in reasons.items()
+                ],
+                ordered=False,
+            )
+
+    def forget_failed(self, ids: Collection[int]) -> None:
+        """Drop movies that have been answered."""
+        if ids:
+            self._failed.delete_many({"_id": {"$in": list(ids)}})
 
     # --- Checks ---------------------------------------------------------------------------------------------
 
@@ -162,19 +193,25 @@ class Run:
         """How many movies are in the queue."""
         return self._queue.count_documents({})
 
-    def queue(self, size: int = 500) -> Iterator[list[int]]:
-        """The queue in ascending order, in batches; what is settled or fails meanwhile does not come again."""
+    def queue(self, last: Collection[int], size: int = 500) -> Iterator[list[int]]:
+        """The queue in ascending order, in batches; what is settled meanwhile does not come again.
+
+        Args:
+            last: Movies of the queue that come after all others.
+            size: Of a batch.
+        """
         after = 0
         while True:
             found = self._queue.find({"_id": {"$gt": after}}).sort("_id", 1).limit(size)
             batch = [each["_id"] for each in found]
             if not batch:
-                return
-            yield batch
+                break
+            yield [each for each in batch if each not in last]
             after = batch[-1]
+        yield from in_batches(sorted(last), size)
 
     def settle(self, ids: Collection[int]) -> None:
-        """Take movies out of the queue: what TMDB says of them is in the raw store."""
+        """Take movies out of the queue: what TMDB says of them is in the raw store, or that they failed is kept."""
         if ids:
             self._queue.delete_many({"_id": {"$in": list(ids)}})
 

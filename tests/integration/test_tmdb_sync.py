@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -26,18 +26,27 @@ from cinelake.errors import BadInputError
 from cinelake.settings import PROJECT_ROOT, Settings
 from ingestion.generated_catalog import FIRST_ID, generate_catalog, generated_movies
 from ingestion.producer import EventProducer
-from ingestion.raw_store import MOVIES, REFERENCE, Offered, open_raw_store
+from ingestion.raw_store import (
+    MAX_MOVIE_BYTES,
+    MOVIES,
+    REFERENCE,
+    Offered,
+    open_database,
+    open_raw_store,
+)
 from ingestion.refused import count_refused, list_refused, read_refused
 from ingestion.simulate import loaded_movies, movie_from
 from ingestion.tmdb import client as client_module
 from ingestion.tmdb.asking import UNDER_WAY
 from ingestion.tmdb.backup_to_kafka import _record, publish_again, publish_movies
 from ingestion.tmdb.catalog import load_catalog
-from ingestion.tmdb.endpoints import APPENDED
+from ingestion.tmdb.endpoints import MAX_MOVIE_DEPTH, read_movie
 from ingestion.tmdb.errors import TmdbError
+from ingestion.tmdb.sandbox import answers
 from ingestion.tmdb.sandbox.catalogue import Catalogue, Rendered
 from ingestion.tmdb.sandbox.server import KEY, Mood, Sandbox
 from ingestion.tmdb.sync import SyncResult, Wanted, sync
+from ingestion.tmdb.sync_state import Run, SyncState
 from ingestion.topics import MAX_MESSAGE_BYTES, MOVIE, ensure_topics, topic_end_offsets
 from tests.integration.conftest import CommandLine, command_line
 from tests.integration.tmdb_sandbox import PER_SECOND, RunningSandbox, sandbox_process
@@ -78,6 +87,18 @@ class Place:
         with pymongo.MongoClient[dict[str, Any]](self.settings.mongo, tz_aware=True) as client:
             found = client.get_default_database()[MOVIES].find({}, {"payload": 0})
             return {each["_id"]: each for each in found}
+
+    def changes_since(self) -> datetime:
+        """Up to when the changes are in the store."""
+        with open_database(self.settings) as database:
+            moment = SyncState(database).changes_since()
+        assert moment
+        return moment
+
+    def unfinished(self) -> bool:
+        """Whether a run is to be resumed."""
+        with open_database(self.settings) as database:
+            return database["tmdb_sync"].count_documents({"_id": {"$regex": "^run:"}}) > 0
 
     def messages(self) -> list[tuple[int, dict[str, Any]]]:
         """Key and value of each message that the topic got since the test began, in order within a key."""
@@ -232,23 +253,157 @@ def test_discover_finds_what_the_id_file_finds(place: Place) -> None:
     place.assert_all_there(place.sandbox.expected())
 
 
-def test_a_movie_that_cannot_be_asked_for_is_named_and_waits(
-    place: Place, server: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+Break = Callable[..., None]
+
+
+@pytest.fixture
+def break_movies(server: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Break:
+    """Answer so to some movies, until called without any; the attempts do not wait for each other."""
     monkeypatch.setattr(client_module, "_BACK_OFF", wait_none())
-    broken = (FIRST_ID + 7, frozenset(APPENDED))
-    server.catalogue._rendered[broken] = Rendered("no movie")
-    with pytest.raises(
-        TmdbError, match=rf"^1 movies could not .* {FIRST_ID + 7}: .* not that movie"
-    ):
+    whole, broken = answers._movie, dict[int, answers.Reply]()
+
+    def answer(catalogue: Catalogue, movie_id: int, parameters: answers.Parameters) -> Any:
+        return broken.get(movie_id) or whole(catalogue, movie_id, parameters)
+
+    def make(*ids: int, content: Any = None, status: int = 200) -> None:
+        broken.clear()
+        broken.update({
+            each: answers.Reply("movie", status, Rendered(content or {"id": each, "title": None}), each)
+            for each in ids
+        })  # fmt: skip
+
+    monkeypatch.setattr(answers, "_movie", answer)
+    return make
+
+
+BROKEN = FIRST_ID + 7
+REFUSED = {"success": False, "status_message": "No."}
+
+
+@pytest.mark.parametrize(
+    ("status", "content"),
+    [
+        pytest.param(200, {"id": BROKEN, "title": None}, id="no title"),
+        pytest.param(200, {"id": BROKEN + 1, "title": "x"}, id="another movie"),
+        pytest.param(200, {"id": BROKEN, "title": "x", "budget": 2**60}, id="beyond 2^53"),
+        pytest.param(200, REFUSED, id="refused as 200"),
+        pytest.param(200, {**REFUSED, "status_code": 7}, id="a wrong key as 200"),
+        pytest.param(401, {**REFUSED, "status_code": 7}, id="401"),
+        pytest.param(403, REFUSED, id="403"),
+        pytest.param(404, REFUSED, id="404 without a code"),
+        pytest.param(503, REFUSED, id="503"),
+    ],
+)
+def test_a_movie_that_never_answers_well_is_named_and_holds_up_nothing_until_it_does(
+    place: Place, server: Sandbox, break_movies: Break, status: int, content: Any
+) -> None:
+    break_movies(BROKEN, content=content, status=status)
+    named = rf"^1 movies could not be asked for \({BROKEN}\), the last one {BROKEN}: "
+    with pytest.raises(TmdbError, match=named) as caught:
         place.sync("full")
+    assert caught.value.exit_code == 5
     expected = place.sandbox.expected()
-    del expected[FIRST_ID + 7]
+    del expected[BROKEN]
     place.assert_all_there(expected)
-    del server.catalogue._rendered[broken]
-    result = place.sync("full")
-    assert (result.resumed, result.new, result.unchanged, result.published) == (True, 1, 0, 1)
+
+    # What is edited later arrives, and the changes of that time are done with.
+    server.catalogue.edit_these([FIRST_ID, FIRST_ID + 100])
+    since = place.changes_since()
+    for changed in (2, 0):
+        with pytest.raises(TmdbError, match=named):
+            place.sync("changes")
+        versions = [each["version"] for each in place.documents().values()]
+        assert versions.count(2) == 2, changed
+    assert place.changes_since() > since
+    with pytest.raises(TmdbError, match=named):
+        place.sync("ids", ids=[FIRST_ID])
+
+    break_movies()
+    result = place.sync("ids", ids=[FIRST_ID])
+    assert (result.resumed, result.new, result.unchanged) == (False, 1, 1)
+    assert set(place.documents()) == set(place.sandbox.expected())
+    # It is asked for no more than others are.
+    assert place.sync("ids", ids=[FIRST_ID]).unchanged == 1
+
+
+def test_a_movie_that_failed_and_is_then_gone_is_asked_for_no_more(
+    place: Place, server: Sandbox, break_movies: Break
+) -> None:
+    place.sync("full")
+    stored, unknown = FIRST_ID, FIRST_ID + MOVIES_SERVED
+    break_movies(stored, unknown)
+    with pytest.raises(TmdbError, match=rf"^2 movies .* \({stored}, {unknown}\)"):
+        place.sync("ids", ids=[stored, unknown])
+    break_movies()
+    del server.catalogue._movies[stored]
+    result = place.sync("changes")
+    assert (result.deleted, result.unknown) == (1, 1)
+    result = place.sync("changes")
+    assert (result.deleted, result.unknown, result.unchanged) == (0, 0, 0)
+
+
+def test_however_many_movies_fail_those_behind_them_come(place: Place, break_movies: Break) -> None:
+    broken = range(FIRST_ID, FIRST_ID + 2 * UNDER_WAY + 4)
+    break_movies(*broken)
+    others = set(place.sandbox.expected()) - set(broken)
+    with pytest.raises(TmdbError, match="goes on where it stopped"):
+        place.sync("full")
+    assert len(place.documents()) == 0
+    runs = 1
+    while place.unfinished():
+        with pytest.raises(TmdbError):
+            place.sync("full")
+        runs += 1
+    assert runs <= 3
+    assert set(place.documents()) == others
+    with pytest.raises(TmdbError, match=rf"^{len(broken)} movies [^\n]*\n.* of any kind"):
+        place.sync("changes")
+    assert not place.unfinished()
+    break_movies()
+    assert place.sync("changes").new == len(broken)
+
+
+STEPS = ((SyncState, "keep_failed"), (SyncState, "forget_failed"), (Run, "settle"), (Run, "finish"))
+
+
+@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(("owner", "step"), STEPS, ids=[step for _, step in STEPS])
+def test_a_kill_around_any_step_loses_no_movie_that_failed(
+    place: Place, break_movies: Break, owner: type, step: str, is_done: bool
+) -> None:
+    broken = [FIRST_ID, BROKEN, FIRST_ID + MOVIES_SERVED - 1]
+    break_movies(*broken)
+
+    def sync_killed() -> None:
+        """A sync that is killed at the first and the fourth call of the step, and started again."""
+        with pytest.MonkeyPatch.context() as patch:
+            real, times = getattr(owner, step), iter((True, False, False, True))
+
+            def die(*arguments: Any) -> None:
+                is_time = next(times, False)
+                if is_done or not is_time:
+                    real(*arguments)
+                if is_time:
+                    raise KeyboardInterrupt
+
+            patch.setattr(owner, step, die)
+            for _ in range(4):
+                try:
+                    place.sync("full")
+                except KeyboardInterrupt:
+                    continue
+                except TmdbError:
+                    break
+
+    sync_killed()
+    assert set(place.documents()) == set(place.sandbox.expected()) - set(broken)
+    with pytest.raises(TmdbError, match=r"^3 movies"):
+        place.sync("full")
+    break_movies()
+    sync_killed()
+    place.sync("full")
     place.assert_all_there(place.sandbox.expected())
+    assert place.sync("changes").unchanged == 0
 
 
 def test_a_tmdb_that_fails_all_the_time_is_left_alone(
@@ -319,6 +474,18 @@ def test_simulated_visitors_watch_the_movies_that_are_loaded(place: Place) -> No
         store.mark_deleted([FIRST_ID], datetime.now(UTC))
         movies = loaded_movies(store)
     assert movies == [movie_from(each) for each in generated_movies(MOVIES_SERVED)][1:]
+
+
+def test_the_longest_and_the_deepest_movie_that_is_read_is_stored(place: Place) -> None:
+    deepest: list[Any] = []
+    for _ in range(MAX_MOVIE_DEPTH - 2):
+        deepest = [deepest]
+    longest = "x" * (MAX_MOVIE_BYTES - 100)
+    movies = [{**_movie(1, "a"), "deep": deepest}, {**_movie(2, "b"), "long": longest}]
+    assert [read_movie(movie, movie["id"]) for movie in movies] == movies
+    with open_raw_store(place.settings) as store:
+        store.upsert_batch([Offered(movie, datetime.now(UTC)) for movie in movies])
+        assert store.known_ids([1, 2]) == {1, 2}
 
 
 # --- Changes ------------------------------------------------------------------------------------------------

@@ -75,6 +75,24 @@ def test_a_wrong_key_is_not_tried_twice(make_sandbox: MakeSandbox, make_client: 
     assert sandbox.limiter.total == 1
 
 
+def test_a_movie_that_is_answered_like_a_wrong_key_is_that_movies_failure(
+    scripted: Script, make_client: MakeClient
+) -> None:
+    server = scripted(refusal(7), Scripted(body=b'{"images": {}}'))
+    tmdb = Tmdb(make_client(server.address))
+    ((asked,),) = ask_all(tmdb, [(5, None)])
+    assert isinstance(asked.error, errors.InvalidKeyError)
+    assert len(server.asked) == 2
+
+
+def test_a_key_that_is_revoked_meanwhile_ends_the_asking(
+    scripted: Script, make_client: MakeClient
+) -> None:
+    tmdb = Tmdb(make_client(scripted(refusal(7)).address))
+    with pytest.raises(errors.InvalidKeyError):
+        list(ask_all(tmdb, [(5, None), (6, None)]))
+
+
 # --- Asking again -------------------------------------------------------------------------------------------
 
 

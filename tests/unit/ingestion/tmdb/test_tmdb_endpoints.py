@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingestion.raw_store import MAX_MOVIE_BYTES
 from ingestion.tmdb.endpoints import (
+    MAX_MOVIE_DEPTH,
     read_configuration,
     read_genres,
     read_movie,
@@ -64,9 +66,48 @@ def test_half_a_movie_is_refused(answer: Any) -> None:
         read_movie(answer, 550)
 
 
-def test_a_number_that_no_store_holds_is_refused() -> None:
+def nested(levels: int) -> Any:
+    value: Any = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "is_held"),
+    [
+        (2**53 - 1, True),
+        (2**53, False),
+        (2**64 - 1, False),
+        ("x" * (MAX_MOVIE_BYTES - 100), True),
+        ("x" * MAX_MOVIE_BYTES, False),
+        # Two bytes of JSON each, and a dozen of BSON.
+        ([1] * 1_000_000, True),
+        ([1] * 2_000_000, False),
+        (nested(MAX_MOVIE_DEPTH - 1), True),
+        (nested(MAX_MOVIE_DEPTH), False),
+        (nested(1000), False),
+    ],
+    ids=[
+        "a big number",
+        "2^53",
+        "2^64",
+        "a long text",
+        "too long",
+        "a long list",
+        "too long a list",
+        "deep",
+        "too deep",
+        "far too deep",
+    ],
+)
+def test_a_movie_that_no_store_holds_is_refused(value: Any, is_held: bool) -> None:
+    movie = {"id": 550, "title": "x", "more": value}
+    if is_held:
+        assert read_movie(movie, 550) == movie
+        return
     with pytest.raises(BadAnswerError, match="cannot be stored"):
-        read_movie({"id": 550, "title": "x", "budget": 2**64 - 1}, 550)
+        read_movie(movie, 550)
 
 
 @given(JSON)
