@@ -142,7 +142,7 @@ class Endpoint:
         if status in (202, 400, 422):
             return _result(response)
         message = f"The events API answers {status}: {response.text[:200]}"
-        if status == 429 or status >= 500:
+        if status in (408, 429) or status >= 500:
             raise TryAgainError(
                 message,
                 "See what is down with `cinelake status`, then send again.",

@@ -9,6 +9,7 @@ from pymongo.collection import Collection
 from cinelake.settings import Settings
 from ingestion import backup, raw_store
 from ingestion.raw_store import open_database
+from ingestion.tmdb.movie_ids import movie_id_of
 from ingestion.topics import MOVIE, USER_LOGS
 
 RULE = "refused_by_kafka"
@@ -85,10 +86,11 @@ def read_refused(settings: Settings, place: str) -> Row | None:
     if topic is None:
         return None
     is_movie = name == raw_store.MOVIES
-    if is_movie and not key.isdecimal():
+    document_id = movie_id_of(key) if is_movie else key
+    if document_id is None:
         return None
     with open_database(settings) as database:
-        found = database[name].find_one({"_id": int(key) if is_movie else key, **_REFUSED})
+        found = database[name].find_one({"_id": document_id, **_REFUSED})
     if found is None:
         return None
     payload = orjson.dumps(raw_store.payload_of(found)) if is_movie else found["value"]

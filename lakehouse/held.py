@@ -1,5 +1,6 @@
 """What is in quarantine, read without Spark: a list, one message whole, and counts."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,8 @@ from lakehouse import changes
 from lakehouse.contract import quote_literal, table
 
 QUARANTINE = "silver.quarantine"
+_PLACE = re.compile(r"([^/]*)/([0-9]{1,18})/([0-9]{1,18})")
+"""Topic, partition, offset; the numbers fit 64 bits."""
 LISTED = [name for name in table(QUARANTINE).column_names if name != "payload"]
 """What a list shows: all but the message itself."""
 
@@ -116,13 +119,13 @@ def read_held(settings: Settings, place: str) -> Row:
 
 
 def _parsed(place: str) -> tuple[str, int, int]:
-    parts = place.split("/")
-    if len(parts) != 3 or not (parts[1].isdecimal() and parts[2].isdecimal()):
+    found = _PLACE.fullmatch(place)
+    if found is None:
         raise BadInputError(
             f"{place!r} is no place of a message.",
             "Write TOPIC/PARTITION/OFFSET, for example user_logs/0/42.",
         )
-    return parts[0], int(parts[1]), int(parts[2])
+    return found[1], int(found[2]), int(found[3])
 
 
 def count_held(settings: Settings, since: datetime | None = None) -> list[Row]:

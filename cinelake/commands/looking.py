@@ -40,14 +40,15 @@ def trace(
 
 
 def _hops(kind_or_id: str, identifier: str | None) -> "list[Hop]":
+    from ingestion.tmdb.movie_ids import movie_id_of
     from lakehouse.trace import trace_event, trace_movie, trace_user
 
     if identifier is None:
         return trace_event(get_settings(), kind_or_id)
     if kind_or_id == "event":
         return trace_event(get_settings(), identifier)
-    if kind_or_id == "movie" and identifier.isdecimal():
-        return trace_movie(get_settings(), int(identifier))
+    if kind_or_id == "movie" and (movie_id := movie_id_of(identifier)):
+        return trace_movie(get_settings(), movie_id)
     if kind_or_id == "user":
         return trace_user(get_settings(), identifier)
     raise BadInputError(

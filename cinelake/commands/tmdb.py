@@ -156,14 +156,17 @@ def _wanted(full: bool, changes: bool, ids: str, source: str) -> "Wanted":
 
 
 def _numbers(ids: str) -> list[int]:
+    from ingestion.tmdb.movie_ids import movie_id_of
+
     parts = [part.strip() for part in ids.split(",") if part.strip()]
-    wrong = [part for part in parts if not (part.isascii() and part.isdigit() and int(part))]
-    if wrong or not parts:
+    numbers = [number for part in parts if (number := movie_id_of(part))]
+    if not parts or len(numbers) < len(parts):
+        wrong = next((part for part in parts if not movie_id_of(part)), ids)
         raise BadInputError(
-            f"{wrong[0] if wrong else ids!r} is no TMDB id.",
-            "Ids are positive whole numbers with commas between, for example 550,680.",
+            f"{wrong[:40]!r} is no TMDB id.",
+            "Ids are positive whole numbers below 2^53 with commas between, for example 550,680.",
         )
-    return [int(part) for part in parts]
+    return numbers
 
 
 def _show(result: "SyncResult") -> None:

@@ -26,6 +26,7 @@ from ingestion.tmdb.errors import (
     TmdbError,
     TryAgainError,
     error_of,
+    is_refusal,
 )
 from ingestion.tmdb.rate_limit import RateLimit
 from ingestion.tmdb.redaction import guard_library_logs, redact
@@ -39,6 +40,7 @@ MAX_RETRY_AFTER = 300.0
 _TIMEOUTS = (5.0, 30.0)
 """Seconds to connect, and between two parts of an answer."""
 _BACK_OFF = wait_random_exponential(multiplier=0.5, max=20)
+_EXPORT_URL = "Check TMDB_EXPORT_URL, for example https://files.tmdb.org/p/exports."
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 T = TypeVar("T")
@@ -114,6 +116,8 @@ class TmdbClient:
                 parsed = orjson.loads(body)
             except orjson.JSONDecodeError as error:
                 raise BadAnswerError(f"TMDB's answer to {path} is not JSON: {error}.") from None
+            if is_refusal(parsed):
+                raise self._error(200, {}, body, path)
             return read(parsed)
 
         return self._patiently(self._base + path, path, parse, params, etag, self._auth)
@@ -127,14 +131,20 @@ class TmdbClient:
 
         Raises:
             NotFoundError: There is no such file; TMDB's file server says 403 to that as well.
-            TmdbError: As `get`.
+            TmdbError: As `get`, but none is about the key.
         """
         try:
             answer = self._patiently(url, urlsplit(url).path, read, None, None, None)
+        except ConnectionFailedError as error:
+            raise ConnectionFailedError(
+                error.message,
+                "Check the network and TMDB_EXPORT_URL, then run the same command again.",
+            ) from None
         except TmdbError as error:
-            if error.status in (403, 404):
-                raise NotFoundError(error.message, error.hint, error.status) from None
-            raise
+            if error.status is None or isinstance(error, TryAgainError):
+                raise
+            kind = NotFoundError if error.status in (403, 404) else RefusedError
+            raise kind(error.message, _EXPORT_URL, error.status) from None
         if answer.content is None:
             raise RefusedError(
                 f"TMDB says that {urlsplit(url).path} has not changed, unasked.",
@@ -206,12 +216,15 @@ class TmdbClient:
                 "Check TMDB_BASE_URL: it should be the address that answers itself.",
                 response.status_code,
             )
-        said = redact(body.decode(errors="replace"), self._secret).encode()
-        error = error_of(response.status_code, response.headers, said, path)
+        error = self._error(response.status_code, response.headers, body, path)
         if isinstance(error, OverLimitError) and error.retry_after is not None:
             # The limit is one for the whole address, so every thread keeps still.
             self._limit.pause(min(error.retry_after, MAX_RETRY_AFTER))
         return error
+
+    def _error(self, status: int, headers: Mapping[str, str], body: bytes, path: str) -> TmdbError:
+        said = redact(body.decode(errors="replace"), self._secret).encode()
+        return error_of(status, headers, said, path)
 
     def _send(
         self,
@@ -296,7 +309,7 @@ def _stop(attempts: int) -> Callable[[RetryCallState], bool]:
     def stop(state: RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
         asks_too_much = (
-            isinstance(error, OverLimitError) and (error.retry_after or 0) > MAX_RETRY_AFTER
+            isinstance(error, TryAgainError) and (error.retry_after or 0) > MAX_RETRY_AFTER
         )
         return asks_too_much or enough(state)
 
@@ -305,9 +318,11 @@ def _stop(attempts: int) -> Callable[[RetryCallState], bool]:
 
 def _wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, OverLimitError) and error.retry_after is not None:
-        return error.retry_after
-    return _BACK_OFF(state)
+    asked = error.retry_after if isinstance(error, TryAgainError) else None
+    if isinstance(error, OverLimitError) and asked is not None:
+        return asked
+    # A server that fails is not better at once because it says 0.
+    return max(_BACK_OFF(state), asked or 0.0)
 
 
 def _log_retry(path: str, state: RetryCallState) -> None:

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
+from cinelake.log import get_logger
 from ingestion.raw_store import MAX_MOVIE_BYTES, bytes_in_store
 from ingestion.tmdb.client import Answer, TmdbClient
 from ingestion.tmdb.errors import BadAnswerError, RefusedError
-from ingestion.tmdb.movie_ids import is_movie_id
+from ingestion.tmdb.movie_ids import MAX_ID, is_movie_id
 
 APPENDED = ("credits", "keywords", "release_dates", "external_ids")
 """What comes with a movie in the same answer (`append_to_response`; TMDB allows 20)."""
@@ -28,6 +29,8 @@ _SURELY_HELD = 1024 * 1024
 
 Movie = dict[str, Any]
 T = TypeVar("T")
+
+log = get_logger("tmdb")
 
 
 class Page(NamedTuple):
@@ -139,13 +142,13 @@ def read_configuration(answer: Any) -> dict[str, Any]:
 
 
 def read_genres(answer: Any) -> list[dict[str, Any]]:
-    """The genres of an answer of `/genre/movie/list`.
+    """The genres of an answer of `/genre/movie/list`; as `read_page`, without entries that have no id.
 
     Raises:
         BadAnswerError: It has another shape.
     """
-    genres = answer.get("genres") if isinstance(answer, dict) else None
-    if not isinstance(genres, list) or not all(map(_has_id, genres)):
+    genres = _with_ids(answer.get("genres"), "genres") if isinstance(answer, dict) else None
+    if genres is None:
         raise BadAnswerError("TMDB's list of genres has no genres.")
     return genres
 
@@ -180,16 +183,18 @@ def read_movie(answer: Any, movie_id: int) -> Movie:
 def read_page(answer: Any) -> Page:
     """The page in an answer of `/movie/changes` or `/discover/movie`.
 
+    An entry that is no object with an id is left out, and a warning names it: it should not keep the others from coming.
+
     Raises:
-        BadAnswerError: It has another shape.
+        BadAnswerError: It has another shape, or several entries and none with an id.
     """
     if not isinstance(answer, dict):
         raise BadAnswerError("TMDB's page is not an object.")
-    results = answer.get("results")
+    results = _with_ids(answer.get("results"), "page")
     numbers = [answer.get(name) for name in ("page", "total_pages", "total_results")]
-    if not isinstance(results, list) or not all(map(_has_id, results)):
-        raise BadAnswerError("TMDB's page has an entry without an id, or no entries.")
-    if not all(type(number) is int and number >= 0 for number in numbers):
+    if results is None:
+        raise BadAnswerError("TMDB's page has no entries, or none with an id.")
+    if not all(type(number) is int and 0 <= number < MAX_ID for number in numbers):
         raise BadAnswerError("TMDB's page does not say which of how many it is.")
     page, total_pages, total_results = numbers
     return Page(results, int(page or 0), int(total_pages or 0), int(total_results or 0))
@@ -197,6 +202,23 @@ def read_page(answer: Any) -> Page:
 
 def _has_id(entry: Any) -> bool:
     return isinstance(entry, dict) and is_movie_id(entry.get("id"))
+
+
+def _with_ids(entries: Any, what: str) -> list[dict[str, Any]] | None:
+    """The entries of a list that have an id; None when it is no list, or one of several entries of another kind."""
+    if not isinstance(entries, list):
+        return None
+    known = [entry for entry in entries if _has_id(entry)]
+    if not known and len(entries) > 1:
+        return None
+    if skipped := [entry for entry in entries if not _has_id(entry)]:
+        log.warning(
+            "entries without an id are left out",
+            what=what,
+            skipped=len(skipped),
+            first=repr(skipped[0])[:200],
+        )
+    return known
 
 
 def _depth(value: Any) -> int:

@@ -66,23 +66,22 @@ class StoppedError(TmdbError):
 class TryAgainError(TmdbError):
     """The same request may well succeed a little later."""
 
+    retry_after: float | None = None
+    """Seconds that TMDB asks to wait, None when it names none."""
+
 
 class OverLimitError(TryAgainError):
     """Too many requests: code 25, or any 429.
 
     Args:
         message: What happened.
-        retry_after: Seconds that TMDB asks to wait, None when it names none.
         code: TMDB's own `status_code`.
     """
 
-    def __init__(
-        self, message: str, retry_after: float | None = None, code: int | None = None
-    ) -> None:
+    def __init__(self, message: str, code: int | None = None) -> None:
         super().__init__(
             message, "Lower CINELAKE_TMDB_REQUESTS_PER_SECOND, or run it later.", 429, code
         )
-        self.retry_after = retry_after
 
 
 class ServerFailedError(TryAgainError):
@@ -116,6 +115,7 @@ _BY_CODE: dict[int, type[TmdbError]] = {
     31: InvalidKeyError,
     34: NotFoundError,
 }
+_OVER_LIMIT = 25
 _HINTS: dict[type[TmdbError], str] = {
     InvalidKeyError: "Check TMDB_API_KEY: a v3 key or a v4 read access token of"
     " https://www.themoviedb.org/settings/api.",
@@ -128,22 +128,34 @@ _HINTS: dict[type[TmdbError], str] = {
 
 
 def error_of(status: int, headers: Mapping[str, str], body: bytes, path: str) -> TmdbError:
-    """The error that an answer of status 400 or above stands for.
+    """The error that an answer stands for.
 
     Args:
-        status: The HTTP status.
+        status: The HTTP status, 400 or above; or 200 where `is_refusal` holds of the body.
         headers: Of the answer; `Retry-After` is used.
         body: Of the answer; TMDB's JSON or anything else.
         path: What was asked for, without parameters.
     """
     code, said = _read(body)
     message = f"TMDB answers {status} to {path}" + (f": {said} (code {code})" if said else ".")
-    if status == 429 or code == 25:
-        return OverLimitError(message, retry_after(headers.get("Retry-After")), code)
-    if status >= 500:
-        return ServerFailedError(message, _HINTS[ServerFailedError], status, code)
+    again: TryAgainError | None = None
+    if status == 429 or code == _OVER_LIMIT:
+        again = OverLimitError(message, code)
+    elif status >= 500:
+        again = ServerFailedError(message, _HINTS[ServerFailedError], status, code)
+    if again:
+        again.retry_after = retry_after(headers.get("Retry-After"))
+        return again
     kind = _BY_CODE.get(code or 0, InvalidKeyError if status == 401 else RefusedError)
     return kind(message, _HINTS.get(kind, ""), status, code)
+
+
+def is_refusal(answer: Any) -> bool:
+    """Whether a parsed answer is one of TMDB's errors, whatever its status, of which the code alone says enough."""
+    if not isinstance(answer, dict) or answer.get("success") is not False:
+        return False
+    code = answer.get("status_code")
+    return type(code) is int and (code in _BY_CODE or code == _OVER_LIMIT)
 
 
 def retry_after(value: str | None, now: datetime | None = None) -> float | None:

@@ -9,16 +9,22 @@ import io
 import zlib
 from datetime import date, timedelta
 from functools import partial
+from typing import Any
 
 import orjson
 
+from cinelake.log import get_logger
 from ingestion.tmdb.client import TmdbClient
 from ingestion.tmdb.errors import BadAnswerError, NotFoundError
+from ingestion.tmdb.movie_ids import is_movie_id
 
 MAX_AGE_DAYS = 7
 """An older file would miss too much; TMDB makes one a day."""
 MAX_LINE_BYTES = 64 * 1024
 """Of a line, an id with a title."""
+_GZIP = b"\x1f\x8b"
+
+log = get_logger("tmdb")
 
 
 def latest_ids(client: TmdbClient, folder: str, today: date) -> list[int]:
@@ -55,36 +61,55 @@ def file_name(day: date) -> str:
 def read_ids(content: bytes) -> list[int]:
     """The ids in a file.
 
+    A line that is no movie is left out, and a warning names the first: it should not keep the others from coming.
+
     Args:
-        content: The gzip file as it came.
+        content: The file as it came: gzip, or what was in it where the way here has unpacked it.
 
     Returns:
         Ids in ascending order, each once; adult titles are left out.
 
     Raises:
-        BadAnswerError: The file is cut off, is not gzip, or a line of it is no movie.
+        BadAnswerError: The file is cut off, a line of it is too long, or none is a movie.
     """
     if not content:
         raise BadAnswerError("The file of movie ids is empty.")
-    ids = set()
+    is_packed = content.startswith(_GZIP)
+    ids: set[int] = set()
+    movies = skipped = 0
+    first: tuple[int, bytes] | None = None
+    line = b""
     try:
-        with gzip.open(io.BytesIO(content)) as lines:
+        with gzip.open(io.BytesIO(content)) if is_packed else io.BytesIO(content) as lines:
             for number, line in enumerate(iter(partial(lines.readline, MAX_LINE_BYTES), b""), 1):
-                if line.strip():
-                    movie = _read_line(line, number)
+                movie = _movie_of(line)
+                if movie:
+                    movies += 1
                     if movie.get("adult") is not True:
                         ids.add(movie["id"])
+                elif len(line) == MAX_LINE_BYTES:
+                    raise BadAnswerError(f"The file of movie ids has no movie in line {number}.")
+                elif line.strip():
+                    skipped += 1
+                    first = first or (number, line)
+        if first and not is_packed and not line.endswith((b"\n", b"}")):
+            raise EOFError("its last line is cut off")
     except (OSError, EOFError, zlib.error) as error:
         raise BadAnswerError(f"The file of movie ids is not whole: {error}.") from None
+    if first and not movies:
+        raise BadAnswerError(f"The file of movie ids has no movie in line {first[0]}.")
+    if first:
+        log.warning(
+            "lines that are no movie are left out",
+            skipped=skipped,
+            first=f"line {first[0]}: {first[1][:200]!r}",
+        )
     return sorted(ids)
 
 
-def _read_line(line: bytes, number: int) -> dict[str, int]:
+def _movie_of(line: bytes) -> dict[str, Any] | None:
     try:
         movie = orjson.loads(line)
     except orjson.JSONDecodeError:
-        movie = None
-    movie_id = movie.get("id") if isinstance(movie, dict) else None
-    if not isinstance(movie, dict) or type(movie_id) is not int or movie_id <= 0:
-        raise BadAnswerError(f"The file of movie ids has no movie in line {number}.")
-    return movie
+        return None
+    return movie if isinstance(movie, dict) and is_movie_id(movie.get("id")) else None

@@ -168,6 +168,10 @@ def test_each_kind_of_error_ends_with_its_exit_code_and_its_next_step(
             assert str(part) in shown.err
 
 
+NO_IDS = ("0", str(2**53), "99999999999999999999", "9" * 5000, "٣", "²")
+"""Texts that are no TMDB id, or not one that a store holds."""
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -176,6 +180,13 @@ def test_each_kind_of_error_ends_with_its_exit_code_and_its_next_step(
         (["simulate", "--users", "0"], "--users"),
         (["simulate", "--bad-rate", "1.5"], "--bad-rate"),
         (["replay", "movielens"], "folder"),
+        *((["tmdb", "sync", "--ids", f"550,{each}"], f"{each[:9]}") for each in NO_IDS),
+        *((["trace", "movie", each], "cannot be traced") for each in NO_IDS),
+        *((["quarantine", "show", f"movies_raw/{each}"], "is no place") for each in NO_IDS),
+        *(
+            (["quarantine", "show", f"movie/0/{each}"], "is no place")
+            for each in (*NO_IDS[2:], "-1")
+        ),
     ],
 )
 def test_a_wrong_argument_ends_with_2_and_is_named(

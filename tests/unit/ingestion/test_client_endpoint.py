@@ -29,7 +29,7 @@ def api() -> Iterator[ScriptedApi]:
         yield api
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_an_overloaded_or_broken_api_is_tried_again_when_it_says(
     api: ScriptedApi, status: int
 ) -> None:

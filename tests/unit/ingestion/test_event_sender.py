@@ -68,6 +68,13 @@ def test_an_api_that_asks_for_more_than_the_patience_is_an_error_at_once() -> No
     assert api.accepted == []
 
 
+def test_a_body_that_was_too_slow_is_sent_again() -> None:
+    with scripted_api() as api:
+        api.answers.append(answer(408))
+        assert EventSender(api.url).send([GOOD]).accepted == 1
+    assert api.accepted_ids() == api.scripted[0].ids
+
+
 def test_an_api_that_stays_away_is_an_error() -> None:
     with pytest.raises(ServiceError, match="does not answer"):
         EventSender("http://127.0.0.1:9", patience=0.3).send([GOOD])

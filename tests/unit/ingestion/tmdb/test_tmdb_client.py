@@ -1,6 +1,7 @@
 """The client asks again when that helps, never when it does not, and waits as long as it is told."""
 
 import gzip
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any
 import orjson
 import pytest
 from conftest import MakeClient, MakeSandbox, Scripted, ScriptedServer
-from tenacity import wait_none
+from tenacity import wait_fixed, wait_none
 
 from ingestion.generated_catalog import FIRST_ID
 from ingestion.tmdb import client as client_module
@@ -170,6 +171,30 @@ def test_what_tmdb_refuses_is_not_asked_again(
     assert len(server.asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [(7, errors.InvalidKeyError), (34, errors.NotFoundError), (22, errors.InvalidPageError)],
+)
+def test_a_refusal_that_comes_as_200_is_one_and_is_not_asked_again(
+    scripted: Script, make_client: MakeClient, code: int, kind: type[errors.TmdbError]
+) -> None:
+    server = scripted(Scripted(200, refusal(code).body))
+    with pytest.raises(kind) as caught:
+        Tmdb(make_client(server.address)).movie(5)
+    assert (caught.value.code, len(server.asked)) == (code, 1)
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("code", [11, 25, None, [7], 7.5, "7"])
+def test_a_refusal_that_comes_as_200_and_may_pass_is_asked_again(
+    scripted: Script, make_client: MakeClient, code: Any
+) -> None:
+    body = orjson.dumps({"success": False, "status_code": code})
+    server = scripted(Scripted(200, body), Scripted(body=b'{"id": 5, "title": "x"}'))
+    assert Tmdb(make_client(server.address)).movie(5).content
+    assert len(server.asked) == 2
+
+
 @pytest.mark.usefixtures("hurried")
 def test_it_gives_up_in_the_end(scripted: Script, make_client: MakeClient) -> None:
     server = scripted(Scripted(503))
@@ -208,12 +233,43 @@ def test_retry_after_is_honoured_by_every_thread(scripted: Script, make_client: 
     assert max(arrived) - started < 3.0
 
 
-def test_it_does_not_sit_through_an_hour(scripted: Script, make_client: MakeClient) -> None:
-    server = scripted(refusal(25, Retry_After="3600"))
+@pytest.mark.usefixtures("hurried")
+def test_a_server_that_fails_is_left_alone_for_as_long_as_it_asks(
+    scripted: Script, make_client: MakeClient
+) -> None:
+    server = scripted(Scripted(503, headers={"Retry-After": "1"}), Scripted())
     started = time.monotonic()
-    with pytest.raises(errors.OverLimitError) as caught:
+    make_client(server.address).get("/movie/5", as_is)
+    assert 1 <= time.monotonic() - started < 3
+
+
+def test_a_server_that_fails_and_asks_for_no_time_is_not_hurried(
+    scripted: Script, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "_BACK_OFF", wait_fixed(1))
+    server = scripted(Scripted(503, headers={"Retry-After": "0"}), Scripted())
+    started = time.monotonic()
+    make_client(server.address).get("/movie/5", as_is)
+    assert time.monotonic() - started >= 1
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        refusal(25, Retry_After="3600"),
+        Scripted(503, headers={"Retry-After": "3600"}),
+        Scripted(500, headers={"Retry-After": "9" * 400}),
+    ],
+)
+def test_it_does_not_sit_through_an_hour(
+    scripted: Script, make_client: MakeClient, trouble: Scripted
+) -> None:
+    server = scripted(trouble)
+    started = time.monotonic()
+    with pytest.raises(errors.TryAgainError) as caught:
         make_client(server.address).get("/movie/5", as_is)
-    assert caught.value.retry_after == 3600
+    assert (caught.value.retry_after or 0) >= 3600
+    assert len(server.asked) == 1
     assert time.monotonic() - started < 5
 
 
@@ -315,3 +371,40 @@ def test_an_older_id_file_serves_while_todays_is_not_there(
     assert len(latest_ids(client, folder, tomorrow)) == 5
     with pytest.raises(errors.NotFoundError, match="no file of movie ids"):
         latest_ids(client, folder, tomorrow + timedelta(days=30))
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize(
+    ("trouble", "kind"),
+    [
+        (Scripted(301, b"", {"Location": "/elsewhere"}), errors.RefusedError),
+        (refusal(7), errors.RefusedError),
+        (Scripted(401, b"<html>"), errors.RefusedError),
+        (Scripted(400), errors.RefusedError),
+        (Scripted(304), errors.RefusedError),
+        (Scripted(403), errors.NotFoundError),
+        (refusal(34), errors.NotFoundError),
+        (Scripted(0), errors.ConnectionFailedError),
+    ],
+)
+def test_what_is_wrong_with_a_download_names_its_setting_and_no_other(
+    scripted: Script, make_client: MakeClient, trouble: Scripted, kind: type[errors.TmdbError]
+) -> None:
+    address = scripted(trouble).address
+    with pytest.raises(kind) as caught:
+        make_client(address, attempts=2).download(f"{address}/p/exports/x.json.gz", as_is)
+    assert type(caught.value) is kind
+    assert caught.value.exit_code == 5
+    assert set(re.findall(r"TMDB_\w+", str(caught.value))) == {"TMDB_EXPORT_URL"}
+
+
+@pytest.mark.parametrize("is_packed_again", [False, True])
+def test_an_id_file_that_requests_unpacks_is_fetched_once(
+    scripted: Script, make_client: MakeClient, is_packed_again: bool
+) -> None:
+    body = gzip.compress(b'{"id": 5}\n{"id": 6}\n')
+    body = gzip.compress(body) if is_packed_again else body
+    server = scripted(Scripted(body=body, headers={"Content-Encoding": "gzip"}))
+    today = datetime.now(UTC).date()
+    assert latest_ids(make_client(server.address), f"{server.address}/p/exports", today) == [5, 6]
+    assert len(server.asked) == 1

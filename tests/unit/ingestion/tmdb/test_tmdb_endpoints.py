@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ from ingestion.tmdb.endpoints import (
     read_page,
 )
 from ingestion.tmdb.errors import BadAnswerError
+from ingestion.tmdb.movie_ids import MAX_ID
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(),
@@ -108,6 +110,47 @@ def test_a_movie_that_no_store_holds_is_refused(value: Any, is_held: bool) -> No
         return
     with pytest.raises(BadAnswerError, match="cannot be stored"):
         read_movie(movie, 550)
+
+
+NO_ENTRIES = [
+    *(None, 7, "x", [], {}, {"id": None}, {"id": "5"}, {"id": True}, {"id": 5.0}, {"id": 0}),
+    *({"id": -5}, {"id": MAX_ID}, {"id": 2**64}),
+]
+
+
+def page_of(*entries: Any) -> dict[str, Any]:
+    return {"page": 1, "results": list(entries), "total_pages": 1, "total_results": len(entries)}
+
+
+@pytest.mark.parametrize("entry", NO_ENTRIES, ids=repr)
+def test_an_entry_without_an_id_is_left_out_and_named(entry: Any) -> None:
+    with structlog.testing.capture_logs() as logs:
+        assert read_page(page_of({"id": 1}, entry, {"id": 2}, entry)).results == [
+            {"id": 1},
+            {"id": 2},
+        ]
+        # The only movie that was edited may be the bad one.
+        assert read_page(page_of(entry)).results == []
+        assert read_genres({"genres": [entry, {"id": 18}]}) == [{"id": 18}]
+    assert [(each["log_level"], each["skipped"]) for each in logs] == [
+        ("warning", 2),
+        ("warning", 1),
+        ("warning", 1),
+    ]
+    assert {each["first"] for each in logs} == {repr(entry)}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(None, [], {}, page_of() | {"results": None}, page_of() | {"results": {"id": 1}}),
+        *(page_of() | {"page": "1"}, page_of() | {"total_pages": MAX_ID}, page_of(*NO_ENTRIES)),
+    ],
+    ids=lambda answer: repr(answer)[:40],
+)
+def test_what_is_no_page_is_refused(answer: Any) -> None:
+    with pytest.raises(BadAnswerError, match="page"):
+        read_page(answer)
 
 
 @given(JSON)
