@@ -41,7 +41,7 @@ class Site:
     api_key: str
     url: str = ""
     answers: deque[tuple[int, dict[str, str]]] = field(default_factory=deque)
-    """Answers given in place of the API's, each once: status and headers."""
+    """Answers given in place of the API's, each once: status and headers, of which `X-Body` is also the body."""
     is_away: bool = False
     """Whether every request is answered 503."""
     sent: list[Sent] = field(default_factory=list)
@@ -76,7 +76,7 @@ class Site:
             return Response(status=503)
         if self.answers:
             status, headers = self.answers.popleft()
-            return Response(status=status, headers=headers)
+            return Response(headers.get("X-Body"), status, headers)
         if request.args.get("key") != KEY or request.mimetype != "text/plain":
             return Response(status=401)
         answer = requests.post(

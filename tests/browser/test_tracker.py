@@ -1,7 +1,8 @@
 """The browser tracker in a real Chromium, against the real API: what a visitor does is in Kafka."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -301,6 +302,73 @@ def test_what_is_refused_is_not_sent_again_and_what_was_slow_is(page: Page, site
     site.wait_for(page, event_id)
     assert [sent.status for sent in site.sent] == [404, 408, 202]
     assert [sent.ids for sent in site.sent[1:]] == [[event_id]] * 2
+
+
+STRANGERS = ["<html>log in</html>", "", "null", "[]", "{}", '{"accepted": 1}', '{"rejected": "x"}']
+"""Bodies that are not the API's."""
+
+
+@pytest.mark.parametrize("status", [200, 202])
+@pytest.mark.parametrize("body", STRANGERS)
+def test_a_stranger_who_says_yes_gets_a_warning_and_no_event_is_lost(
+    page: Page, site: Site, status: int, body: str
+) -> None:
+    warnings: list[str] = []
+    page.on("console", lambda message: warnings.append(message.text))
+    site.answers.append((status, {"X-Body": body}))
+    page.goto(f"{site.url}/movies")
+    event_id = track(page, "search", properties={"query": "toy"})
+    site.wait_for(page, event_id)
+    await_empty_queue(page)
+    first, *others = site.sent
+    assert first.status == status
+    assert set(first.ids) <= {each for sent in others for each in sent.ids}
+    assert sum(warning.startswith("cinelake.") for warning in warnings) == 1
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 422])
+def test_a_stranger_who_says_no_for_good_gets_a_warning(
+    page: Page, site: Site, status: int
+) -> None:
+    warnings: list[str] = []
+    page.on("console", lambda message: warnings.append(message.text))
+    site.answers.append((status, {"X-Body": STRANGERS[0]}))
+    page.goto(f"{site.url}/movies")
+    await_empty_queue(page)
+    assert [sent.status for sent in site.sent] == [status]
+    assert sum(warning.startswith("cinelake.") for warning in warnings) == 1
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"),
+    [
+        ("7", 7),
+        ("9999999999999", 3600),
+        ("9" * 400, 3600),
+        (timedelta(days=400), 3600),
+        (timedelta(minutes=30), 1800),
+        (timedelta(days=-9000), 0),
+        *((each, 0) for each in ("0", "-5", "soon", "")),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_any_retry_after_is_a_wait_of_at_most_an_hour(
+    page: Page, site: Site, retry_after: str | timedelta, seconds: float
+) -> None:
+    if isinstance(retry_after, timedelta):
+        retry_after = format_datetime(datetime.now(UTC) + retry_after, usegmt=True)
+    site.answers.append((503, {"Retry-After": retry_after}))
+    page.goto(f"{site.url}/movies")
+    page.wait_for_function("'cinelake.hold' in localStorage")
+    left = page.evaluate("(localStorage['cinelake.hold'] - Date.now()) / 1000")
+    if seconds:
+        assert left == pytest.approx(seconds, abs=5)
+    else:
+        await_empty_queue(page)
+    # A page's clock may have been years ahead, and an older tracker kept any hold.
+    page.evaluate("localStorage['cinelake.hold'] = Date.now() + 4e6")
+    page.reload()
+    await_empty_queue(page)
 
 
 def test_a_session_ends_after_30_minutes_without_an_event(page: Page, site: Site) -> None:
