@@ -39,7 +39,7 @@ def import_events(
 ) -> None:
     """Send the events of a file to the API; sending them again adds nothing, an interrupted import goes on."""
     from cinelake.stack.api import endpoint
-    from ingestion.batch_files.formats import choose, mapping_for
+    from ingestion.batch_files.formats import choose, links_for, mapping_for
     from ingestion.batch_files.importing import import_rows
     from ingestion.batch_files.journal import Job, Journal
     from ingestion.batch_files.rows import count_rows, read_rows
@@ -48,8 +48,10 @@ def import_events(
     settings = get_settings()
     api_url = endpoint(settings)
     name = choose(file, format_name)
+    # Before `links.csv` is read: a change in between is another file for the next run.
+    job = Job.of(file, name, api_url, rejects, links_for(file, name, links))
     mapping = mapping_for(file, name, links)
-    journal = Journal(settings.home / "imports", Job.of(file, name, api_url, rejects))
+    journal = Journal(settings.home / "imports", job)
     with journal.opened() as before:
         if before.rows:
             err.print(f"goes on after {before.rows:,} rows that an earlier run has sent")

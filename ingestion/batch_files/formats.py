@@ -18,10 +18,12 @@ class Format(NamedTuple):
     Args:
         columns: The columns that a file of this format has, among others.
         mapping: Makes the mapping for a file with certain columns, and with MovieLens's `links.csv`.
+        needs_links: Whether the mapping reads `links.csv`.
     """
 
     columns: tuple[str, ...]
     mapping: Callable[[Path, Sequence[str], Path], Mapping]
+    needs_links: bool
 
 
 def _ratings(path: Path, columns: Sequence[str], links: Path) -> Mapping:
@@ -40,9 +42,9 @@ def _events(path: Path, columns: Sequence[str], links: Path) -> Mapping:
 
 
 FORMATS: dict[str, Format] = {
-    "movielens-ratings": Format(movielens.RATING_COLUMNS, _ratings),
-    "movielens-tags": Format(movielens.TAG_COLUMNS, _tags),
-    "events": Format(("event_type", "occurred_at"), _events),
+    "movielens-ratings": Format(movielens.RATING_COLUMNS, _ratings, needs_links=True),
+    "movielens-tags": Format(movielens.TAG_COLUMNS, _tags, needs_links=True),
+    "events": Format(("event_type", "occurred_at"), _events, needs_links=False),
 }
 
 
@@ -75,6 +77,21 @@ def choose(path: Path, name: str | None = None) -> str:
     )
 
 
+def links_for(path: Path, name: str, links: Path | None = None) -> Path | None:
+    """The `links.csv` that the mapping of a file reads; None for a format that needs none.
+
+    Args:
+        path: The file.
+        name: A key of `FORMATS`.
+        links: The one that the user names. Default: the one beside the file.
+    """
+    return (links or _beside(path)) if FORMATS[name].needs_links else None
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name("links.csv")
+
+
 def mapping_for(path: Path, name: str, links: Path | None = None) -> Mapping:
     """How the rows of a file become events.
 
@@ -86,4 +103,4 @@ def mapping_for(path: Path, name: str, links: Path | None = None) -> Mapping:
     Raises:
         BadInputError: A column of the file, or `links.csv`, is not as it should be.
     """
-    return FORMATS[name].mapping(path, columns_of(path), links or path.with_name("links.csv"))
+    return FORMATS[name].mapping(path, columns_of(path), links or _beside(path))

@@ -20,33 +20,25 @@ READING = 2
 
 
 @dataclass(frozen=True)
-class Job:
-    """What is imported; an import goes on only where all of it is the same.
+class InputFile:
+    """A file as it was when an import began.
 
     Args:
-        path: The file, absolute.
+        path: Absolute.
         bytes: Its size.
         modified_ns: When it was last changed.
-        format: The name of the format.
-        api_url: Where it goes.
-        rejects: Where refused rows go, absolute; empty for nowhere.
-        reading: By which rules rows are told apart and counted.
     """
 
     path: str
     bytes: int
     modified_ns: int
-    format: str
-    api_url: str
-    rejects: str
-    reading: int = READING
 
     @classmethod
-    def of(cls, path: Path, format_name: str, api_url: str, rejects: Path | None) -> "Job":
-        """The import of a file as it is now.
+    def of(cls, path: Path) -> "InputFile":
+        """A file as it is now.
 
         Raises:
-            BadInputError: The file is not there.
+            BadInputError: It is not there.
         """
         try:
             facts = path.stat()
@@ -54,10 +46,46 @@ class Job:
             raise BadInputError(
                 f"{path} cannot be read: {error.strerror}", "Name a file that is there."
             ) from error
+        return cls(str(path.resolve()), facts.st_size, facts.st_mtime_ns)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is imported; an import goes on only where all of it is the same.
+
+    Args:
+        file: Whose rows are sent.
+        format: The name of the format.
+        api_url: Where it goes.
+        rejects: Where refused rows go, absolute; empty for nowhere.
+        links: MovieLens's `links.csv`; None where the format needs none.
+        reading: By which rules rows are told apart and counted.
+    """
+
+    file: InputFile
+    format: str
+    api_url: str
+    rejects: str
+    links: InputFile | None
+    reading: int = READING
+
+    @classmethod
+    def of(
+        cls,
+        path: Path,
+        format_name: str,
+        api_url: str,
+        rejects: Path | None,
+        links: Path | None = None,
+    ) -> "Job":
+        """The import of a file, as it and the `links.csv` that its mapping reads are now.
+
+        Raises:
+            BadInputError: A file is not there.
+        """
         where = str(rejects.resolve()) if rejects else ""
-        return cls(
-            str(path.resolve()), facts.st_size, facts.st_mtime_ns, format_name, api_url, where
-        )
+        read = InputFile.of(links) if links else None
+        return cls(InputFile.of(path), format_name, api_url, where, read)
 
 
 class Journal:
@@ -70,7 +98,7 @@ class Journal:
 
     def __init__(self, folder: Path, job: Job) -> None:
         self._job = job
-        self._path = folder / f"{hashlib.sha256(job.path.encode()).hexdigest()[:32]}.json"
+        self._path = folder / f"{hashlib.sha256(job.file.path.encode()).hexdigest()[:32]}.json"
         self._rejects: BinaryIO | None = None
 
     @contextmanager

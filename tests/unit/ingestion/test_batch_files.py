@@ -3,6 +3,7 @@ import csv
 import gzip
 import io
 import json
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -24,7 +25,7 @@ from ingestion.api.app import create_app
 from ingestion.api.reading import MAX_BODY_BYTES
 from ingestion.batch_files import importing
 from ingestion.batch_files.envelope_rows import NUMBERS, events_from_rows
-from ingestion.batch_files.formats import choose, mapping_for
+from ingestion.batch_files.formats import choose, links_for, mapping_for
 from ingestion.batch_files.importing import MAX_BATCH_BYTES, ImportResult, import_rows
 from ingestion.batch_files.journal import Job, Journal
 from ingestion.batch_files.rows import Refusal, Row, columns_of, count_rows, read_rows
@@ -547,7 +548,7 @@ def test_after_an_import_is_done_the_next_sends_the_same_events_again(
     assert len(set(ids)) == 20
 
 
-@pytest.mark.parametrize("change", ["content", "rejects", "journal"])
+@pytest.mark.parametrize("change", ["content", "rejects", "journal", "another version"])
 def test_what_was_begun_with_something_else_begins_anew(
     tmp_path: Path, api: str, change: str
 ) -> None:
@@ -568,11 +569,51 @@ def test_what_was_begun_with_something_else_begins_anew(
         write_lines(path, [search(n) for n in range(21)])
     elif change == "rejects":
         rejects.unlink()
-    else:
+    elif change == "journal":
         next(folder.iterdir()).write_text("half a jour")
+    else:
+        kept = next(folder.iterdir())
+        known = orjson.loads(kept.read_bytes())
+        del known["job"]["links"]
+        kept.write_bytes(orjson.dumps(known))
     with Journal(folder, Job.of(path, "events", api, rejects)).opened() as before:
         assert before == ImportResult()
     assert rejects.read_bytes() == b""
+
+
+@pytest.mark.parametrize("change", ["content", "time", "another", None])
+@pytest.mark.parametrize("format_name", ["movielens-ratings", "movielens-tags", "events"])
+def test_an_import_goes_on_only_with_the_same_links(
+    tmp_path: Path, change: str | None, format_name: str
+) -> None:
+    path, beside = tmp_path / "x.csv", tmp_path / "links.csv"
+    path.write_text("userId,movieId,rating,tag,timestamp\n")
+    beside.write_text("movieId,tmdbId\n1,862\n")
+    another = tmp_path / "other.csv"
+    another.write_bytes(beside.read_bytes())
+
+    def job(links: Path | None) -> Job:
+        return Job.of(path, format_name, "http://x", None, links_for(path, format_name, links))
+
+    folder = tmp_path / "journal"
+    journal = Journal(folder, job(None))
+    with pytest.raises(ServiceError), journal.opened():
+        journal.settle(ImportResult(10, 9, 1))
+        raise ServiceError("away")
+    if change == "content":
+        beside.write_text("movieId,tmdbId\n1,8844\n")
+    elif change == "time":
+        os.utime(beside, (1, 1))
+    with Journal(folder, job(another if change == "another" else None)).opened() as before:
+        goes_on = change is None or format_name == "events"
+        assert before.rows == (10 if goes_on else 0)
+
+
+def test_links_that_are_not_there_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("userId,movieId,rating,timestamp\n")
+    with pytest.raises(BadInputError, match=r"links\.csv cannot be read"):
+        Job.of(path, "x", "http://x", None, links_for(path, "movielens-ratings"))
 
 
 def test_a_refused_row_that_is_no_utf8_is_written_down(tmp_path: Path, api: str) -> None:
