@@ -27,6 +27,8 @@ RATING_COLUMNS = ("userId", "movieId", "rating", "timestamp")
 TAG_COLUMNS = ("userId", "movieId", "tag", "timestamp")
 _LINK_COLUMNS = ("movieId", "tmdbId")
 _AS_SHIPPED = "Use the files as GroupLens ships them."
+_END_OF_TIME = 2**53
+"""Seconds beyond every time that pandas has."""
 _ISO = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
@@ -152,6 +154,8 @@ def _frame(rows: Sequence[Row], columns: Sequence[str], tmdb_ids: dict[str, int]
     seconds = pd.Series(
         [_value_of(text, decimal_number) for text in frame["timestamp"]], dtype="float64"
     )
+    # Pandas raises of numbers beyond 64 bits, whatever it is told to do with errors.
+    seconds = seconds.where(seconds.abs() < _END_OF_TIME)
     moments = pd.to_datetime(seconds, unit="s", utc=True, errors="coerce")
     frame["occurred_at"] = moments.dt.strftime(_ISO).fillna("")
     return frame
@@ -168,7 +172,7 @@ def _rating(line: Any) -> Outcome:
 def _comment(line: Any) -> Outcome:
     # The tag stands between parts that cannot hold the separator, so it may be as it is.
     name = f"movielens-tag:{_whose(line)}:{line.tag}:{line.timestamp}"
-    comment = f"movielens-tag-{uuid.uuid5(NAMESPACE, f'comment:{name}')}"
+    comment = f"movielens-tag-{_uuid_of(f'comment:{name}')}"
     return _event(line, "comment", name, {"comment_id": comment, "text": line.tag})
 
 
@@ -183,7 +187,7 @@ def _event(line: Any, event_type: str, name: str, properties: Event) -> Outcome:
     if not line.occurred_at:
         return "timestamp: is no number of seconds since 1970"
     return {
-        "event_id": str(uuid.uuid5(NAMESPACE, name)),
+        "event_id": _uuid_of(name),
         "event_type": event_type,
         "schema_version": 1,
         "occurred_at": line.occurred_at,
@@ -193,9 +197,14 @@ def _event(line: Any, event_type: str, name: str, properties: Event) -> Outcome:
     }
 
 
+def _uuid_of(name: str) -> str:
+    """The UUIDv5 of a name; of one that is no Unicode text any, as the contract refuses its event."""
+    return str(uuid.uuid5(NAMESPACE, name.encode(errors="backslashreplace").decode()))
+
+
 def _text(value: object) -> str:
-    """A value of any kind of file as CSV has it; nothing is an empty text."""
-    return "" if value is None else str(value)
+    """A value of any kind of file as CSV has it; nothing is an empty text, and so is an object or an array."""
+    return "" if value is None or isinstance(value, dict | list) else str(value)
 
 
 def _written(value: object) -> str:

@@ -17,6 +17,7 @@ from ingestion.batch_files.importing import Event, Outcome
 from ingestion.batch_files.rows import Row
 from ingestion.events import Context, Envelope, iso_utc
 from ingestion.exact_json import parse
+from ingestion.json_limits import MAX_DEPTH
 from ingestion.numbers import decimal_number, whole_number
 
 NESTED = ("context", "properties")
@@ -121,12 +122,17 @@ def _typed(name: str, value: Any) -> Any:
         return value
 
 
-def _plain(value: Any) -> Any:
-    """A value of Parquet as JSON has it; what has no such form is left for the contract to refuse."""
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
+def _plain(value: Any, levels: int = MAX_DEPTH) -> Any:
+    """A value of Parquet as JSON has it; what has no such form, or nests too deeply, is left for the contract to refuse.
+
+    Args:
+        value: The value.
+        levels: Objects and arrays that it may be nested in, beside itself.
+    """
+    if isinstance(value, dict) and levels:
+        return {name: _plain(item, levels - 1) for name, item in value.items()}
+    if isinstance(value, list) and levels:
+        return [_plain(item, levels - 1) for item in value]
     if isinstance(value, datetime) and value.tzinfo is not None:
         # Of nanoseconds Arrow makes a time of pandas', which only looks like one.
         return iso_utc(datetime.combine(value.date(), value.timetz()))

@@ -17,6 +17,8 @@ from ingestion.batch_files.rows import Refusal
 
 READING = 2
 """Raise it with every change after which `read_rows` gives another number of rows."""
+_MAX_LEVELS = 100
+"""Levels that are written of a refused row; JSON in which a row stands may have a thousand, orjson writes 254."""
 
 
 @dataclass(frozen=True)
@@ -182,17 +184,21 @@ class Journal:
         return file
 
 
-def _storable(value: Any) -> Any:
-    """What JSON in UTF-8 can hold; bytes that are no UTF-8 are written as hexadecimal escapes."""
+def _storable(value: Any, levels: int = _MAX_LEVELS) -> Any:
+    """What JSON in UTF-8 can hold: what is no UTF-8 is written as escapes, what nests below `levels` as an ellipsis."""
+    if not levels and isinstance(value, dict | list):
+        value = "…"
     match value:
         case str():
-            return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            return value.encode(errors="backslashreplace").decode()
         case bytes():
-            return value.decode("utf-8", "backslashreplace")
+            return value.decode(errors="backslashreplace")
         case dict():
-            return {str(_storable(name)): _storable(item) for name, item in value.items()}
+            return {
+                str(_storable(name)): _storable(item, levels - 1) for name, item in value.items()
+            }
         case list():
-            return [_storable(item) for item in value]
+            return [_storable(item, levels - 1) for item in value]
         case int() if not -(2**63) <= value < 2**64:
             return str(value)
         case _:

@@ -11,6 +11,7 @@ import io
 import re
 import tempfile
 import zlib
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -43,6 +44,8 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _NOT_UTF8 = "the row is not UTF-8"
 DAMAGE = (OSError, EOFError, zlib.error, UnicodeError, pa.ArrowException)
 """What reading a file that is cut off or damaged raises."""
+_UNREADABLE = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
+"""What Arrow raises of a value that Python's types do not hold, or that is not what its column says."""
 _SUFFIXES = ".csv, .parquet, .jsonl and .ndjson, each also with .gz"
 
 
@@ -212,9 +215,10 @@ def opened(path: Path) -> Iterator[BinaryIO]:
             yield plain
             return
         with tempfile.TemporaryFile() as in_utf8:
-            text = io.TextIOWrapper(plain, "utf-16", newline="")
+            # Half of a surrogate pair becomes bytes that are no UTF-8, so that it costs its row and not the file.
+            text = io.TextIOWrapper(plain, "utf-16", errors="surrogatepass", newline="")
             for piece in iter(lambda: text.read(_PIECE_CHARACTERS), ""):
-                in_utf8.write(piece.encode())
+                in_utf8.write(piece.encode(errors="surrogatepass"))
             in_utf8.seek(0)
             yield cast(BinaryIO, in_utf8)
 
@@ -266,8 +270,8 @@ def _read_csv(path: Path, file: BinaryIO) -> Rows:
         # Spreadsheets leave rows of nothing but separators at the end.
         if not any(map(str.strip, values)):
             continue
-        if any(not value.isascii() and _is_broken(value) for value in values):
-            yield Refusal(line, _NOT_UTF8, values)
+        if any(map(is_broken, values)):
+            yield Refusal(line, _NOT_UTF8, [_with_codes(value) for value in values])
         elif len(values) != len(header):
             reason = f"the row has {len(values)} fields where the header has {len(header)}"
             yield Refusal(line, reason, values)
@@ -276,12 +280,20 @@ def _read_csv(path: Path, file: BinaryIO) -> Rows:
             yield Row(line, {name: value for name, value in fields if _is_named(name)})
 
 
-def _is_broken(text: str) -> bool:
+def is_broken(text: str) -> bool:
+    """Whether a text holds half of a surrogate pair, as which also a byte of CSV stands that is no UTF-8."""
+    if text.isascii():
+        return False
     try:
         text.encode()
     except UnicodeEncodeError:
         return True
     return False
+
+
+def _with_codes(text: str) -> str:
+    """A field of CSV with hexadecimal escapes in place of the bytes that are no UTF-8."""
+    return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _read_json_lines(path: Path, file: BinaryIO) -> Rows:
@@ -315,10 +327,48 @@ def _skip_line(file: BinaryIO) -> None:
 def _read_parquet(path: Path, file: BinaryIO) -> Rows:
     number = 0
     for batch in pq.ParquetFile(file).iter_batches(batch_size=_PARQUET_ROWS):
-        for fields in batch.to_pylist(maps_as_pydicts="strict"):
+        columns: dict[str, list[Any]] = {}
+        reasons: dict[int, list[str]] = defaultdict(list)
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            if not _is_named(name):
+                continue
+            columns[name], unreadable = _values_of(column)
+            for place, reason in unreadable.items():
+                reasons[place].append(f"{name}: {reason}")
+        for place, values in enumerate(zip(*columns.values(), strict=True)):
             number += 1
-            named = {name: value for name, value in fields.items() if _is_named(name)}
-            yield Row(number, _without_nulls(named))
+            fields = _without_nulls(dict(zip(columns, values, strict=True)))
+            if place in reasons:
+                yield Refusal(number, "; ".join(reasons[place]), fields)
+            else:
+                yield Row(number, fields)
+
+
+def _values_of(column: pa.Array) -> tuple[list[Any], dict[int, str]]:
+    """The values of a column, and by their place the reasons why some, in whose place None stands, cannot be read."""
+    try:
+        return column.to_pylist(maps_as_pydicts="strict"), {}
+    except _UNREADABLE:
+        values, reasons = [], {}
+    for place, value in enumerate(column):
+        try:
+            values.append(value.as_py(maps_as_pydicts="strict"))
+        except _UNREADABLE as error:
+            values.append(None)
+            reasons[place] = _why(error)
+    return values, reasons
+
+
+def _why(error: Exception) -> str:
+    """Why a value of Parquet cannot be read, without the value itself: reasons are counted."""
+    if isinstance(error, UnicodeDecodeError):
+        return "is not UTF-8"
+    if isinstance(error, OverflowError):
+        return "is a time outside of the years 1 to 9999"
+    # Errors about a time zone that is unknown are a kind of it.
+    if type(error) is KeyError:
+        return "has a key twice"
+    return f"cannot be read: {type(error).__name__}"
 
 
 def _is_named(column: str) -> bool:

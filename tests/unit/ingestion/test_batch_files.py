@@ -31,6 +31,7 @@ from ingestion.batch_files.journal import Job, Journal
 from ingestion.batch_files.rows import Refusal, Row, columns_of, count_rows, read_rows
 from ingestion.client import EventSender
 from ingestion.events import EVENT_TYPES, NO_EVENT_ID, Properties, utc_time
+from ingestion.movielens import ratings_mapping, tags_mapping
 from ingestion.topics import USER_LOGS
 
 AT = "2026-01-01T12:00:00Z"
@@ -186,6 +187,205 @@ def test_a_table_is_read_whatever_its_mark_and_packing(tmp_path: Path, content: 
     assert choose(path) == "events"
     (row,) = read_rows(path)
     assert row == Row(2, {"event_type": "session_start", "occurred_at": AT, "user_id": "ada"})
+
+
+@pytest.mark.parametrize("byte_order", ["utf-16-le", "utf-16-be"])
+def test_half_of_a_surrogate_pair_in_utf_16_costs_its_row_alone(
+    tmp_path: Path, byte_order: str
+) -> None:
+    path = tmp_path / "x.csv"
+    # Far enough that pairs stand across the borders of what is read at once.
+    table = "\ufeffa,b\n" + "1,🎬🎬🎬\n" * 5000 + "2,\ud83c\n3,é\n"
+    path.write_bytes(table.encode(byte_order, "surrogatepass"))
+    *whole, broken, last = read_rows(path)
+    assert [row.fields for row in whole if isinstance(row, Row)] == [
+        {"a": "1", "b": "🎬🎬🎬"}
+    ] * 5000
+    assert broken == Refusal(5002, "the row is not UTF-8", ["2", "\\xed\\xa0\\xbc"])
+    assert last == Row(5003, {"a": "3", "b": "é"})
+
+
+def not_utf8(kind: pa.DataType = pa.string()) -> pa.Array:  # noqa: B008 - it has no state
+    """A text between two others that is no UTF-8, as a program in another language may write it."""
+    return pa.array([b"a", b"\xff\xfe", b"c"]).view(kind)
+
+
+def moments(kind: pa.DataType, value: int) -> pa.Array:
+    return pa.array([0, value, 0], pa.int64()).cast(pa.int64()).view(kind)
+
+
+TWICE = pa.array([[("a", 1)], [("a", 1), ("a", 2)], []], pa.map_(pa.string(), pa.int64()))
+ODD_VALUES = {
+    "a key twice": (TWICE, "has a key twice"),
+    "a key twice in a list": (
+        pa.ListArray.from_arrays([0, 1, 2, 3], TWICE),
+        "has a key twice",
+    ),
+    "a text": (not_utf8(), "is not UTF-8"),
+    "a text in a struct": (pa.StructArray.from_arrays([not_utf8()], ["a"]), "is not UTF-8"),
+    "the last second in Tokyo": (
+        moments(pa.timestamp("us", "Asia/Tokyo"), 253402300799 * 10**6),
+        "is a time outside of the years 1 to 9999",
+    ),
+    "a time in UTC": (
+        moments(pa.timestamp("us", "UTC"), 4 * 10**17),
+        "is a time outside of the years 1 to 9999",
+    ),
+    "a time of no zone": (
+        moments(pa.timestamp("ms"), -(2**62)),
+        "is a time outside of the years 1 to 9999",
+    ),
+    "a day": (
+        pa.array([0, 2**31 - 1, 0], pa.int32()).view(pa.date32()),
+        "is a time outside of the years 1 to 9999",
+    ),
+}
+
+
+@pytest.mark.parametrize(("column", "reason"), ODD_VALUES.values(), ids=list(ODD_VALUES))
+def test_a_value_of_parquet_that_cannot_be_read_costs_its_row_alone(
+    tmp_path: Path, column: pa.Array, reason: str
+) -> None:
+    path = tmp_path / "x.parquet"
+    table = {"user_id": ["u1", "u2", "u3"], "x": column, "__index_level_0__": not_utf8()}
+    pq.write_table(pa.table(table), path)
+    first, second, third = read_rows(path)
+    assert (type(first), type(third)) == (Row, Row)
+    assert second == Refusal(2, f"x: {reason}", {"user_id": "u2"})
+    assert count_rows(path) == 3
+
+
+def test_each_column_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    zone = moments(pa.timestamp("us", "Mars/Olympus"), 0)
+    pq.write_table(pa.table({"a": not_utf8(), "b": TWICE, "c": zone}), path)
+    reasons = [row.reason for row in read_rows(path) if isinstance(row, Refusal)]
+    unknown = "c: cannot be read: UnknownTimeZoneError"
+    assert reasons == [unknown, f"a: is not UTF-8; b: has a key twice; {unknown}", unknown]
+
+
+NUMBERS_OF_ARROW = st.sampled_from(
+    [
+        *(pa.timestamp(unit, zone) for unit in ("ms", "us", "ns") for zone in (None, "UTC")),
+        *(pa.timestamp(unit, "America/New_York") for unit in ("us", "ns")),
+        *(pa.time64("us"), pa.time64("ns"), pa.duration("s"), pa.duration("ns"), pa.date64()),
+        *(pa.int64(), pa.uint64(), pa.float64()),
+    ]
+)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kind=NUMBERS_OF_ARROW,
+    numbers=st.lists(st.integers(-(2**63), 2**63 - 1), min_size=4, max_size=4),
+    texts=st.lists(st.binary(max_size=4), min_size=4, max_size=4),
+)
+def test_every_row_of_parquet_is_given_or_refused_and_written_down(
+    tmp_path: Path, kind: pa.DataType, numbers: list[int], texts: list[bytes]
+) -> None:
+    path = tmp_path / "x.parquet"
+    columns = {
+        "occurred_at": pa.array(numbers, pa.int64()).view(kind),
+        "user_id": pa.array(texts).view(pa.string()),
+        "properties": pa.array([{"a": [text], "b": None} for text in texts]),
+    }
+    table = pa.table(columns)
+    pq.write_table(table, path)
+    rows = list(read_rows(path))
+    assert [row.line for row in rows] == [1, 2, 3, 4]
+    assert len(refusals_written(tmp_path, path, rows, events_from_rows)) <= 4
+
+
+def refusals_written(
+    folder: Path, path: Path, rows: list[Row | Refusal], mapping: importing.Mapping
+) -> list[dict[str, Any]]:
+    """What the file of refused rows says of rows, each of which is an event or refused."""
+    outcomes = list(importing._outcomes(rows, mapping))
+    assert len(outcomes) == len(rows)
+    rejects = folder / "rejects.jsonl"
+    journal = Journal(folder / "journal", Job.of(path, "events", "http://x", rejects))
+    with journal.opened() as result:
+        for outcome in outcomes:
+            if isinstance(outcome, Refusal):
+                journal.refuse(outcome)
+                result.reasons[outcome.reason] += 1
+            else:
+                orjson.dumps(outcome)
+        journal.settle(result)
+    return [orjson.loads(line) for line in rejects.read_bytes().splitlines()]
+
+
+def nested(levels: int, kind: str = "[]", inner: str = "1") -> str:
+    """JSON that nests so many levels deep."""
+    opens, closes = ("[", "]") if kind == "[]" else ('{"a":', "}")
+    return opens * levels + inner + closes * levels
+
+
+@pytest.mark.parametrize("levels", [10, 100, 255, 300, 500, 950, 1000, 1030, 100_000])
+@pytest.mark.parametrize("kind", ["[]", "{}"])
+@pytest.mark.parametrize("inner", ["1", "1234567890123456789012", '"\\ud800"'])
+@pytest.mark.parametrize("place", ["properties", "context", "other", "user_id", "in a text", "row"])
+def test_a_row_that_nests_too_deeply_is_refused_and_written_down(
+    tmp_path: Path, levels: int, kind: str, inner: str, place: str
+) -> None:
+    path = tmp_path / "x.jsonl"
+    deep = nested(levels, kind, inner)
+    line = {
+        "row": deep,
+        "in a text": f'{{"event_type": "search", "properties": {json.dumps(deep)}}}',
+    }.get(place, f'{{"event_type": "search", "{place}": {deep}}}')
+    path.write_text(f"{line}\n{json.dumps(search(1))}\n")
+    for mapping in (events_from_rows, ratings_mapping({}), tags_mapping({})):
+        refused = refusals_written(tmp_path, path, list(read_rows(path)), mapping)
+        assert refused[0]["line"] == 1
+        assert refused[0]["row"] is not None
+        if mapping is events_from_rows:
+            assert len(refused) == 1
+            known = ("nests deeper than 8 levels", "is not JSON", "is not a JSON object")
+            assert any(reason in refused[0]["reason"] for reason in known)
+
+
+hostile_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(), max_size=5)
+    | st.sampled_from(["\ud800", "a\udcff", "\0", "1e300", "9" * 19, "1e19", "-1e300", AT, "862"])
+    | st.sampled_from([2**63, 10**40, 1e300, -1e300, 1e19, 2.0**53, 862.0]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=4,
+)
+KNOWN_COLUMNS = (
+    *("userId", "movieId", "rating", "timestamp", "tag"),
+    *("event_type", "event_id", "occurred_at", "user_id", "movie_id", "properties", "context"),
+    *("properties.rating", "properties.text", "properties.comment_id", "context.locale"),
+)
+GOOD = {
+    **{"userId": "1", "movieId": "1", "rating": "4.0", "timestamp": "964982703", "tag": "good"},
+    **{"event_type": "rating", "occurred_at": AT, "user_id": "u", "movie_id": 862},
+    "properties.rating": 8,
+}
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    changes=st.dictionaries(
+        st.sampled_from(KNOWN_COLUMNS) | st.text(max_size=3), hostile_values, max_size=3
+    )
+)
+def test_no_value_of_a_row_ends_an_import(tmp_path: Path, changes: dict[str, Any]) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text("")
+    rows: list[Row | Refusal] = [Row(1, GOOD), Row(2, GOOD | changes), Row(3, GOOD)]
+    for make in (ratings_mapping, tags_mapping):
+        assert len(refusals_written(tmp_path, path, rows, make({"1": 862}))) <= 1
+    events = [
+        Row(row.line, {k: v for k, v in row.fields.items() if k not in KNOWN_COLUMNS[:5]})
+        for row in rows
+        if isinstance(row, Row)
+    ]
+    assert len(refusals_written(tmp_path, path, [*events], events_from_rows)) <= 1
 
 
 def test_json_that_is_not_in_lines_is_refused_with_what_to_do(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from recording_publisher import KEY, KnownKeys, RecordingPublisher, serving
 
 from cinelake.errors import BadInputError
 from ingestion.api.app import create_app
-from ingestion.batch_files.importing import Mapping
+from ingestion.batch_files.importing import Mapping, import_rows
 from ingestion.batch_files.rows import Row, read_rows
 from ingestion.client import EventSender
 from ingestion.events import validate_event
@@ -79,6 +80,29 @@ def test_ids_that_hold_the_separator_are_told_apart(tmp_path: Path, file: str, v
     events, refused = sorted_out(mapping(read_links(tmp_path / "links.csv")), tmp_path / file)
     assert not refused
     assert len({event["event_id"] for event in events}) == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *[{name: "\ud800"} for name in ("userId", "movieId", "rating", "tag", "timestamp")],
+        *[{name: [["a"]]} for name in ("userId", "movieId", "rating", "tag", "timestamp")],
+        *[{"timestamp": text} for text in ("1e19", "-1e300", "9" * 30, "253402300800")],
+    ],
+)
+def test_a_value_that_no_event_can_have_costs_its_row_alone(
+    tmp_path: Path, api: str, publisher: RecordingPublisher, change: dict[str, Any]
+) -> None:
+    (tmp_path / "links.csv").write_text(LINKS)
+    row = {"userId": 1, "movieId": 1, "rating": 4, "tag": "good", "timestamp": 964982703}
+    path = tmp_path / "x.jsonl"
+    rows = [row, row | change, row | {"userId": 2}]
+    path.write_text("".join(json.dumps(each) + "\n" for each in rows))
+    links = read_links(tmp_path / "links.csv")
+    for mapping, unread in ((ratings_mapping, "tag"), (tags_mapping, "rating")):
+        sender = EventSender(api, api_key=KEY)
+        result = import_rows(sender, read_rows(path), mapping(links))
+        assert (result.rows, result.accepted) == (3, 2 + (unread in change)), result.reasons
 
 
 def test_two_movielens_movies_that_are_one_at_tmdb_give_two_events(folder: Path) -> None:
