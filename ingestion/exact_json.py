@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import orjson
 
+from cinelake.pseudonyms import LONGEST_ID
 from ingestion.json_limits import holds_long_number, holds_nul
 
 
@@ -56,5 +57,5 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _integer(digits: str) -> int:
-    # int() refuses more than 4,300 digits; those of 30 are beyond 64 bits just as well.
-    return int(digits[:30])
+    # int() refuses more than 4,300 digits; so many are beyond 64 bits and longer than any id just as well.
+    return int(digits[: 2 * LONGEST_ID])

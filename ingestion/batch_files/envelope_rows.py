@@ -5,7 +5,7 @@ that holds a JSON object; where both name one property, the dotted column wins.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -29,8 +29,15 @@ NUMBERS: dict[str, type[int] | type[float]] = {
     "properties.birth_year": int,
 }
 """Fields that the contract has as numbers; CSV writes every field as text."""
-IDS = ("user_id", "anonymous_id", "session_id")
+IDS = (
+    *("user_id", "anonymous_id", "session_id"),
+    *("properties.play_id", "properties.comment_id", "properties.parent_comment_id"),
+)
 """Fields that the contract has as texts, and tables often as numbers."""
+_EXACT = 2**53
+"""A whole double below it is the number that was written; from there on it may stand for others as well."""
+_WITH_FRACTION = re.compile(r"\s*-?\d+\.0+\s*", re.ASCII)
+"""A whole number as pandas writes it to CSV when its column has empty cells."""
 _OFFSET = re.compile(r"(?<=:\d\d)((?:\.\d+)?[+-]\d\d)(\d\d)?\Z", re.ASCII)
 """The end of a time whose offset from UTC is written as `+0000` or `+00`, as PostgreSQL and polars do."""
 
@@ -63,18 +70,16 @@ def events_from_rows(rows: Sequence[Row], *, empty_is_absent: bool = False) -> l
     """
     if not empty_is_absent:
         return [_event(row.fields) for row in rows]
-    return [
-        _event({name: value for name, value in _trimmed(row.fields).items() if value != ""})
-        for row in rows
-    ]
+    return [_event(dict(_of_csv(row.fields))) for row in rows]
 
 
-def _trimmed(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a row of CSV, those of the envelope without blanks around them; a property is what was typed."""
-    return {
-        name: value if "." in name and name not in NUMBERS else value.strip()
-        for name, value in fields.items()
-    }
+def _of_csv(fields: dict[str, str]) -> Iterator[tuple[str, Any]]:
+    """The fields of a row of CSV that are there, those of the envelope without blanks around; a property is as typed."""
+    for name, text in fields.items():
+        if name in IDS and _WITH_FRACTION.fullmatch(text):
+            yield name, float(text)
+        elif kept := text if "." in name and name not in NUMBERS else text.strip():
+            yield name, kept
 
 
 def _event(fields: dict[str, Any]) -> Outcome:
@@ -107,11 +112,13 @@ def _event(fields: dict[str, Any]) -> Outcome:
 def _typed(name: str, value: Any) -> Any:
     """The number, id or time that a field should be, or else its value; what is none is left for the contract to refuse."""
     wanted = NUMBERS.get(name)
-    if isinstance(value, float) and wanted is int and value.is_integer():
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) < _EXACT
+    if is_whole and (wanted is int or name in IDS):
         # As pandas writes a whole number in a column that has empty cells.
-        return int(value)
-    if name in IDS and type(value) is int:
-        return str(value)
+        value = int(value)
+    if name in IDS:
+        plain = _plain(value)
+        return str(plain) if type(plain) is int else plain
     if name == "occurred_at" and isinstance(value, str):
         return _OFFSET.sub(lambda found: f"{found[1]}:{found[2] or '00'}", value)
     if wanted is None or not isinstance(value, str):

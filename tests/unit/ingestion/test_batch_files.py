@@ -24,13 +24,13 @@ from cinelake.errors import BadInputError, ServiceError
 from ingestion.api.app import create_app
 from ingestion.api.reading import MAX_BODY_BYTES
 from ingestion.batch_files import importing
-from ingestion.batch_files.envelope_rows import NUMBERS, events_from_rows
+from ingestion.batch_files.envelope_rows import IDS, NUMBERS, events_from_rows
 from ingestion.batch_files.formats import choose, links_for, mapping_for
 from ingestion.batch_files.importing import MAX_BATCH_BYTES, ImportResult, import_rows
 from ingestion.batch_files.journal import Job, Journal
 from ingestion.batch_files.rows import Refusal, Row, columns_of, count_rows, read_rows
 from ingestion.client import EventSender
-from ingestion.events import EVENT_TYPES, NO_EVENT_ID, Properties, utc_time
+from ingestion.events import EVENT_TYPES, IDENTIFIER, NO_EVENT_ID, Properties, json_schema, utc_time
 from ingestion.movielens import ratings_mapping, tags_mapping
 from ingestion.topics import USER_LOGS
 
@@ -445,6 +445,81 @@ def test_every_number_of_the_contract_is_read_as_one_from_csv() -> None:
     assert {"movie_id", "schema_version"} <= set(NUMBERS)
 
 
+def test_every_id_of_the_contract_is_known() -> None:
+    """Also where it is a number in a table, and not a text."""
+    ids = set()
+    for name, model in json_schema()["versions"]["1"]["$defs"].items():
+        for field, described in model["properties"].items():
+            if f"'{IDENTIFIER}'" in str(described):
+                ids.add(f"properties.{field}" if name.endswith("Properties") else field)
+    assert ids == set(IDS)
+
+
+@pytest.mark.parametrize("name", IDS)
+@pytest.mark.parametrize("nested", [True, False])
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        (42, "42"),
+        (42.0, "42"),
+        (Decimal(42), "42"),
+        (Decimal("42.00"), "42"),
+        (-0.0, "0"),
+        (-1.0, "-1"),
+        (2**64 - 1, str(2**64 - 1)),
+        (Decimal(10**37 + 1), str(10**37 + 1)),
+        (2.0**53 - 1, str(2**53 - 1)),
+        # Each may stand for another number, or is none.
+        (2.0**53, 2.0**53),
+        (1e300, 1e300),
+        (42.5, 42.5),
+        (Decimal("42.5"), 42.5),
+        (True, True),
+        ("42.0", "42.0"),
+        ("042", "042"),
+    ],
+)
+def test_an_id_that_is_a_whole_number_is_its_digits(
+    name: str, nested: bool, value: object, read: object
+) -> None:
+    top, _, below = name.partition(".")
+    fields = {top: {below: value}} if nested and below else {name: value}
+    (event,) = events_from_rows([Row(1, fields)])
+    assert isinstance(event, dict)
+    found = event[top][below] if below else event[top]
+    assert (found, type(found)) == (read, type(read))
+
+
+@pytest.mark.parametrize("name", IDS)
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        *[("42.0", "42"), (" 42.000 ", "42"), ("-1.0", "-1"), ("0.0", "0")],
+        *[(text, text) for text in ("42", "042", "42.5", "42.", ".0", "4e1", "a.0", "٤.0")],
+        ("9007199254740993.0", 2.0**53),
+    ],
+)
+def test_an_id_in_csv_loses_the_fraction_that_pandas_gives_it(
+    name: str, text: str, read: object
+) -> None:
+    (event,) = events_from_rows([Row(2, {name: text})], empty_is_absent=True)
+    assert isinstance(event, dict)
+    top, _, below = name.partition(".")
+    assert (event[top][below] if below else event[top]) == read
+
+
+@pytest.mark.parametrize("digits", [30, 31, 128, 129, 256, 5000])
+def test_a_long_number_is_an_id_of_all_its_digits_or_none(
+    tmp_path: Path, api: str, publisher: RecordingPublisher, digits: int
+) -> None:
+    path = tmp_path / "x.jsonl"
+    ids = [f"{'1' * (digits - 1)}{last}" for last in "12"]
+    path.write_text("".join(json.dumps(search(1)).replace('"user-1"', each) + "\n" for each in ids))
+    run(api, path)
+    arrived = [value["user_id"] for value in publisher.values(USER_LOGS)]
+    assert sorted(arrived) == (ids if digits <= 128 else [])
+
+
 def flat(event: dict[str, Any]) -> dict[str, Any]:
     return {
         name if not isinstance(value, dict) else f"{name}.{below}": (
@@ -578,7 +653,9 @@ FRAME = pd.DataFrame(
         "occurred_at": pd.to_datetime(
             [AT, "2026-01-01T12:00:00.123456Z"], format="ISO8601"
         ).as_unit("ns"),
-        "user_id": [17, 18],
+        "user_id": [17, None],
+        "anonymous_id": [None, 18],
+        "properties.comment_id": [19, None],
         "movie_id": [862.0, None],
         "properties.rating": [8.0, None],
         "properties.path": [None, "/a"],
