@@ -42,12 +42,15 @@ def number(text: str) -> int | float:
     """The whole number that a text is, or else the decimal one.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: It is neither, or has more than `WHOLE_DIGITS` before its point: a double would be another number.
     """
     try:
         return whole_number(text)
     except ValueError:
-        return decimal_number(text)
+        read = decimal_number(text)
+    if abs(read) >= 10**WHOLE_DIGITS:
+        raise ValueError(f"is not a number of at most {WHOLE_DIGITS} digits")
+    return read
 
 
 def _checked(text: str) -> str:

@@ -5,6 +5,7 @@ CSV has the columns of the "TMDB 5000" set, with JSON in the nested ones. JSON l
 """
 
 import codecs
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +20,14 @@ from ingestion.batch_files.rows import (
     Refusal,
     columns_of,
     count_readable,
+    is_broken,
     opened,
     read_rows,
     words_of,
 )
 from ingestion.batches import no_progress
+from ingestion.exact_json import parse
+from ingestion.json_limits import printable
 from ingestion.numbers import decimal_number, number, whole_number
 from ingestion.raw_store import open_raw_store
 from ingestion.tmdb.backup_to_kafka import publish_movies
@@ -33,6 +37,9 @@ JSON_LINES = {".jsonl", ".ndjson", ".json"}
 _MAX_INTEGER = 2**53
 _MAX_BYTES = 12 * 1024 * 1024
 """MongoDB holds no document of more than 16 MiB, and BSON is longer than JSON at times."""
+_BROKEN = "contains half of a surrogate pair, which is not Unicode text"
+_MAX_LEVELS = 90
+"""MongoDB promises to hold documents of 100 levels; a movie is a part of one."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +131,8 @@ def _read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
             if not text.strip():
                 continue
             try:
-                movie = orjson.loads(text)
-            except orjson.JSONDecodeError as error:
+                movie = parse(text).value
+            except ValueError as error:
                 raise _bad_line(path, place, f"is not JSON: {error}") from None
             yield _with_id(movie, path, place)
 
@@ -142,12 +149,12 @@ def _boolean(value: str) -> bool:
 
 
 def _json(value: str) -> Any:
-    return orjson.loads(value)
+    return parse(value.encode()).value
 
 
 def _keywords(value: str) -> dict[str, Any]:
     # TMDB appends keywords as an object around the list.
-    return {"keywords": orjson.loads(value)}
+    return {"keywords": _json(value)}
 
 
 _CONVERTERS: dict[str, Callable[[str], Any]] = {
@@ -202,13 +209,37 @@ def _with_id(movie: Any, path: Path, line: int) -> dict[str, Any]:
     movie_id = _id_of(movie.get("id")) if isinstance(movie, dict) else None
     if movie_id is None or not 0 < movie_id < _MAX_INTEGER:
         raise _bad_line(path, line, "is no movie: `id` should be a positive integer")
-    try:
-        size = len(orjson.dumps(movie, option=orjson.OPT_STRICT_INTEGER))
-    except orjson.JSONEncodeError as error:
-        raise _bad_line(path, line, f"cannot be stored: {error}") from None
+    problem = _unstorable(movie)
+    if problem:
+        raise _bad_line(path, line, f"cannot be stored: {problem}")
+    size = len(orjson.dumps(movie))
     if size > _MAX_BYTES:
         raise _bad_line(path, line, f"cannot be stored: it has {size:,} bytes of JSON")
     return {**movie, "id": movie_id}
+
+
+def _unstorable(movie: dict[str, Any]) -> str | None:
+    """The place of a value that no store holds as it is, and what is wrong there; None where there is none."""
+    places: list[tuple[str, Any, int]] = [("", movie, 0)]
+    for field, value, level in places:
+        if isinstance(value, dict | list) and level <= _MAX_LEVELS:
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            places += [(f"{field}.{name}", item, level + 1) for name, item in items]
+        reason = _reason(value, level) or (is_broken(field) and _BROKEN)
+        if reason:
+            return f"{printable(field[1:])} {reason}"
+    return None
+
+
+def _reason(value: Any, level: int) -> str | None:
+    if isinstance(value, str):
+        return _BROKEN if is_broken(value) else None
+    if isinstance(value, dict | list):
+        return f"nests deeper than {_MAX_LEVELS} levels" if level > _MAX_LEVELS else None
+    if isinstance(value, float):
+        return None if math.isfinite(value) else "is not a finite number"
+    is_long = value is not None and abs(value) >= _MAX_INTEGER
+    return "is an integer beyond 53 bits" if is_long else None
 
 
 def _id_of(value: Any) -> int | None:

@@ -53,6 +53,16 @@ def test_a_fraction_and_a_number_beyond_18_digits_are_not_whole(text: str) -> No
         whole_number(text)
 
 
+@pytest.mark.parametrize(
+    "text", ["1000000000000000000", "-123456789012345678901234", "1e18", "1e300", "1" * 19 + ".5"]
+)
+def test_a_number_that_a_double_would_round_is_none(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a number of at most 18 digits"):
+        number(text)
+    assert number("999999999999999999") == 999999999999999999
+    assert number("1.5") == 1.5
+
+
 @given(st.integers(-(10**18) + 1, 10**18 - 1))
 def test_no_digit_of_a_whole_number_is_lost(value: int) -> None:
     assert whole_number(f"{value}.0") == whole_number(str(value)) == value

@@ -4,7 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import bson
+import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cinelake.errors import BadInputError
 from ingestion.batches import in_batches
@@ -82,6 +86,7 @@ def test_json_lines_are_taken_as_they_are(tmp_path: Path, suffix: str) -> None:
         '{"id": 0}',
         '{"id": 1.5}',
         '{"id": 1, "n": 18446744073709551615}',
+        '{"id": 123456789012345678901234}',
     ],
 )
 def test_a_bad_json_line_is_named(tmp_path: Path, line: str) -> None:
@@ -101,6 +106,8 @@ def test_a_bad_json_line_is_named(tmp_path: Path, line: str) -> None:
         {"budget": "1_000"},
         {"budget": "1,000"},
         {"budget": "0x10"},
+        {"budget": "123456789012345678901234"},
+        {"budget": "1234567890123456789.5"},
         {"vote_average": "nan"},
         {"runtime": "inf"},
         {"genres": "[{'id': 28}]"},
@@ -159,6 +166,72 @@ def test_a_column_that_stands_twice_is_named(tmp_path: Path) -> None:
     path.write_text("id,title,budget, title\n1,a,2,b\n")
     with pytest.raises(BadInputError, match="title twice"):
         list(read_movies(path))
+
+
+UNSTORABLE = {
+    "9007199254740992": "is an integer beyond 53 bits",
+    "-9007199254740992": "is an integer beyond 53 bits",
+    "1152921504606846976": "is an integer beyond 53 bits",
+    "123456789012345678901234": "is an integer beyond 53 bits",
+    "9" * 5000: "is an integer beyond 53 bits",
+    "1e999": "is not a finite number",
+    "-1e999": "is not a finite number",
+    '"\\ud800"': "contains half of a surrogate pair, which is not Unicode text",
+    '{"\\udfff": 1}': "contains half of a surrogate pair, which is not Unicode text",
+    "[" * 300 + "]" * 300: "nests deeper than 90 levels",
+    '{"a":' * 300 + "1" + "}" * 300: "nests deeper than 90 levels",
+}
+
+
+@pytest.mark.parametrize(("value", "reason"), UNSTORABLE.items(), ids=range(len(UNSTORABLE)))
+@pytest.mark.parametrize("depth", [0, 1, 3])
+def test_a_value_that_no_store_holds_is_named_with_its_line_and_field(
+    tmp_path: Path, value: str, reason: str, depth: int
+) -> None:
+    inner = '[{"a": ' * depth + value + "}]" * depth
+    place = "genres" + r"\.0\.a" * depth
+    lines = tmp_path / "movies.jsonl"
+    lines.write_text(f'{{"id": 1}}\n{{"id": 2, "genres": {inner}}}\n')
+    for path in (
+        lines,
+        write_csv(tmp_path / "movies.csv", {"id": "2", "title": "a", "genres": inner}),
+    ):
+        with pytest.raises(BadInputError, match=rf"line 2 cannot be stored: {place}.*{reason}\."):
+            list(read_movies(path))
+
+
+@pytest.mark.parametrize("levels", [1030, 100_000])
+def test_json_that_nests_beyond_every_parser_is_named(tmp_path: Path, levels: int) -> None:
+    path = tmp_path / "movies.jsonl"
+    path.write_text(f'{{"id": 1, "x": {"[" * levels}{"]" * levels}}}\n')
+    with pytest.raises(BadInputError, match=r"line 1 is not JSON"):
+        list(read_movies(path))
+
+
+@given(
+    value=st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**70), 2**70)
+        | st.floats(allow_nan=False)
+        | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=6,
+    )
+)
+def test_a_movie_is_taken_as_it_is_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, value: Any
+) -> None:
+    path = tmp_path_factory.mktemp("catalog") / "movies.jsonl"
+    path.write_text(json.dumps({"id": 1, "x": value}).replace("Infinity", "1e999") + "\n")
+    try:
+        (movie,) = read_movies(path)
+    except BadInputError as error:
+        assert "cannot be stored: x" in error.message
+    else:
+        assert movie == {"id": 1, "x": value}
+        assert orjson.loads(orjson.dumps(movie)) == movie
+        bson.encode(_with_keys(movie, _escape))
 
 
 @pytest.mark.parametrize("bad", ["nope", '{"id": 0}'])
