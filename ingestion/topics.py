@@ -23,11 +23,17 @@ FIRST_SECONDS = 2
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 """A refused body of 1 MiB, in base64 and with its reasons, must fit into one message."""
 
+OLDEST_MESSAGE_MS = 1_700_000_000_000
+"""How far before its arrival the time of a message may lie, as the producer says it: about to 1973. Spark's source fails at
+one that is no timestamp of Spark, and would find it again at each start."""
 _KEEP = {
     # Kafka's own default deletes after 7 days, also what bronze has not read yet: a laptop that was off for a week
     # would lose accepted events. An operator with a lake that keeps up may set a shorter time.
     "retention.ms": "-1",
     "max.message.bytes": str(MAX_MESSAGE_BYTES),
+    "message.timestamp.before.max.ms": str(OLDEST_MESSAGE_MS),
+    # Kafka's own default, since its version 4.
+    "message.timestamp.after.max.ms": "3600000",
 }
 _TOPICS = (
     NewTopic(USER_LOGS, num_partitions=4, topic_configs=_KEEP),

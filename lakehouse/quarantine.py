@@ -272,15 +272,20 @@ def replace_quarantine(
 
 def _as_rows(bad: DataFrame, contract: Table) -> DataFrame:
     """Messages that break a rule as rows of `silver.quarantine`, as if each were seen for the first time."""
-    longest = table("silver.quarantine").column("event_id").max_length
     return bad.select(
         *COORDINATES,
         "broken.rule",
         "broken.reason",
-        F.left("event_id", F.lit(longest)).alias("event_id"),
+        readable_id(F.col("event_id")).alias("event_id"),
         "payload",
         F.lit(contract.version).alias("contract_version"),
         F.current_timestamp().alias("first_seen_at"),
         F.current_timestamp().alias("last_seen_at"),
         F.lit(1).alias("attempts"),
     )
+
+
+def readable_id(event_id: Column) -> Column:
+    """The id of an event that may break any rule, as far as every store can hold it: cut, and U+FFFD in place of NUL."""
+    longest = table("silver.quarantine").column("event_id").max_length
+    return F.left(F.replace(event_id, F.lit("\0"), F.lit("\ufffd")), F.lit(longest))

@@ -18,7 +18,7 @@ from ingestion.topics import MOVIE, USER_LOGS
 from lakehouse import recoveries, tables
 from lakehouse.contract import table
 from lakehouse.mapping import Mapping
-from lakehouse.quarantine import COORDINATES
+from lakehouse.quarantine import COORDINATES, readable_id
 from lakehouse.silver import events, movies
 from lakehouse.silver.refresh import REFRESH_OF_SOURCE
 
@@ -222,7 +222,7 @@ def _arrived(spark: SparkSession, settings: Settings, topic: str, verdicts: Data
         ]
         # Also what an earlier run had moved before it was killed, should it have been mended otherwise then.
         rows = verdicts.join(seen[0].unionByName(seen[1]), COORDINATES, "left_semi")
-    event_id = F.coalesce("judged_event_id", "event_id").alias("event_id")
+    event_id = readable_id(F.coalesce("judged_event_id", "event_id")).alias("event_id")
     return rows.select(*COORDINATES, event_id, "rule", "mapping")
 
 

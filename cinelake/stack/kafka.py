@@ -17,6 +17,7 @@ from cinelake.stack.ports import HOST
 from cinelake.stack.process import Launch
 from cinelake.stack.service import Service
 from cinelake.stack.state import StackState, stack_folder
+from ingestion.topics import OLDEST_MESSAGE_MS
 
 # The ceiling; with two topics of a few partitions the heap stays far below it.
 HEAP = ("-Xms64m", "-Xmx512m")
@@ -47,6 +48,8 @@ log.dirs={data}
 
 # A mistyped topic is an error, not a new topic.
 auto.create.topics.enable=false
+# As the topics have it, for those that an earlier version made.
+log.message.timestamp.before.max.ms={oldest}
 # What the API accepted stays until someone decides otherwise; so do the places where readers stopped.
 log.retention.hours=-1
 log.retention.bytes=-1
@@ -90,6 +93,7 @@ def prepare(settings: Settings, state: StackState) -> Launch:
             port=state.port("kafka"),
             controller=state.port("kafka_controller"),
             data=data,
+            oldest=OLDEST_MESSAGE_MS,
         )
     )
     java, libraries = str(check_java()), ["-cp", ":".join(map(str, kafka_jars()))]

@@ -11,14 +11,14 @@ def transform(movies: DataFrame) -> DataFrame:
     """List countries.
 
     Args:
-        movies: Columns `fetched_at` and `production_countries` (array of `iso_3166_1`, `name`); any number of
-            rows a movie.
+        movies: Columns `fetched_at` and `production_countries` (array of `iso_3166_1`, in capitals, and `name`); any
+            number of rows a movie.
 
     Returns:
         Rows of `silver.countries`: a row a code, also of one that ISO 3166-1 does not know;
         `named_at` tells when that was fetched.
     """
-    code = F.upper("country.iso_3166_1")
+    code = F.col("country.iso_3166_1")
     countries = movies.select("fetched_at", F.explode("production_countries").alias("country"))
     return named.latest(
         countries.select(

@@ -13,14 +13,14 @@ def transform(movies: DataFrame) -> DataFrame:
     A language is its code: TMDB leaves the names of many blank, and those stay, without a name.
 
     Args:
-        movies: Columns `fetched_at` and `spoken_languages` (array of `iso_639_1`, `name`, `english_name`); any
-            number of rows a movie.
+        movies: Columns `fetched_at` and `spoken_languages` (array of `iso_639_1`, in small letters, `name` and
+            `english_name`); any number of rows a movie.
 
     Returns:
         Rows of `silver.languages`: a row a code, also of one that ISO 639-1 does not know;
         `named_at` tells when that was fetched.
     """
-    code = F.lower("language.iso_639_1")
+    code = F.col("language.iso_639_1")
     languages = movies.select("fetched_at", F.explode("spoken_languages").alias("language"))
     return named.latest(
         languages.select(

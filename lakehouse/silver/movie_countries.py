@@ -8,7 +8,7 @@ def transform(movies: DataFrame) -> DataFrame:
     """Pair movies with their countries.
 
     Args:
-        movies: Columns `movie_id` and `production_countries` (array with `iso_3166_1`), one row a movie.
+        movies: Columns `movie_id` and `production_countries` (array with `iso_3166_1`, in capitals), one row a movie.
 
     Returns:
         Rows of `silver.movie_countries`, each pair once.
@@ -16,6 +16,6 @@ def transform(movies: DataFrame) -> DataFrame:
     return (
         movies.select("movie_id", F.explode("production_countries.iso_3166_1").alias("code"))
         .where("code is not null")
-        .select("movie_id", F.upper("code").alias("country_code"))
+        .select("movie_id", F.col("code").alias("country_code"))
         .distinct()
     )

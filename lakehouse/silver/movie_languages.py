@@ -8,7 +8,7 @@ def transform(movies: DataFrame) -> DataFrame:
     """Pair movies with their languages.
 
     Args:
-        movies: Columns `movie_id` and `spoken_languages` (array with `iso_639_1`), one row a movie.
+        movies: Columns `movie_id` and `spoken_languages` (array with `iso_639_1`, in small letters), one row a movie.
 
     Returns:
         Rows of `silver.movie_languages`, each pair once.
@@ -16,6 +16,6 @@ def transform(movies: DataFrame) -> DataFrame:
     return (
         movies.select("movie_id", F.explode("spoken_languages.iso_639_1").alias("code"))
         .where("code is not null")
-        .select("movie_id", F.lower("code").alias("language_code"))
+        .select("movie_id", F.col("code").alias("language_code"))
         .distinct()
     )

@@ -4,7 +4,8 @@ Which answer is the latest is decided by what it says (`fetched_at`, `deleted_at
 batches in any order, cut anywhere and repeated, leave the same table.
 """
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import cast
 
 from pyspark.sql import Column, DataFrame
@@ -95,6 +96,12 @@ ELEMENTS: dict[str, list[tuple[str, dict[str, str]]]] = {
 """The tables that each list feeds, and the column that each field of its elements becomes."""
 ELEMENT_NUMBERS = {"id": "bigint", "order": "int"}
 """Fields of the elements that are numbers, in every list."""
+ELEMENT_CASES: dict[str, Callable[[Column], Column]] = {
+    "iso_639_1": F.lower,
+    "iso_3166_1": F.upper,
+    "origin_country": F.upper,
+}
+"""Fields of the elements that are codes, and their case. They are judged in it, as some letters become two."""
 ANY = "any"
 """The kind of a value of any type, as a text, in a reason: what it is, its beginning tells."""
 KIND = "kind"
@@ -183,15 +190,19 @@ def _sent(name: str) -> Column:
 
 
 def _elements(name: str) -> Column:
-    """A list with the numbers of its elements as numbers."""
+    """A list with the numbers of its elements as numbers, and their codes in one case."""
+    read: dict[str, Callable[[Column], Column]] = {
+        **{field: partial(whole, kind=kind) for field, kind in ELEMENT_NUMBERS.items()},
+        **ELEMENT_CASES,
+    }
 
-    def typed(element: Column) -> Column:
-        for field, kind in ELEMENT_NUMBERS.items():
-            if field in _columns_of(name):
-                element = element.withField(field, whole(element[field], kind))
+    def cleaned(element: Column) -> Column:
+        for field in _columns_of(name):
+            if field in read:
+                element = element.withField(field, read[field](element[field]))
         return element
 
-    return F.transform(_sent(name), typed) if "id" in _columns_of(name) else _sent(name)
+    return F.transform(_sent(name), cleaned)
 
 
 def _rules(future_tolerance_minutes: int) -> list[Rule]:

@@ -11,14 +11,14 @@ def transform(movies: DataFrame) -> DataFrame:
     """List companies.
 
     Args:
-        movies: Columns `fetched_at` and `production_companies` (array of `id`, `name`, `origin_country`); any
-            number of rows a movie.
+        movies: Columns `fetched_at` and `production_companies` (array of `id`, `name` and `origin_country`, in
+            capitals); any number of rows a movie.
 
     Returns:
         Rows of `silver.production_companies` without `name_is_shared`: a row an id, with what the latest answer
         says of it; `named_at` tells when that was fetched.
     """
-    country = F.upper("company.origin_country")
+    country = F.col("company.origin_country")
     companies = movies.select("fetched_at", F.explode("production_companies").alias("company"))
     return named.latest(
         companies.select(

@@ -6,7 +6,7 @@ after the update then rebuilds silver in place (`lakehouse.silver.rebuild`), so 
 A change of texts, of plans or of speed raises nothing.
 """
 
-VERSION = 4
+VERSION = 5
 """The present version."""
 UNKNOWN = 1
 """The version of tables that name none: silver did not always know its rules."""

@@ -7,21 +7,28 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
 from uuid import uuid4
 
 import pytest
 from confluent_kafka import Producer
-from kafka import TopicPartition
+from kafka import KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
-from kafka.errors import TopicAlreadyExistsError
+from kafka.errors import InvalidTimestampError, TopicAlreadyExistsError
 from pyspark.sql import SparkSession
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from cinelake.errors import CheckpointMismatchError, ServiceError
 from cinelake.settings import Settings
-from ingestion.topics import topic_end_offsets
+from ingestion.topics import (
+    MOVIE,
+    USER_LOGS,
+    USER_LOGS_REJECTED,
+    ensure_topics,
+    topic_end_offsets,
+)
 from lakehouse import changes, tables
 from lakehouse.contract import table
 from lakehouse.tables import SparkSource
@@ -125,6 +132,29 @@ class Landing:
 @pytest.fixture
 def landing(spark: SparkSession, settings: Settings) -> Landing:
     return Landing(spark, settings)
+
+
+@pytest.mark.parametrize("topic", [USER_LOGS, USER_LOGS_REJECTED, MOVIE])
+def test_a_time_that_no_timestamp_can_hold_is_refused_by_kafka_and_stops_no_other(
+    settings: Settings, topic: str
+) -> None:
+    ensure_topics(settings)
+    before = sum(topic_end_offsets(settings, topic).values())
+    with closing(
+        KafkaProducer(bootstrap_servers=settings.kafka.split(","), linger_ms=0)
+    ) as producer:
+
+        def send(milliseconds: int | None) -> None:
+            sent = producer.send(topic, b"{}", key=b"1", timestamp_ms=milliseconds)
+            producer.flush()
+            sent.get(10)
+
+        for milliseconds in (-9_300_000_000_000_000, 1, 2**62, 9_300_000_000_000_000):
+            with pytest.raises(InvalidTimestampError):
+                send(milliseconds)
+        send(None)
+        send(1_000_000_000_000)
+    assert sum(topic_end_offsets(settings, topic).values()) == before + 2
 
 
 def test_values_land_byte_for_byte_and_a_second_run_adds_nothing(landing: Landing) -> None:

@@ -495,7 +495,7 @@ def _list(fields: dict[str, SearchStrategy[Any]]) -> SearchStrategy[Any]:
     return _mostly(some, rarely=st.sampled_from([None, [], {}, [None], [[]], "x", [1]]))
 
 
-_CODE = st.sampled_from(["US", "DE", "XK", "us", "", "ZZ", "U", None])
+_CODE = st.sampled_from(["US", "DE", "XK", "us", "", "ZZ", "U", None, "ß" * 8, "\u0130" * 16])
 EDGES: dict[str, SearchStrategy[Any]] = {
     "title": _mostly(_texts_of("title"), rarely=st.sampled_from([None, 5, ""])),
     "original_title": _texts_of("original_title"),
@@ -516,7 +516,7 @@ EDGES: dict[str, SearchStrategy[Any]] = {
     "genres": _list(_NAMED),
     "production_companies": _list({**_NAMED, "origin_country": _CODE, "logo_path": texts(40)}),
     "production_countries": _list({"iso_3166_1": _CODE, "name": _texts_of("name", "countries")}),
-    "spoken_languages": _list({"iso_639_1": st.sampled_from(["en", "cn", "", "xx", None]), "name": _texts_of("name", "languages"), "english_name": _texts_of("english_name", "languages")}),
+    "spoken_languages": _list({"iso_639_1": st.sampled_from(["en", "cn", "", "xx", None, "ß" * 16, "\u0130" * 8]), "name": _texts_of("name", "languages"), "english_name": _texts_of("english_name", "languages")}),
     "keywords": st.fixed_dictionaries({"keywords": _list(_NAMED)}),
     "credits": st.fixed_dictionaries(
         {

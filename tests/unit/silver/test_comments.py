@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from pyspark.sql import DataFrame
 
 from lakehouse.silver import comments
@@ -57,6 +58,25 @@ def test_a_deleted_comment_stays_and_says_since_when(silver_events: Events) -> N
     events = silver_events(*deletions, _told(1, "comment", "first"))
     deleted = {"is_deleted": True, "deleted_at": moment(4)}
     assert_rows(comments.transform(events), "comments", _row(**deleted))
+
+
+@pytest.mark.parametrize("again", [3, 9])
+def test_a_comment_that_is_sent_once_more_takes_no_edit_back(
+    silver_events: Events, again: int
+) -> None:
+    sent_again = _told(again, "comment", "a draft")
+    events = silver_events(
+        _told(1, "comment", "first"), _told(5, "comment_edit", "second"), sent_again
+    )
+    edited = {"text": "second", "is_edited": True, "edited_at": moment(5)}
+    assert_rows(comments.transform(events), "comments", _row(**edited))
+    unedited = silver_events(_told(1, "comment", "first"), sent_again)
+    assert_rows(comments.transform(unedited), "comments", _row())
+
+
+def test_an_edit_from_before_the_comment_is_none(silver_events: Events) -> None:
+    events = silver_events(_told(1, "comment", "first"), _told(0, "comment_edit", "zeroth"))
+    assert_rows(comments.transform(events), "comments", _row())
 
 
 def test_nobody_else_can_edit_or_delete_a_comment(silver_events: Events) -> None:

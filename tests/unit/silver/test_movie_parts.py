@@ -1,6 +1,6 @@
 """What movies name and pair with: genres, companies, countries, languages, keywords, people and credits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import reduce
 from types import ModuleType
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from lakehouse.contract import table
 from lakehouse.frames import frame_of
@@ -103,6 +104,52 @@ def test_each_comes_once_and_nothing_with_an_id_is_dropped(
     found = module.transform(held).drop("named_at")
     rows = [dict(zip(found.columns, values, strict=True)) for values in expected]
     assert_rows(found, module.__name__.rsplit(".", 1)[-1], *rows)
+
+
+GROWING = ("ß", "\u0130", "\u0149", "\ufb03", "\u0390", "\u1e9e")
+"""Letters that become two or three, in capitals or in small letters."""
+MODULES = (
+    *(genres, production_companies, countries, languages, keywords, people),
+    *(movie_genres, movie_companies, movie_countries, movie_languages, movie_keywords),
+    *(movie_cast, movie_crew),
+)
+
+
+def _with_one_long_text() -> Iterator[dict[str, Any]]:
+    """Answers, each of which has one text of a list as long as its column takes it, in letters that grow."""
+    for name, feeds in movies.ELEMENTS.items():
+        for other, columns in feeds:
+            for field, column in columns.items():
+                longest = table(f"silver.{other}").column(column).max_length
+                for letter in GROWING if longest else ():
+                    element = {"id": 1, "iso_3166_1": "US", "iso_639_1": "en", "credit_id": "a"}
+                    listed = [element | {"name": "Name", field: letter * (longest or 0)}]
+                    yield {
+                        "keywords": {"keywords": {"keywords": listed}},
+                        "cast_credits": {"credits": {"cast": listed, "crew": []}},
+                        "crew_credits": {"credits": {"cast": [], "crew": listed}},
+                    }.get(name, {name: listed})
+
+
+def test_no_text_outgrows_the_limit_by_which_it_was_judged(spark: SparkSession) -> None:
+    sent = [answer(id=number, **fields) for number, fields in enumerate(_with_one_long_text(), 1)]
+    judged = movies.transform(rows_of_messages(spark, sent, "movie")).persist()
+    held = judged.where("broken is null").persist()
+    # Codes alone have letters in one case.
+    set_aside = judged.where("broken is not null").select("broken.reason").collect()
+    assert {row.reason.partition(" ")[0] for row in set_aside} <= set(movies.ELEMENT_CASES)
+    assert held.count() > len(sent) / 2
+    for module in MODULES:
+        contract = table(f"silver.{module.__name__.rpartition('.')[2]}")
+        limits = {c.name: c.max_length for c in contract.columns if c.max_length}
+        found = module.transform(held)
+        too_long = [
+            F.max(F.char_length(name) > limit).alias(name)
+            for name, limit in limits.items()
+            if name in found.columns
+        ]
+        row = found.agg(F.lit(False), *too_long).first()
+        assert row is not None and not any(row), row
 
 
 def test_a_movie_without_a_list_has_no_pairs(bronze_rows: Callable[..., DataFrame]) -> None:

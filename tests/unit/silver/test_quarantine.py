@@ -16,8 +16,9 @@ from lakehouse.contract import Table, table
 from lakehouse.frames import frame_of
 from lakehouse.quarantine import contract_rules
 from lakehouse.silver import events
+from lakehouse.silver.event_rules import LONGEST_PROPERTIES
 from lakehouse.silver.refresh import refresh_events, refresh_movies
-from tests.unit.silver.conftest import message
+from tests.unit.silver.conftest import message, rows_of_messages
 
 HASH = "0" * 64
 
@@ -97,8 +98,8 @@ BROKEN_PROPERTIES = {
     "user_id is longer than 128 characters; it is a text of 129 characters": Broken(
         "out_of_range", message(user_id="u" * 129)
     ),
-    "properties is longer than 16384 bytes": Broken(
-        "out_of_range", without("comment", text="t" * 16_384)
+    f"properties is longer than {LONGEST_PROPERTIES} bytes": Broken(
+        "out_of_range", without("comment", text="t" * LONGEST_PROPERTIES)
     ),
     "properties.email does not match ^[^@\\s]+@[^@\\s]+$; it is a text of 12 characters": Broken(
         "bad_format", without("user_upsert", email="ada at home.")
@@ -280,3 +281,19 @@ def test_each_broken_row_lands_in_quarantine_once_and_the_good_beside_it_in_silv
     ids = {row.event_id for row in set_aside if row.rule == "not_a_uuid"}
     assert ids in (set(), {"42", str(UUID(int=0))})
     assert tables.read(spark, empty_lake, contract.full_name).count() == 1
+
+
+def test_what_quarantine_holds_of_an_event_can_be_stored_anywhere(
+    spark: SparkSession, empty_lake: Settings
+) -> None:
+    ids = {"a\0b": "a\ufffdb", "\0": "\ufffd", "x" * 300 + "\0": "x" * 256}
+    refresh_events(
+        spark,
+        empty_lake,
+        rows_of_messages(spark, [message(event_id=each) for each in ids], "user_logs"),
+    )
+    rows = tables.read(spark, empty_lake, "silver.quarantine").collect()
+    assert {row.event_id for row in rows} == set(ids.values())
+    texts = [value for row in rows for value in row if isinstance(value, str)]
+    assert [text for text in texts if "\0" in text] == []
+    assert {json.loads(bytes(row.payload))["event_id"] for row in rows} == set(ids)

@@ -17,6 +17,7 @@
 ) }}
 
 {% set stale = stale_pointers(['comment_id'], moment='commented_at') %}
+{% set doublings = 20 %}{# A chain of a million answers, which is what a batch may bring. #}
 
 -- What is said of a comment depends on its whole thread, so threads are computed whole. A comment
 -- changes its thread when the one it answers arrives; then all below it changed in silver too.
@@ -65,36 +66,104 @@ votes as (
 
 ),
 
--- Each comment with every other one above it. `union` takes a pair once, so that a circle ends.
-lineage as (
+-- A chain of answers has no end, and its pairs of comments are as many as the square of its length. So answers are summed
+-- up in steps that double: those of a distance of 1, of 2 and 3, of 4 to 7 and so on. Step n has the comments that have an
+-- ancestor 2^n above them, with the answers below each that are nearer than that, itself among them.
+step_0 as (
 
     select
-        parent_comment_id as ancestor_id,
-        comment_id,
-        is_deleted_by_author
+        answering.comment_id,
+        answered.comment_id as ancestor_id,
+        cast(not answering.is_deleted_by_author as integer) as answers
+    from current_comments as answering
+    inner join current_comments as answered on answering.parent_comment_id = answered.comment_id
+    -- Where a thread is a circle, its first comment answers another of it.
+    where answering.comment_id <> answering.thread_id
+
+),
+
+{% for step in range(doublings) %}
+below_{{ step }} as (
+
+    select
+        ancestor_id as comment_id,
+        cast(sum(answers) as bigint) as answers
+    from step_{{ step }}
+    group by ancestor_id
+
+),
+
+step_{{ step + 1 }} as (
+
+    select
+        near.comment_id,
+        far.ancestor_id,
+        near.answers + coalesce(below_{{ step }}.answers, 0) as answers
+    from step_{{ step }} as near
+    inner join step_{{ step }} as far on near.ancestor_id = far.comment_id
+    left join below_{{ step }} on near.comment_id = below_{{ step }}.comment_id
+
+),
+{% endfor %}
+
+-- Each comment of a circle is below each other one, and so is all else in its thread.
+circles as (
+
+    select
+        parent_comment_id as comment_id,
+        thread_id
     from current_comments
-    where parent_comment_id is not null
+    where comment_id = thread_id and parent_comment_id is not null
 
     union
 
     select
-        above.parent_comment_id as ancestor_id,
-        lineage.comment_id,
-        lineage.is_deleted_by_author
-    from lineage
-    inner join current_comments as above on lineage.ancestor_id = above.comment_id
-    where above.parent_comment_id is not null
+        answering.parent_comment_id as comment_id,
+        answering.thread_id
+    from circles
+    inner join current_comments as answering on circles.comment_id = answering.comment_id
+
+),
+
+in_circles as (
+
+    select
+        members.comment_id,
+        threads.answers - cast(not members.is_deleted_by_author as integer) as reply_count
+    from circles
+    inner join current_comments as members on circles.comment_id = members.comment_id
+    inner join (
+        select
+            thread_id,
+            count(*) filter (where not is_deleted_by_author) as answers
+        from current_comments
+        group by thread_id
+    ) as threads on circles.thread_id = threads.thread_id
+
+),
+
+in_chains as (
+
+    select
+        comment_id,
+        sum(answers) as reply_count
+    from (
+    {% for step in range(doublings) %}
+        select comment_id, answers from below_{{ step }}
+        {{ 'union all' if not loop.last }}
+    {% endfor %}
+    ) as below
+    group by comment_id
 
 ),
 
 replies as (
 
     select
-        ancestor_id as comment_id,
-        count(*) as reply_count
-    from lineage
-    where ancestor_id <> comment_id and not is_deleted_by_author
-    group by ancestor_id
+        comment_id,
+        cast(coalesce(in_circles.reply_count, in_chains.reply_count) as bigint) as reply_count
+    from in_chains
+    full outer join in_circles using (comment_id)
 
 ),
 

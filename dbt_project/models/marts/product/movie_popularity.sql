@@ -56,13 +56,14 @@ joined as (
 
 ),
 
--- v / (v + m) * R + m / (v + m) * C: few ratings stay near the mean of all.
+-- v / (v + m) * R + m / (v + m) * C: few ratings stay near the mean of all. Divided once, it cannot leave the range of
+-- ratings by rounding.
 weighted as (
 
     select
         *,
-        rating_count / (rating_count + prior_count) * coalesce(mean_rating, prior_mean)
-        + prior_count / (rating_count + prior_count) * prior_mean as weighted_rating
+        (rating_count * coalesce(mean_rating, prior_mean) + prior_count * prior_mean)
+        / (rating_count + prior_count) as weighted_rating
     from joined
 
 ),
