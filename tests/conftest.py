@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dbt_common.behavior_flags import BehaviorFlagRendered
 from pyspark.sql import SparkSession
 from xdist.scheduler import LoadFileScheduling
 
@@ -89,6 +90,14 @@ def _own_environment(
         folder = tmp_path_factory.mktemp("cwd")
         patch.setenv("CINELAKE_HOME", str(folder / "unused-home"))
         patch.chdir(folder)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _flags_of_dbt_without_a_source() -> Iterator[None]:
+    """Keep dbt from a search for who asks for its flags: among all modules of pytest it takes most of a second a call of dbt."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BehaviorFlagRendered, "_default_source", staticmethod(lambda: "dbt"))
         yield
 
 

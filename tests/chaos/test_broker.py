@@ -24,6 +24,9 @@ from pipeline.stack import bring_up
 from pipeline.streams import run_bronze, run_silver
 
 BATCH = 50
+PAUSE_SECONDS = 0.25
+"""Between two batches of a visitor. Hundreds of events a second are on their way when the broker dies; tens of thousands in all
+would prove no more, and take silver a minute."""
 
 
 @pytest.fixture
@@ -50,7 +53,7 @@ class Visitors(threading.Thread):
 
     def run(self) -> None:
         try:
-            while not self.stopping.is_set():
+            while not self.stopping.wait(PAUSE_SECONDS):
                 batch = [_event() for _ in range(BATCH)]
                 assert self.sender.send(batch).accepted == BATCH
                 self.accepted |= {str(event["event_id"]) for event in batch}

@@ -5,17 +5,16 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 
 from ingestion.events import validate_event
 from lakehouse.contract import table
 from lakehouse.frames import frame_of
 from lakehouse.silver import events
 from lakehouse.silver.watch_history import EVENT_TYPES as WATCHED
-from tests.unit.silver.conftest import message
+from tests.unit.silver.conftest import message, rows_of_messages
 
 POLICY = events.Policy(pseudonym_secret="a-key-for-tests-only")
 
@@ -98,30 +97,35 @@ def test_the_original_bytes_of_a_broken_message_are_kept(
     assert bytes(row.payload) == b"\xffnot json"
 
 
-@pytest.mark.parametrize(
-    "good",
-    [
-        message(),
-        message(user_id=None, anonymous_id="device-1"),
-        message(context={"ip": None, "locale": None}),
-        message(context=None),
-        message(user_id="a\\u0000b", properties={"path": "\\\\u0000"}),
-        message(event_type="rating", movie_id=13, properties={"rating": 8.5}),
-        message(occurred_at="2026-01-01T00:05:01Z"),
-        message(properties={"title": "Amélie 映画 🎬 \u202e"}),
-        message(properties={"title": "\\ud800", "n": [2**63 - 1, -(2**63), 0.1234567890123456789]}),
-        message(user_id="0123456789012345678901234567890", properties={"n": "1e999"}),
-        # As long as the API takes it; Spark writes each of these numbers longer.
-        message(properties={"n": [12345678.9] * 1_488}),
-        message(properties={"n": [1e16] * 2_728}),
-    ],
-)
-def test_a_valid_message_breaks_no_rule(
-    bronze_rows: Callable[..., DataFrame], good: dict[str, Any]
-) -> None:
-    sent = {name: value for name, value in good.items() if name not in ("received_at", "context")}
-    validate_event(sent)
-    row = events.transform(bronze_rows(good), POLICY).collect()[0]
+VALID = [
+    message(),
+    message(user_id=None, anonymous_id="device-1"),
+    message(context={"ip": None, "locale": None}),
+    message(context=None),
+    message(user_id="a\\u0000b", properties={"path": "\\\\u0000"}),
+    message(event_type="rating", movie_id=13, properties={"rating": 8.5}),
+    message(occurred_at="2026-01-01T00:05:01Z"),
+    message(properties={"title": "Amélie 映画 🎬 \u202e"}),
+    message(properties={"title": "\\ud800", "n": [2**63 - 1, -(2**63), 0.1234567890123456789]}),
+    message(user_id="0123456789012345678901234567890", properties={"n": "1e999"}),
+    # As long as the API takes it; Spark writes each of these numbers longer.
+    message(properties={"n": [12345678.9] * 1_488}),
+    message(properties={"n": [1e16] * 2_728}),
+]
+
+
+@pytest.fixture(scope="module")
+def valid_rows(spark: SparkSession) -> list[Row]:
+    """What becomes of each of them, judged in one batch, in their order."""
+    judged = events.transform(rows_of_messages(spark, VALID, "user_logs"), POLICY)
+    return judged.orderBy("kafka_offset").collect()
+
+
+@pytest.mark.parametrize("place", range(len(VALID)))
+def test_a_valid_message_breaks_no_rule(valid_rows: list[Row], place: int) -> None:
+    good, row = VALID[place], valid_rows[place]
+    # What the API adds is none of a client's.
+    validate_event({name: good[name] for name in good if name not in ("received_at", "context")})
     assert row.broken is None
     assert json.loads(row.properties) == good["properties"]
     assert row.visitor_id == (f"u:{good['user_id']}" if good["user_id"] else "a:device-1")

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
@@ -85,27 +84,30 @@ def test_versions_stand_for_the_whole_past_when_answers_come_in_order(
     assert _spans(versions) == _expected(history)
 
 
-@pytest.mark.parametrize(
-    ("change", "is_another"),
-    [
-        ({"title": "Forrest Gump 2"}, True),
-        ({"status": "Rumored"}, True),
-        ({"popularity": 9.99}, False),
-        ({"popularity": 10.0}, True),
-        ({"popularity": None}, True),
-        ({"genres": [{"id": 18, "name": "Drame"}, {"id": 35, "name": "Comedy"}]}, False),
-        ({"genres": [{"id": 18, "name": "Drama"}]}, True),
-        ({"overview": "Another summary", "vote_count": 5}, False),
-        ({"deleted_at": "2026-01-03T00:00:00Z"}, False),
-    ],
-)
-def test_only_what_is_tracked_makes_a_version(
-    bronze_rows: Callable[..., DataFrame], change: dict[str, Any], is_another: bool
-) -> None:
-    first = answer(popularity=1.0)
-    second = answer(**{"fetched_at": "2026-01-02T00:00:00Z", "popularity": 1.0} | change)
-    seen = movie_versions.observe(movies.transform(bronze_rows(second, first)))
-    assert movie_versions.transform(seen).count() == 1 + is_another
+CHANGES: list[tuple[dict[str, Any], bool]] = [
+    ({"title": "Forrest Gump 2"}, True),
+    ({"status": "Rumored"}, True),
+    ({"popularity": 9.99}, False),
+    ({"popularity": 10.0}, True),
+    ({"popularity": None}, True),
+    ({"genres": [{"id": 18, "name": "Drame"}, {"id": 35, "name": "Comedy"}]}, False),
+    ({"genres": [{"id": 18, "name": "Drama"}]}, True),
+    ({"overview": "Another summary", "vote_count": 5}, False),
+    ({"deleted_at": "2026-01-03T00:00:00Z"}, False),
+]
+"""What another answer says otherwise, and whether that makes another version."""
+
+
+def test_only_what_is_tracked_makes_a_version(bronze_rows: Callable[..., DataFrame]) -> None:
+    answers = []
+    for movie_id, (change, _) in enumerate(CHANGES, 1):
+        second = {"fetched_at": "2026-01-02T00:00:00Z", "popularity": 1.0} | change
+        answers += [answer(id=movie_id, **second), answer(id=movie_id, popularity=1.0)]
+    seen = movie_versions.observe(movies.transform(bronze_rows(*answers)))
+    counted = movie_versions.transform(seen).groupBy("movie_id").count().collect()
+    assert {row.movie_id: row["count"] for row in counted} == {
+        movie_id: 1 + is_another for movie_id, (_, is_another) in enumerate(CHANGES, 1)
+    }
 
 
 def test_popularity_falls_into_powers_of_ten(bronze_rows: Callable[..., DataFrame]) -> None:
