@@ -46,6 +46,8 @@
         select {{ surrogate_key(['user_id']) }} from {{ ref('stg_users') }} where is_deleted
         union
         select {{ version_key('user_id', 'occurred_at') }} from {{ ref('int_user_upserts') }}
+        union
+        select unnest(former_keys) from {{ ref('int_user_upserts') }}
     )
     except
     select user_key from {{ ref('dim_user') }}

@@ -10,7 +10,7 @@
     'watchlist_add': 'watchlist_add',
 } %}
 
--- Whatever the increments did, each day has in the marts what the facts say of it.
+-- Whatever the increments did, each day and month has in the marts what the facts say of it.
 with facts as (
 
     select
@@ -103,6 +103,19 @@ expected as (
         array[count(*)] as counts
     from sessions
     group by date_day
+    union all
+    select
+        'int_genre_months' as mart,
+        cast(date_trunc('month', facts.date_day) as date) as date_day,
+        array[
+            count(*),
+            count(*) filter (where facts.event_type = 'play'),
+            count(*) filter (where facts.event_type = 'rating')
+        ] as counts
+    from facts
+    inner join {{ ref('bridge_movie_genre') }} as movie_genres
+        on facts.movie_id = movie_genres.movie_id
+    group by cast(date_trunc('month', facts.date_day) as date)
 
 ),
 
@@ -140,6 +153,14 @@ found as (
         cast(array[sum(session_count)] as bigint[]) as counts
     from {{ ref('session_funnel') }}
     group by date_day
+    union all
+    select
+        'int_genre_months' as mart,
+        month_start as date_day,
+        cast(array[sum(event_count), sum(play_count), sum(rating_count)] as bigint[]) as counts
+    from {{ ref('int_genre_months') }}
+    group by month_start
+    having sum(event_count) > 0
 
 )
 

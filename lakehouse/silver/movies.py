@@ -389,6 +389,18 @@ def _latest_asked_for(moment: str, names: list[str]) -> list[Column]:
     return [F.max(moment).alias(moment), *(F.max_by(name, order).alias(name) for name in names)]
 
 
+def _takes(moment: str) -> Column:
+    """Whether the lists of a moment are to replace those that silver has; of two answers of one moment the same one counts as of all."""
+    before = F.col(f"held.{moment}")
+    is_later = before.isNull() | (F.col(moment) > before)
+    # Where either is of an answer before the latest, nobody knows its hash any more.
+    are_latest = (F.col("fetched_at") == F.col(moment)) & (F.col("held.fetched_at") == before)
+    is_other = (F.col(moment) == before) & ~(
+        are_latest & (F.col("content_hash") < F.col("held.content_hash"))
+    )
+    return F.coalesce(is_later | is_other, F.lit(False)) & F.col(moment).isNotNull()
+
+
 def merge(newest: DataFrame, held: DataFrame) -> DataFrame:
     """Weigh the newest answers of a batch against what silver holds.
 
@@ -404,10 +416,7 @@ def merge(newest: DataFrame, held: DataFrame) -> DataFrame:
     """
     known = held.select("movie_id", F.struct(*MOVIE).alias("held"))
     takes_answer = F.col("held").isNull() | (recency() >= recency("held"))
-    takes_keywords, takes_credits = (
-        F.coalesce(F.col(moment) >= F.coalesce(f"held.{moment}", moment), F.lit(False))
-        for moment in ("keywords_at", "credits_at")
-    )
+    takes_keywords, takes_credits = map(_takes, ("keywords_at", "credits_at"))
     held_at = F.greatest("held.fetched_at", "held.deleted_at")
     answer = F.when(takes_answer, F.struct(*OF_THE_ANSWER)).otherwise(
         F.struct(*(F.col(f"held.{name}") for name in OF_THE_ANSWER))

@@ -87,17 +87,13 @@ class _Batch:
         self.is_rebuild = is_rebuild
 
     def write(self) -> None:
-        """Write every table that the messages change.
-
-        Everything that comes from `events` is read before `events` is written.
-        """
+        """Write every table that the messages change."""
         self._read_events()
         count = self.complete.count()
         log.info("batch", events=count, **self.counted)
         # First, as a message that loses its place in `silver.events` is in no later batch: killed between the two
         # writes, or asked again once the place is taken, nobody would know that it was there.
         self._write_duplicates()
-        self._write_changed_events(count)
         side_by_side.run(
             [
                 partial(
@@ -114,6 +110,8 @@ class _Batch:
                 *([self._write_identities] if self.has_links else []),
             ]
         )
+        # Last, as what the others have to follow is told by how it differs: should this batch run again, they still do.
+        self._write_changed_events(count)
 
     def _read_events(self) -> None:
         held_events = self._held("events")

@@ -140,9 +140,8 @@ def test_a_time_that_no_timestamp_can_hold_is_refused_by_kafka_and_stops_no_othe
 ) -> None:
     ensure_topics(settings)
     before = sum(topic_end_offsets(settings, topic).values())
-    with closing(
-        KafkaProducer(bootstrap_servers=settings.kafka.split(","), linger_ms=0)
-    ) as producer:
+    servers = settings.kafka.split(",")
+    with closing(KafkaProducer(bootstrap_servers=servers, enable_idempotence=False)) as producer:
 
         def send(milliseconds: int | None) -> None:
             sent = producer.send(topic, b"{}", key=b"1", timestamp_ms=milliseconds)

@@ -169,6 +169,8 @@ def second_conversation(silver: Silver) -> None:
 
 
 def third_conversation(silver: Silver) -> None:
+    silver.profile(23, "bob", at=ELEVEN, name="Baron", latest="Baron")
+    silver.profile(24, "bob", at="2024-03-01T11:30:00Z", name="Earl", latest="Earl")
     for table in ("comments", "comment_votes"):
         silver.delete(table, user_id="eve")
     silver.vote("ada", "two", "down")
@@ -182,6 +184,11 @@ def fourth_conversation(silver: Silver) -> None:
     silver.delete("events", event_id=UUID(int=21))
     silver.reaction("bob", 99, "like")
     silver.delete("watch_history", watch_id=session_id("b"))
+    # Other messages of three events come late that were received first: one profile is from another time, one was no
+    # profile, and a comment answers nothing.
+    silver.profile(23, "bob", at="2024-03-01T10:30:00Z", name="Baron", latest="Baron")
+    silver.event(24, "bob", "bob 1", None, at="2024-03-01T11:30:00Z")
+    silver.comment("two", "bob", answers=None, thread="two", depth=0)
 
 
 def device(silver: Silver, number: int, event_type: str, **values: Any) -> None:
@@ -204,6 +211,7 @@ def first_visits(silver: Silver) -> None:
     device(silver, 43, "play", session="device too", movie_id=1)
     device(silver, 44, "page_view", session="bot", movie_id=None, is_bot=True)
     device(silver, 45, "play", session="alone", movie_id=99, visitor_id="a:gone", at=FEBRUARY)
+    device(silver, 48, "play", session="early", movie_id=77, at="2023-11-30T12:00:00Z")
 
 
 def second_visits(silver: Silver) -> None:
@@ -229,6 +237,8 @@ def fourth_visits(silver: Silver) -> None:
     device(silver, 45, "movie_view", session="alone", movie_id=99, visitor_id="a:gone")
     silver.put("movie_genres", "movie_id,genre_id", movie_id=99, genre_id=2)
     silver.put("genres", "genre_id", genre_id=2, name="Another")
+    # A movie is known at last, which was seen in a month in which no other of its genre was.
+    silver.movie(77)
 
 
 def first_recommendations(silver: Silver) -> None:

@@ -52,6 +52,7 @@ BY_NAME: dict[str, str | tuple[str, ...]] = {
         "delete from int_user_days where activity_date = (select min(activity_date) from int_user_days)",
         "update user_activity set dau = dau + 1",
         "update session_funnel set date_day = date_day + 400",
+        "update int_genre_months set event_count = event_count + 1",
     ),
     "ratings_are_half_steps_from_half_to_ten": "update ratings set rating = 8.3",
     "sessions_agree_with_their_events_and_plays": (

@@ -49,11 +49,12 @@ genres as (
 
     ),
 
-    months as (
+    changed_genres as (
 
-        select month_start from {{ this }}
-        union
-        select month_start from changed_months
+        select coalesce(genres.genre_key, counted.genre_key) as genre_key
+        from genres
+        full join counted on genres.genre_key = counted.genre_key
+        where genres.movies_fingerprint is distinct from counted.movies_fingerprint
 
     ),
 
@@ -66,12 +67,19 @@ genres as (
         inner join movie_genres on changed_months.movie_id = movie_genres.movie_id
         union
         select
-            coalesce(genres.genre_key, counted.genre_key) as genre_key,
-            months.month_start
-        from genres
-        full join counted on genres.genre_key = counted.genre_key
-        cross join months
-        where genres.movies_fingerprint is distinct from counted.movies_fingerprint
+            held.genre_key,
+            held.month_start
+        from {{ this }} as held
+        inner join changed_genres on held.genre_key = changed_genres.genre_key
+        union
+        -- A movie may have been seen in months in which its genre, until now, was not.
+        select
+            movie_genres.genre_key,
+            {{ utc_month("cast(places.activity_date as timestamp) at time zone 'UTC'") }}
+                as month_start
+        from changed_genres
+        inner join movie_genres on changed_genres.genre_key = movie_genres.genre_key
+        inner join {{ event_places }} as places on movie_genres.movie_id = places.movie_id
 
     ),
 

@@ -10,13 +10,45 @@
     ]
 ) }}
 
+-- Another message of an event may take its place in silver, one that was received before it: then
+-- it may be of another user, time or type.
 with events as (
 
-    select * from {{ ref('stg_events') }}
-    where
-        event_type = 'user_upsert'
+    select
+        events.event_id,
+        events.properties,
+        events.lake_version,
+        events.is_deleted or events.event_type <> 'user_upsert' as is_deleted,
         {% if is_incremental() %}
-            and {{ after_watermark() }}
+            case
+                when events.event_type = 'user_upsert' then events.user_id else held.user_id
+            end as user_id,
+            case
+                when events.event_type = 'user_upsert' then events.occurred_at
+                else held.occurred_at
+            end as occurred_at,
+            case
+                when
+                    events.event_type = 'user_upsert'
+                    and (held.user_id, held.occurred_at) <> (events.user_id, events.occurred_at)
+                    then held.former_keys || {{ version_key('held.user_id', 'held.occurred_at') }}
+                else held.former_keys
+            end as former_keys
+        {% else %}
+            events.user_id,
+            events.occurred_at,
+            cast(null as bigint[]) as former_keys
+        {% endif %}
+    from {{ ref('stg_events') }} as events
+    {% if is_incremental() %}
+        left join {{ this }} as held on events.event_id = held.event_id
+    {% endif %}
+    where
+        {% if is_incremental() %}
+            {{ after_watermark('events.lake_version') }}
+            and (events.event_type = 'user_upsert' or held.event_id is not null)
+        {% else %}
+            events.event_type = 'user_upsert'
         {% endif %}
 
 ),
@@ -32,6 +64,7 @@ parsed as (
             when pg_input_is_valid(properties, 'jsonb') then cast(properties as jsonb)
         end as profile,
         is_deleted,
+        former_keys,
         lake_version
     from events
 
@@ -64,6 +97,7 @@ final as (
         occurred_at,
 
         ---------- lineage
+        former_keys,
         lake_version
     from parsed
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
 
 from lakehouse.frames import frame_of
 from lakehouse.silver import movies
@@ -275,6 +276,20 @@ def test_batches_in_any_order_leave_the_same_movie(
         4,
     )
     assert (row.keywords_at.day, row.credits_at.day) == (3, 2)
+
+
+def test_of_two_answers_of_one_moment_one_counts_in_all_that_it_says(
+    bronze_rows: Callable[..., DataFrame],
+) -> None:
+    sent = [answer(title=title, keywords=KEYWORDS, credits=CREDITS) for title in ("one", "other")]
+    judged = movies.transform(bronze_rows(*sent)).persist()
+    one, other = (
+        movies.latest(judged.where(F.col("title") == each["movie"]["title"])) for each in sent
+    )
+    for newest, held in ((one, other), (other, one)):
+        (row,) = movies.merge(newest, held.select(movies.MOVIE)).collect()
+        assert row.takes_answer == row.takes_keywords == row.takes_credits
+        assert row.content_hash == max(each["content_hash"] for each in sent)
 
 
 def test_an_answer_without_keywords_and_credits_says_nothing_about_them(

@@ -15,6 +15,7 @@ from cinelake.settings import Settings
 from lakehouse import changes
 from lakehouse.contract import table
 from lakehouse.frames import frame_of
+from lakehouse.silver import refresh_events as events_batch
 from lakehouse.silver.refresh import refresh_events, refresh_movies
 from tests.unit.silver.conftest import TAKEN, message, uuid_of
 
@@ -196,8 +197,11 @@ def test_batches_their_order_delays_and_repetition_do_not_matter(
     the_same_tables_come_out()
 
 
-def test_a_play_follows_its_session_and_its_user_whatever_came_last(
-    spark: SparkSession, lake: Settings, with_tables: Callable[[Settings], Settings]
+def test_a_play_follows_its_session_and_its_user_whatever_came_last_and_was_interrupted(
+    spark: SparkSession,
+    lake: Settings,
+    with_tables: Callable[[Settings], Settings],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     own = with_tables(lake)
     tablet = {"user_id": None, "anonymous_id": "tablet"}
@@ -210,9 +214,19 @@ def test_a_play_follows_its_session_and_its_user_whatever_came_last(
             sent("sign in", 80, event_type="user_upsert", user_id="gus", anonymous_id="tablet"),
         ],
     )
-    for number, batch in enumerate(batches):
-        messages = [(number, offset, value) for offset, value in enumerate(batch)]
-        refresh_events(spark, own, bronze(spark, "user_logs", messages))
+    first, second = (
+        bronze(spark, "user_logs", [(number, *message) for message in enumerate(batch)])
+        for number, batch in enumerate(batches)
+    )
+    refresh_events(spark, own, first)
+
+    def interrupted(_: object) -> None:
+        raise InterruptedError
+
+    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+        patch.setattr(events_batch._Batch, "_write_watch_history", interrupted)
+        refresh_events(spark, own, second)
+    refresh_events(spark, own, second)
     found = contents(own, ("events", "sessions", "watch_history"))
     (watched,) = found["watch_history"]
     (visit,) = [row for row in found["sessions"] if row["is_given"]]

@@ -20,7 +20,8 @@
 {% set doublings = 20 %}{# A chain of a million answers, which is what a batch may bring. #}
 
 -- What is said of a comment depends on its whole thread, so threads are computed whole. A comment
--- changes its thread when the one it answers arrives; then all below it changed in silver too.
+-- changes its thread when the one it answers arrives, or when it turns out to answer another; then
+-- all below it changed in silver too.
 with recursive
 {% if is_incremental() %}
     changed as (
@@ -42,6 +43,11 @@ with recursive
         select distinct stg_comments.thread_id
         from {{ ref('stg_comments') }} as stg_comments
         inner join changed on stg_comments.comment_id = changed.comment_id
+        -- And the thread that it stood in, which has lost it.
+        union
+        select held.thread_id
+        from {{ this }} as held
+        inner join changed on held.comment_id = changed.comment_id
 
     ),
 {% endif %}
@@ -66,9 +72,10 @@ votes as (
 
 ),
 
--- A chain of answers has no end, and its pairs of comments are as many as the square of its length. So answers are summed
--- up in steps that double: those of a distance of 1, of 2 and 3, of 4 to 7 and so on. Step n has the comments that have an
--- ancestor 2^n above them, with the answers below each that are nearer than that, itself among them.
+-- A chain of answers has no end, and its pairs of comments are as many as the square of its length.
+-- So answers are summed up in steps that double: those of a distance of 1, of 2 and 3, of 4 to 7
+-- and so on. Step n has the comments that have an ancestor 2^n above them, with the answers below
+-- each that are nearer than that, itself among them.
 step_0 as (
 
     select
@@ -83,27 +90,27 @@ step_0 as (
 ),
 
 {% for step in range(doublings) %}
-below_{{ step }} as (
+    below_{{ step }} as (
 
-    select
-        ancestor_id as comment_id,
-        cast(sum(answers) as bigint) as answers
-    from step_{{ step }}
-    group by ancestor_id
+        select
+            ancestor_id as comment_id,
+            cast(sum(answers) as bigint) as answers
+        from step_{{ step }}
+        group by ancestor_id
 
-),
+    ),
 
-step_{{ step + 1 }} as (
+    step_{{ step + 1 }} as (
 
-    select
-        near.comment_id,
-        far.ancestor_id,
-        near.answers + coalesce(below_{{ step }}.answers, 0) as answers
-    from step_{{ step }} as near
-    inner join step_{{ step }} as far on near.ancestor_id = far.comment_id
-    left join below_{{ step }} on near.comment_id = below_{{ step }}.comment_id
+        select
+            near.comment_id,
+            far.ancestor_id,
+            near.answers + coalesce(below_{{ step }}.answers, 0) as answers
+        from step_{{ step }} as near
+        inner join step_{{ step }} as far on near.ancestor_id = far.comment_id
+        left join below_{{ step }} on near.comment_id = below_{{ step }}.comment_id
 
-),
+    ),
 {% endfor %}
 
 -- Each comment of a circle is below each other one, and so is all else in its thread.
@@ -125,6 +132,16 @@ circles as (
 
 ),
 
+threads as (
+
+    select
+        thread_id,
+        count(*) filter (where not is_deleted_by_author) as answers
+    from current_comments
+    group by thread_id
+
+),
+
 in_circles as (
 
     select
@@ -132,13 +149,19 @@ in_circles as (
         threads.answers - cast(not members.is_deleted_by_author as integer) as reply_count
     from circles
     inner join current_comments as members on circles.comment_id = members.comment_id
-    inner join (
+    inner join threads on circles.thread_id = threads.thread_id
+
+),
+
+in_steps as (
+
+    {% for step in range(doublings) %}
+        {{ 'union all' if not loop.first }}
         select
-            thread_id,
-            count(*) filter (where not is_deleted_by_author) as answers
-        from current_comments
-        group by thread_id
-    ) as threads on circles.thread_id = threads.thread_id
+            comment_id,
+            answers
+        from below_{{ step }}
+    {% endfor %}
 
 ),
 
@@ -147,12 +170,7 @@ in_chains as (
     select
         comment_id,
         sum(answers) as reply_count
-    from (
-    {% for step in range(doublings) %}
-        select comment_id, answers from below_{{ step }}
-        {{ 'union all' if not loop.last }}
-    {% endfor %}
-    ) as below
+    from in_steps
     group by comment_id
 
 ),
@@ -160,10 +178,10 @@ in_chains as (
 replies as (
 
     select
-        comment_id,
+        coalesce(in_circles.comment_id, in_chains.comment_id) as comment_id,
         cast(coalesce(in_circles.reply_count, in_chains.reply_count) as bigint) as reply_count
     from in_chains
-    full outer join in_circles using (comment_id)
+    full join in_circles on in_chains.comment_id = in_circles.comment_id
 
 ),
 

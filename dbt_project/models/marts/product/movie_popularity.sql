@@ -56,8 +56,8 @@ joined as (
 
 ),
 
--- v / (v + m) * R + m / (v + m) * C: few ratings stay near the mean of all. Divided once, it cannot leave the range of
--- ratings by rounding.
+-- v / (v + m) * R + m / (v + m) * C: few ratings stay near the mean of all. Divided once, it cannot
+-- leave the range of ratings by rounding.
 weighted as (
 
     select
