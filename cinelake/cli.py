@@ -1,7 +1,7 @@
 """The `cinelake` command line: which commands there are. What each does is in `cinelake/commands/`.
 
 Exit codes: 0 done; 1 an error; 2 a wrong argument, setting or input; 3 a gate refused the data; 4 the ledger does not
-add up; 5 a service is down; 6 stored data is damaged.
+add up; 5 a service is down; 6 stored data is damaged; 7 all came but some movies.
 """
 
 import os

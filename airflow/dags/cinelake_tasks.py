@@ -29,7 +29,7 @@ COMMAND = os.environ.get("CINELAKE_COMMAND", "cinelake")
 SPARK_POOL = "spark"
 """One slot: two Spark jobs, or two builds of gold, never share the machine's cores."""
 
-NOT_MENDED_BY_A_RETRY = frozenset({2, 3, 4, 6})
+NOT_MENDED_BY_A_RETRY = frozenset({2, 3, 4, 6, 7})
 """Exit codes of what stays as it is until somebody mends it: a wrong setting, a refused gate, counts that do not add up,
 damaged data.
 Anything else may be over in a while: a service that is down, or a command that was killed for want of memory."""

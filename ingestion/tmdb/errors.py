@@ -47,6 +47,12 @@ class NotFoundError(TmdbError):
     """TMDB has no such thing (any more): codes 34 and 6."""
 
 
+class MoviesLeftError(TmdbError):
+    """A sync asked for all that it was to bring, and some movies failed: to try at once again would ask for all anew."""
+
+    exit_code = 7
+
+
 class InvalidPageError(TmdbError):
     """The page is below 1 or above 500: code 22."""
 

@@ -19,7 +19,7 @@ from ingestion.tmdb.asking import UNDER_WAY, WORKERS, Asked, ask_all
 from ingestion.tmdb.backup_to_kafka import NotTakenError, publish_batches
 from ingestion.tmdb.client import TmdbClient
 from ingestion.tmdb.endpoints import Tmdb
-from ingestion.tmdb.errors import NotFoundError, TmdbError
+from ingestion.tmdb.errors import MoviesLeftError, NotFoundError, TmdbError
 from ingestion.tmdb.id_export import latest_ids
 from ingestion.tmdb.listing import list_changes, list_discover, list_export
 from ingestion.tmdb.sync_state import Kind, Run, SyncState
@@ -109,6 +109,7 @@ def sync(
     Raises:
         BadInputError: Changes were asked for before any full sync.
         InvalidKeyError: TMDB does not take the key.
+        MoviesLeftError: All others came. The next sync asks for these again.
         TmdbError: TMDB could not be asked, and the next run goes on from there; or all movies were asked for but
             those that are named.
         ServiceError: MongoDB or Kafka is away, or another sync runs; the same.
@@ -162,8 +163,9 @@ class _Sync:
         run.finish()
         self._state.forget_checks(run.started_at - self._recheck)
         if result.failures:
-            raise _failed(
-                result, "What came is stored. The next sync of any kind asks for these again."
+            raise MoviesLeftError(
+                f"{_named(result)} could not be asked for; all others came.",
+                "The next sync of any kind asks for these again, last.",
             )
         if not_taken:
             raise not_taken
@@ -234,8 +236,8 @@ class _Sync:
                 failed_in_a_row = failed_in_a_row + 1 if movie_id in result.failures else 0
             if failed_in_a_row >= UNDER_WAY:
                 # Not some movies but TMDB itself: going on would only cost it and us time.
-                raise _failed(
-                    result,
+                raise TmdbError(
+                    f"TMDB fails: {_named(result)} could not be asked for.",
                     "What came is stored. Run the same command again; it goes on where it stopped.",
                 )
             if len(news) >= PUBLISH_EVERY:
@@ -297,12 +299,10 @@ class _Sync:
             return error.taken, error
 
 
-def _failed(result: SyncResult, hint: str) -> TmdbError:
+def _named(result: SyncResult) -> str:
+    """The movies that failed, and why the last one did."""
     movie_id, reason = next(reversed(result.failures.items()))
     named = ", ".join(map(str, sorted(result.failures)[:_NAMED]))
     if len(result.failures) > _NAMED:
         named += ", ..."
-    return TmdbError(
-        f"{len(result.failures):,} movies could not be asked for ({named}), the last one {movie_id}: {reason}",
-        hint,
-    )
+    return f"{len(result.failures):,} movies ({named}; of {movie_id}: {reason})"

@@ -171,6 +171,7 @@ def second_conversation(silver: Silver) -> None:
 def third_conversation(silver: Silver) -> None:
     silver.profile(23, "bob", at=ELEVEN, name="Baron", latest="Baron")
     silver.profile(24, "bob", at="2024-03-01T11:30:00Z", name="Earl", latest="Earl")
+    silver.session("bob 1", "bob", events=3)
     for table in ("comments", "comment_votes"):
         silver.delete(table, user_id="eve")
     silver.vote("ada", "two", "down")
