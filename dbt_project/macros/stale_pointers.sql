@@ -47,7 +47,9 @@
         union
         select {{ version_key('user_id', 'occurred_at') }} from {{ ref('int_user_upserts') }}
         union
-        select unnest(former_keys) from {{ ref('int_user_upserts') }}
+        select cast(former.key as bigint)
+        from {{ ref('int_user_upserts') }} as upserts
+        cross join unnest(string_to_array(upserts.former_keys, ',')) as former (key)
     )
     except
     select user_key from {{ ref('dim_user') }}

@@ -31,13 +31,17 @@ with events as (
                 when
                     events.event_type = 'user_upsert'
                     and (held.user_id, held.occurred_at) <> (events.user_id, events.occurred_at)
-                    then held.former_keys || {{ version_key('held.user_id', 'held.occurred_at') }}
+                    then concat_ws(
+                        ',',
+                        held.former_keys,
+                        {{ version_key('held.user_id', 'held.occurred_at') }}
+                    )
                 else held.former_keys
             end as former_keys
         {% else %}
             events.user_id,
             events.occurred_at,
-            cast(null as bigint[]) as former_keys
+            cast(null as text) as former_keys
         {% endif %}
     from {{ ref('stg_events') }} as events
     {% if is_incremental() %}
