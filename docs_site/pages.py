@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from cinelake.harmless import in_xml
 from docs_site.lineage import column_id
 from docs_site.policy import OWN
 
@@ -51,12 +52,12 @@ def render(template: str, path: str, generated_at: datetime, here: str = "", **f
         path: The page, from the site's folder: its links are relative to it.
         generated_at: When the facts were collected, UTC.
         here: The entry of the navigation it belongs to, by path; the page itself when empty.
-        facts: What it shows; every text in it appears as text, whatever it contains.
+        facts: What it shows; every text in it appears as text, whatever it contains, and what no page can hold as U+FFFD.
 
     Returns:
         The page as HTML.
     """
-    return _environment().get_template(template).render(
+    page = _environment().get_template(template).render(
         navigation=NAVIGATION,
         here=here or path,
         root="../" * path.count("/"),
@@ -64,6 +65,7 @@ def render(template: str, path: str, generated_at: datetime, here: str = "", **f
         policy=OWN,
         **facts,
     )  # fmt: skip
+    return in_xml(page)
 
 
 def breakable(name: str) -> Markup:

@@ -5,8 +5,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from cinelake.harmless import in_xml
 from docs_site.charts import SVG, draw
 from docs_site.explore import QUESTIONS, WIDTH, Question, _picture
+
+TITLE = f"{{{SVG}}}title"
 
 SPEC: dict[str, Any] = {
     "width": 300,
@@ -41,6 +44,43 @@ def test_the_picture_has_one_label_and_scales() -> None:
     assert not {"width", "height"} & root.attrib.keys()
     named = [element for element in root.iter() if element is not root]
     assert not [name for element in named for name in element.attrib if name.startswith("aria")]
+
+
+@pytest.mark.parametrize(
+    ("codes", "shown"),
+    [
+        ([*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), 0xFFFE, 0xFFFF, 0xD800, 0xDBFF, 0xDC00, 0xDFFF], "\ufffd"),
+        ([0x09, 0x0A, 0x0D], None),
+        ([*range(0x7F, 0xA0), 0xAD, 0x200D, 0x2028, 0x202E, 0xE000, 0xF8FF, 0xFDD0, 0xFFFD, 0x1F3AC, 0x1FFFE, 0x10FFFF], ""),
+    ],
+    ids=["not in XML", "blanks", "others"],
+)  # fmt: skip
+def test_no_character_of_a_text_ends_the_process(codes: list[int], shown: str | None) -> None:
+    titles = [f"a{chr(code)}b{number}" for number, code in enumerate(codes)]
+    found = [
+        title.text or ""
+        for title in drawn([{"title": title, "n": 1} for title in titles]).iter(TITLE)
+    ]
+    assert len(found) == len(codes)
+    for number, (title, text) in enumerate(zip(titles, found, strict=True)):
+        if shown is not None:
+            assert (f"a{shown}b{number}" if shown else title) in text
+
+
+@pytest.mark.parametrize("before", range(4))
+def test_a_text_that_is_shortened_may_be_of_any_characters(before: int) -> None:
+    titles = ["a" * before + char * 300 for char in "\U0001f3ac\U0010ffff\ue000\x1b"]
+    root = drawn([{"title": title, "n": 1} for title in titles])
+    for title, text in zip(titles, root.iter(TITLE), strict=True):
+        assert in_xml(title) in (text.text or "")
+    labels = [text.text or "" for text in root.iter(f"{{{SVG}}}text")]
+    assert len([label for label in labels if label.endswith("…")]) == len(titles)
+
+
+def test_more_characters_than_have_a_stand_in_are_drawn_all_the_same() -> None:
+    title = "".join(map(chr, range(0x10000, 0x10000 + 7000)))
+    (text,) = drawn([{"title": title, "n": 1}]).iter(TITLE)
+    assert title[:6400] + "\ufffd" * 600 in (text.text or "")
 
 
 def test_colours_are_variables_of_the_style_sheet() -> None:
