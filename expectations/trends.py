@@ -1,7 +1,7 @@
 """Rules that no contract can say: how all events together are, and how they usually are.
 
 What is unusual may still be true, so these rules warn, unless `CINELAKE_GATE_BLOCKS` names them. Only a flood of
-quarantined rows stops a run by itself: what made it is more likely a producer than the world.
+quarantined events stops a run by itself: what made it is more likely a producer than the world.
 """
 
 from collections.abc import Collection, Iterator
@@ -12,6 +12,7 @@ from cinelake.errors import SettingError
 from expectations.query_rule import BROKEN_ROWS, QueryRule
 from expectations.results import Severity
 from expectations.suites import UNKNOWN_KEY, rule_meta
+from ingestion.topics import USER_LOGS
 from lakehouse.contract import table
 from lakehouse.watermarks import SILVER_RULES
 
@@ -24,7 +25,7 @@ LEAST_EVENTS_A_DAY = 10
 UNKNOWN_SHARE = 0.5
 """Of the events that name a movie: those whose movie nobody knows."""
 QUARANTINED_SHARE, LEAST_QUARANTINED = 0.5, 100
-"""Of what was judged since the run before, after a rebuild of silver all; below that many rows a share says little."""
+"""Of the events judged since the run before, after a rebuild of silver all; below that many rows a share says little."""
 LEAST_RATINGS, LOWEST_MEAN, HIGHEST_MEAN = 50, 3.0, 9.5
 """Bounds of a day's mean rating, for days with that many ratings."""
 
@@ -137,7 +138,7 @@ def _rules(name: str) -> Iterator[Expectation]:
     )  # fmt: skip
     yield _rule(
         name, "quarantined", "",
-        f"at most {QUARANTINED_SHARE:.0%} of what was judged since the run before is quarantined",
+        f"at most {QUARANTINED_SHARE:.0%} of the events judged since the run before are quarantined",
         f"""
             with run_before as (
                 select coalesce(max(recorded_at), '-infinity') as at from ops.ledger
@@ -149,24 +150,30 @@ def _rules(name: str) -> Iterator[Expectation]:
                 on watermarks.loaded_at > run_before.at
                 where watermarks.table_name = '{SILVER_RULES}'
             ),
-            arrived as (
+            taken as (
                 select case
                     when exists (select from rebuilt)
                         then (select count(*) from {{batch}} as every_event)
                     else ({ARRIVED})
-                end as rows
+                end + (
+                    select count(*)
+                    from silver.duplicates
+                    inner join run_before
+                    on duplicates.detected_at > run_before.at or exists (select from rebuilt)
+                    where not duplicates._deleted
+                ) as rows
             ),
             quarantined as (
                 select count(*) as rows
                 from silver.quarantine
                 inner join run_before
                 on quarantine.first_seen_at > run_before.at
-                where not quarantine._deleted
+                where not quarantine._deleted and quarantine.kafka_topic = '{USER_LOGS}'
             )
-            select quarantined.rows as {BROKEN_ROWS}, arrived.rows as taken
+            select quarantined.rows as {BROKEN_ROWS}, taken.rows as taken
             from quarantined
-            inner join arrived
-            on quarantined.rows > {QUARANTINED_SHARE} * (quarantined.rows + arrived.rows)
+            inner join taken
+            on quarantined.rows > {QUARANTINED_SHARE} * (quarantined.rows + taken.rows)
             where quarantined.rows >= {LEAST_QUARANTINED}
         """,
         "quarantine",

@@ -260,6 +260,27 @@ UNUSUAL = [
      " 'not_json', 'x', '1.0.0', now(), now(), 1, 1, false from generate_series(1, 200) n; set local role transformer",
      "quarantined"),
 ]  # fmt: skip
+FLOOD = [what for what, rule in UNUSUAL if rule == "quarantined"]
+REBUILT = (
+    "set role loader; insert into ops.watermarks (table_name, lake_version)"
+    f" values ('{watermarks.SILVER_RULES}', 2); set role transformer"
+)
+REPEATED = (
+    "insert into silver.duplicates (kafka_topic, kafka_partition, kafka_offset, event_id, detected_at, _lake_version, _deleted)"
+    " select 'user_logs', 0, n, gen_random_uuid(), now(), 1, false from generate_series(1001, 1150) n"
+)
+REPEATED_LONG_AGO = "update silver.duplicates set detected_at = now() - interval '9 days'"
+FEW_EVENTS = "set role transformer; delete from gold_next.fact_user_event where n > 18"
+
+
+def flooded(connection: psycopg.Connection) -> list[Any]:
+    """What the rule of quarantined events finds."""
+    (query,) = (
+        rule.unexpected_rows_query.format(batch="fact_user_event")
+        for rule in trend_expectations("gold.fact_user_event")
+        if rule.meta["rule"] == "quarantined"
+    )
+    return connection.execute(query.encode()).fetchall()
 
 
 def test_what_is_unusual_is_told_by_the_rule_for_it_and_by_no_other(
@@ -301,23 +322,38 @@ def test_what_is_unusual_is_told_by_the_rule_for_it_and_by_no_other(
 def test_what_a_rebuild_of_silver_set_aside_is_held_against_all_events(
     gold_next: psycopg.Connection,
 ) -> None:
-    published_now = (
-        "set role loader; insert into ops.watermarks (table_name, lake_version) values"
-        f" ('{watermarks.SILVER_RULES}', 2); set role transformer"
-    )
-    of_quarantine = [what for what, rule in UNUSUAL if rule == "quarantined"]
-    for statement in (*USUAL, *of_quarantine):
+    for statement in (*USUAL, *FLOOD):
         gold_next.execute(statement.encode())
-    (query,) = (
-        rule.unexpected_rows_query.format(batch="fact_user_event")
-        for rule in trend_expectations("gold.fact_user_event")
-        if rule.meta["rule"] == "quarantined"
-    )
-    assert gold_next.execute(query.encode()).fetchall() == [(200, 100)]
-    gold_next.execute(published_now.encode())
-    assert gold_next.execute(query.encode()).fetchall() == []
+    assert flooded(gold_next) == [(200, 100)]
+    gold_next.execute(REBUILT.encode())
+    assert flooded(gold_next) == []
     gold_next.execute(b"delete from fact_user_event where n > 18")
-    assert gold_next.execute(query.encode()).fetchall() == [(200, 190)]
+    assert flooded(gold_next) == [(200, 190)]
+
+
+@pytest.mark.parametrize(
+    ("statements", "found"),
+    [
+        (["update silver.quarantine set kafka_topic = 'movie'"], []),
+        (["update silver.quarantine set kafka_topic = 'movie' where kafka_offset > 100"], []),
+        (["update silver.quarantine set kafka_topic = 'movie' where kafka_offset > 150"], [(150, 100)]),
+        ([REPEATED], []),
+        ([REPEATED, "update silver.duplicates set _deleted = true"], [(200, 100)]),
+        ([REPEATED, "update silver.duplicates set _deleted = true where kafka_offset > 1050"], [(200, 150)]),
+        ([REPEATED, REPEATED_LONG_AGO], [(200, 100)]),
+        ([REPEATED, REPEATED_LONG_AGO, REBUILT, FEW_EVENTS], []),
+        ([FEW_EVENTS, "delete from ops.ledger"], [(200, 190)]),
+        ([REPEATED, REPEATED_LONG_AGO, FEW_EVENTS, "delete from ops.ledger"], []),
+    ],
+)  # fmt: skip
+def test_a_flood_is_of_events_and_held_against_what_was_taken_of_them_repetitions_included(
+    gold_next: psycopg.Connection, statements: list[str], found: list[tuple[int, int]]
+) -> None:
+    for statement in (*USUAL, *FLOOD):
+        gold_next.execute(statement.encode())
+    for statement in statements:
+        gold_next.execute(f"set role loader; {statement}; set role transformer".encode())
+    assert flooded(gold_next) == found
 
 
 def test_stale_data_and_half_the_usual_volume_stop_a_run_where_that_is_asked_for(
