@@ -89,6 +89,11 @@ def _retention_remark(rows: Sequence[Row]) -> str:
     )
 
 
+def _distinct(label: str, number: str) -> str:
+    """SQL: a label, with the row's own number where several rows have it: bars of one name would lie on each other."""
+    return f"{label} || case when count(*) over (partition by {label}) > 1 then ' #' || {number} else '' end"
+
+
 def _axis(field: str, kind: str, title: str | None = None, **more: Any) -> dict[str, Any]:
     return {"field": field, "type": kind, "title": title, **more}
 
@@ -236,20 +241,27 @@ order by cohort_week, week_number""",
         "genre-trends",
         "Which genres are on the rise?",
         "Events about the movies of a genre, month by month; the ten genres with most of them, the last six months.",
-        """
+        f"""
+with genres as (
+
+    select
+        dim_genre.genre_key,
+        {_distinct("dim_genre.name", "dim_genre.genre_id")} as genre
+    from genre_trends
+    inner join dim_genre on genre_trends.genre_key = dim_genre.genre_key
+    group by dim_genre.genre_key, dim_genre.genre_id, dim_genre.name
+    order by sum(genre_trends.event_count) desc, dim_genre.genre_key
+    limit 10
+
+)
+
 select
-    genre,
-    to_char(month_start, 'YYYY-MM') as month,
-    event_count as events
+    genres.genre,
+    to_char(genre_trends.month_start, 'YYYY-MM') as month,
+    genre_trends.event_count as events
 from genre_trends
-where month_start > (select max(month_start) from genre_trends) - interval '6 months'
-    and genre_key in (
-        select genre_key
-        from genre_trends
-        group by genre_key
-        order by sum(event_count) desc, genre_key
-        limit 10
-    )
+inner join genres on genre_trends.genre_key = genres.genre_key
+where genre_trends.month_start > (select max(month_start) from genre_trends) - interval '6 months'
 order by month, events desc, genre""",
         _heat_map(
             _axis("month", "ordinal", axis={"labelAngle": 0}),
@@ -261,24 +273,37 @@ order by month, events desc, genre""",
     Question(
         "top-movies",
         "Which movies are liked best?",
-        "The Bayesian weighted rating, which draws a movie with few ratings towards the mean of all.",
-        """
+        "The Bayesian weighted rating, which draws a movie with few ratings towards the mean of all; movies that have any.",
+        f"""
+with best as (
+
+    select
+        dim_movie.movie_id,
+        concat(dim_movie.title, ' (' || dim_movie.release_year || ')') as label,
+        movie_popularity.weighted_rating,
+        movie_popularity.rating_count,
+        movie_popularity.popularity_rank
+    from movie_popularity
+    inner join dim_movie on movie_popularity.movie_key = dim_movie.movie_key
+    where movie_popularity.rating_count > 0
+    order by movie_popularity.popularity_rank
+    limit 12
+
+)
+
 select
-    concat(dim_movie.title, ' (' || dim_movie.release_year || ')') as movie,
-    round(movie_popularity.weighted_rating::numeric, 2) as weighted_rating,
-    movie_popularity.rating_count as ratings
-from movie_popularity
-inner join dim_movie using (movie_key)
-where movie_popularity.weighted_rating is not null
-order by movie_popularity.popularity_rank, movie
-limit 12""",
+    {_distinct("label", "movie_id")} as movie,
+    round(weighted_rating::numeric, 2) as weighted_rating,
+    rating_count as ratings
+from best
+order by popularity_rank""",
         LONG_NAMES | _bars("movie", "weighted_rating", "weighted rating", format=".2f"),
     ),
     Question(
         "trending-movies",
         "Which movies are trending?",
         "Events in the last 7 days that have data, less those in the 7 days before.",
-        """
+        f"""
 with days as (
 
     select
@@ -298,16 +323,27 @@ changes as (
     from days
     group by movie_id
 
+),
+
+trending as (
+
+    select
+        dim_movie.movie_id,
+        concat(dim_movie.title, ' (' || dim_movie.release_year || ')') as label,
+        changes.more_events
+    from changes
+    inner join dim_movie on changes.movie_id = dim_movie.movie_id and dim_movie.is_current
+    where changes.more_events > 0
+    order by changes.more_events desc, label, dim_movie.movie_id
+    limit 12
+
 )
 
 select
-    concat(dim_movie.title, ' (' || dim_movie.release_year || ')') as movie,
-    changes.more_events
-from changes
-inner join dim_movie on changes.movie_id = dim_movie.movie_id and dim_movie.is_current
-where changes.more_events > 0
-order by changes.more_events desc, movie
-limit 12""",
+    {_distinct("label", "movie_id")} as movie,
+    more_events
+from trending
+order by more_events desc, movie""",
         LONG_NAMES | _bars("movie", "more_events", "more events than in the week before", format="+,d"),
     ),
     Question(
