@@ -89,6 +89,21 @@ def _retention_remark(rows: Sequence[Row]) -> str:
     )
 
 
+DAY = 86_400_000
+"""Milliseconds, in which a time axis counts."""
+
+
+def _steps(step: int, **more: Any) -> dict[str, Any]:
+    """An axis that tells multiples of a step alone.
+
+    Between small counts Vega puts halves, and between few days hours, all of which would be written as the count or day once more.
+    """
+    is_between = f"datum.value % {step}"
+    shade = {"condition": {"test": is_between, "value": 0}, "value": 1}
+    label = f"{is_between} ? '' : datum.label"
+    return {"labelExpr": label, "gridOpacity": shade, "tickOpacity": shade, **more}
+
+
 def _distinct(label: str, number: str) -> str:
     """SQL: a label, with the row's own number where several rows have it: bars of one name would lie on each other."""
     return f"{label} || case when count(*) over (partition by {label}) > 1 then ' #' || {number} else '' end"
@@ -102,8 +117,7 @@ def _bars(category: str, figure: str, title: str, **axis: Any) -> dict[str, Any]
     """Horizontal bars in the order of the rows, as names are long; each says its figure at its end."""
     y = _axis(category, "nominal", sort=None)
     if axis["format"].endswith("d"):
-        # Between small counts there are halves, which would be written as the next whole number once more.
-        axis["labelExpr"] = "datum.value % 1 ? '' : datum.label"
+        axis |= _steps(1)
     x = _axis(figure, "quantitative", title, axis={"grid": False, "tickCount": 5, **axis})
     label = {"type": "text", "align": "left", "dx": 4}
     text = {"field": figure, "type": "quantitative", "format": axis["format"]}
@@ -155,9 +169,9 @@ order by date_day""",
                     "date_day",
                     "temporal",
                     scale={"type": "utc"},
-                    axis={"format": "%-d %b", "grid": False},
+                    axis=_steps(DAY, format="%-d %b", grid=False),
                 ),
-                "y": _axis("users", "quantitative", "users"),
+                "y": _axis("users", "quantitative", "users", axis=_steps(1, format=",d")),
                 "color": _axis(
                     "window",
                     "nominal",
@@ -361,7 +375,7 @@ order by rating""",
             "mark": "bar",
             "encoding": {
                 "x": _axis("rating", "ordinal", "rating", axis={"labelAngle": 0}),
-                "y": _axis("ratings", "quantitative", "ratings"),
+                "y": _axis("ratings", "quantitative", "ratings", axis=_steps(1, format=",d")),
             },
         },
     ),

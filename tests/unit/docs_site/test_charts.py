@@ -1,5 +1,6 @@
 """A chart is a picture with a label, whose marks say their values; it takes its colours from the page."""
 
+from datetime import date, timedelta
 from typing import Any
 from xml.etree import ElementTree
 
@@ -109,6 +110,16 @@ def question(name: str) -> Question:
     return next(question for question in QUESTIONS if question.name == name)
 
 
+def axes(question: Question, rows: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
+    """What stands at the axis of x, and at that of y."""
+    groups = [
+        [text.text for text in group.iter(f"{{{SVG}}}text") if text.text]
+        for group in ElementTree.fromstring(_picture(question, rows)).iter(f"{{{SVG}}}g")
+        if "role-axis-label" in group.get("class", "")
+    ]
+    return groups[0], groups[1]
+
+
 @pytest.mark.parametrize("most", [1, 2, 3, 7, 1234])
 @pytest.mark.parametrize(
     ("name", "category", "figure"),
@@ -122,13 +133,39 @@ def test_an_axis_of_counts_names_each_whole_number_once(
     name: str, category: str, figure: str, most: int
 ) -> None:
     rows = [{category: "one", figure: most}, {category: "another", figure: 1}]
-    root = ElementTree.fromstring(_picture(question(name), rows))
-    axis = next(
-        group for group in root.iter(f"{{{SVG}}}g") if "role-axis-label" in group.get("class", "")
-    )
-    labels = [text.text for text in axis.iter(f"{{{SVG}}}text") if text.text]
+    labels, _ = axes(question(name), rows)
     assert len(labels) >= 2
     assert len(set(labels)) == len(labels)
+
+
+@pytest.mark.parametrize(
+    ("days", "most"), [(1, 1), (2, 1), (3, 2), (4, 3), (8, 7), (31, 40), (60, 1234)]
+)
+def test_axes_of_days_and_counts_name_each_day_and_each_whole_number_once(
+    days: int, most: int
+) -> None:
+    first = date(2026, 2, 26)
+    rows = [
+        {"date_day": first + timedelta(day), "daily": 1, "weekly": 1, "monthly": most}
+        for day in range(days)
+    ]
+    named, counts = axes(question("daily-actives"), rows)
+    assert named[0] == "26 Feb" or days > 7
+    assert len(set(named)) == len(named) and len(named) <= days
+    assert counts[0] == "0" and len(counts) >= 2
+    assert len(set(counts)) == len(counts) and all(
+        count.replace(",", "").isdigit() for count in counts
+    )
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 7, 1234])
+def test_ratings_are_counted_in_whole_numbers(most: int) -> None:
+    rows = [{"rating": 0.5, "ratings": 1}, {"rating": 10.0, "ratings": most}]
+    values, counts = axes(question("ratings"), rows)
+    assert values == ["0.5", "10"]
+    assert len(set(counts)) == len(counts) and all(
+        count.replace(",", "").isdigit() for count in counts
+    )
 
 
 def test_a_funnel_in_which_nobody_gets_anywhere_says_why() -> None:
