@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from unicodedata import category
 
 from flask import Response, request
 from flask_openapi3 import APIBlueprint
@@ -57,12 +58,12 @@ def get_recommendations() -> Response:
     used = services()
     admit(request, used, Scope.READ)
     user_id = str((request.view_args or {})["user_id"])
-    if len(user_id) > LONGEST_ID or not user_id.isprintable():
+    if len(user_id) > LONGEST_ID or any(category(char) == "Cc" for char in user_id):
         return problem(
             422,
             "malformed-id",
             "The id is malformed",
-            f"A user id has 1 to {LONGEST_ID} characters, all of which can be printed.",
+            f"A user id has 1 to {LONGEST_ID} characters, none of which is a control character.",
         )
     gold = used.recommendations
     try:

@@ -2,8 +2,10 @@
 
 import hmac
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from events_by_type import event_of
 from flask.testing import FlaskClient
 from recording_publisher import KEY, KnownKeys, RecordingPublisher
 
@@ -12,6 +14,7 @@ from cinelake.settings import load_settings
 from ingestion.api.app import create_app
 from ingestion.api.document import Recommended
 from ingestion.api.recommendations import Recommendations
+from ingestion.events import validate_event
 
 ADA = {
     "movie_id": 949,
@@ -98,13 +101,21 @@ def test_a_movie_that_nobody_knows_is_not_found(client: FlaskClient) -> None:
     "path",
     [
         *(f"/v1/similar/{name}" for name in ("heat", "0", "-1", "1.5", "9" * 16, "9" * 5000, "%C2%B2", "1%00")),
-        *(f"/v1/recommendations/{name}" for name in ("a" * 129, "a%00", "a%0Ab", "%1B[31m")),
+        *(f"/v1/recommendations/{name}" for name in ("a" * 129, "a%00", "a%0Ab", "%1B[31m", "a%7F", "a%C2%85")),
     ],
 )  # fmt: skip
 def test_a_malformed_id_is_refused_with_a_reason(client: FlaskClient, path: str) -> None:
     body = _get(client, path, 422)
     assert body["type"] == "urn:cinelake:problem:malformed-id"
     assert " id " in body["detail"]
+
+
+@pytest.mark.parametrize(
+    "user_id", ["👩\u200d💻", "ada\u00a0l", "a\u00adb", "\u202eada", "\ue000", "a b", "a\u2028b"]
+)
+def test_who_can_send_events_can_ask_for_recommendations(client: FlaskClient, user_id: str) -> None:
+    assert validate_event(event_of("page_view", user_id=user_id)).user_id == user_id
+    assert _get(client, f"/v1/recommendations/{quote(user_id)}", 200)["movies"] == [POPULAR]
 
 
 def test_who_has_no_key_gets_nothing(client: FlaskClient) -> None:
