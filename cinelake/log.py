@@ -17,6 +17,7 @@ import structlog
 from cinelake.harmless import harmless
 from cinelake.masking import mask_all
 from cinelake.settings import Settings
+from cinelake.strict_json import strict_json
 
 MAX_LOG_BYTES = 20_000_000
 """A log file that is longer makes room for a new one."""
@@ -106,7 +107,7 @@ def _chain(run_id: str) -> list[structlog.typing.Processor]:
 
 def _renderer(settings: Settings, stream: TextIO | None) -> structlog.typing.Processor:
     if settings.log_format == "json":
-        return structlog.processors.JSONRenderer()
+        return structlog.processors.JSONRenderer(strict_json)
     as_text = structlog.dev.ConsoleRenderer(colors=stream is not None and stream.isatty())
     return lambda logger, method, line: as_text(logger, method, _harmless(line))
 

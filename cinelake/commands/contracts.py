@@ -1,15 +1,14 @@
 """Commands of the contracts: whether all that follows from them agrees, and whom a change of them breaks."""
 
-import json
-import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from cinelake.commands.help import App
+from cinelake.commands.values import write_json
 from cinelake.console import err, out
 from cinelake.settings import get_settings
 
@@ -30,7 +29,7 @@ def check(as_json: AsJson = False) -> None:
 
     checked = check_all(get_settings())
     if as_json:
-        _print_json(asdict(checked))
+        write_json(asdict(checked))
     else:
         _show_checked(checked)
     if checked.findings:
@@ -55,21 +54,17 @@ def diff(
         base = revision or contract_revision.default_revision()
     except contract_revision.NothingToCompareError as error:
         if as_json:
-            _print_json({"base": None, "changes": []})
+            write_json({"base": None, "changes": []})
         err.print(f"There is nothing to compare with. {error.message}", highlight=False)
         return
     changes = diff_tables(contract_revision.at_revision(base), contract_revision.working_tree())
     if as_json:
         listed = [asdict(change) | {"is_refused": change.is_refused} for change in changes]
-        _print_json({"base": base, "changes": listed})
+        write_json({"base": base, "changes": listed})
     else:
         _show_changes(base, changes)
     if any(change.is_refused for change in changes):
         raise typer.Exit(1)
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
 def _show_checked(checked: "Checked") -> None:

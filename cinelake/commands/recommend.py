@@ -1,5 +1,6 @@
 """The commands of recommendations: train a model, score everybody with it, see how it does."""
 
+from math import isnan
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -49,13 +50,18 @@ def train(
     out.print(f"model {trained.model_id} is published", highlight=False)
     out.print(f"tuning tried {trained.tried} of {trained.offered} candidates", highlight=False)
     rows = [
-        ("RMSE in stars", f"{figures.rmse:.3f} beside {figures.item_mean_rmse:.3f}"),
+        ("RMSE in stars", _beside(figures.rmse, figures.item_mean_rmse)),
         *(
-            (f"{name}@10", f"{value:.3f} beside {asdict(figures.popularity)[name]:.3f}")
+            (f"{name}@10", _beside(value, asdict(figures.popularity)[name]))
             for name, value in asdict(figures.ranking).items()
         ),
     ]
     out.print(counts_table("Model beside its baseline", rows, ""))
+
+
+def _beside(figure: float, baseline: float) -> str:
+    """A figure of the model with that of its baseline; NaN is what has no rating to be measured on."""
+    return "no ratings to measure on" if isnan(figure) else f"{figure:.3f} beside {baseline:.3f}"
 
 
 @recommend_app.command()

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from cinelake.commands import keys, watching
 from cinelake.commands.shared import ledger_facts, show_ledger, start_stack
-from cinelake.commands.values import Json
+from cinelake.commands.values import Json, write_json
 from cinelake.console import counts_table, out
 from cinelake.errors import DamagedDataError, ServiceError, SettingError
 from cinelake.settings import get_settings
@@ -61,7 +61,7 @@ def status(
         return
     facts = _status(get_settings())
     if as_json:
-        sys.stdout.write(json.dumps(facts, indent=2) + "\n")
+        write_json(facts)
     else:
         _show_status(facts)
     if not all(service["healthy"] for service in facts["services"].values()):

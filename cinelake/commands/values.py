@@ -1,6 +1,5 @@
 """How commands read times, and how they write values for people and for scripts."""
 
-import json
 import sys
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
@@ -10,6 +9,7 @@ from rich.table import Table
 
 from cinelake.console import out
 from cinelake.harmless import harmless
+from cinelake.strict_json import strict_json
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable, for scripts.")]
 
@@ -31,7 +31,7 @@ def as_utc(moment: datetime | None) -> datetime | None:
 
 def write_json(facts: Any) -> None:
     """Write facts to standard output; times as the rest of our JSON writes them."""
-    sys.stdout.write(json.dumps(facts, indent=2, default=_plain) + "\n")
+    sys.stdout.write(strict_json(facts, indent=2, default=_plain) + "\n")
 
 
 def _plain(value: Any) -> Any:
