@@ -10,6 +10,7 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from email.errors import MessageError
 from email.message import EmailMessage
 from html import escape
 from pathlib import Path
@@ -85,7 +86,7 @@ class Channel(Protocol):
     """A way to tell people."""
 
     def send(self, title: str, text: str) -> None:
-        """Tell them, or raise `OSError`."""
+        """Tell them, or raise `OSError` or `MessageError`."""
 
 
 class Webhook:
@@ -130,7 +131,9 @@ class Email:
     def send(self, title: str, text: str) -> None:
         """Hand it to the server."""
         message = EmailMessage()
-        message["Subject"] = title
+        # An encoded word would be decoded before it is written, and may hold the end of the line and a header of its own:
+        # https://www.rfc-editor.org/rfc/rfc2047#section-2
+        message["Subject"] = title.replace("=?", "= ?")
         message["From"] = self._sender
         message["To"] = self._recipients
         message.set_content(text)
@@ -324,7 +327,7 @@ def _send(name: str, channel: Channel, title: str, text: str) -> str:
     title, text = harmless(title, kept=""), harmless(text)
     try:
         channel.send(title, text)
-    except OSError as error:
+    except (OSError, MessageError) as error:
         log.warning("alert_not_sent", channel=name, reason=str(error))
         return str(error) or type(error).__name__
     log.info("alert_sent", channel=name, title=title)
