@@ -110,8 +110,7 @@ def sync(
         BadInputError: Changes were asked for before any full sync.
         InvalidKeyError: TMDB does not take the key.
         MoviesLeftError: All others came. The next sync asks for these again.
-        TmdbError: TMDB could not be asked, and the next run goes on from there; or all movies were asked for but
-            those that are named.
+        TmdbError: TMDB could not be asked; the next run goes on from there.
         ServiceError: MongoDB or Kafka is away, or another sync runs; the same.
     """
     with (
