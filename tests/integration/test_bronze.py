@@ -145,7 +145,7 @@ def test_a_time_that_no_timestamp_can_hold_is_refused_by_kafka_and_stops_no_othe
 
         def send(milliseconds: int | None) -> None:
             # Other tests look for their own among what the topics hold.
-            value = b'{"user_id": "with a clock of its own"}'
+            value = b'{"event_id": "e", "user_id": "with a clock of its own", "anonymous_id": null}'
             sent = producer.send(topic, value, key=b"1", timestamp_ms=milliseconds)
             producer.flush()
             sent.get(10)

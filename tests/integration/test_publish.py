@@ -367,7 +367,10 @@ def test_what_its_gate_has_not_passed_is_not_published(
 def test_a_table_that_silver_does_not_have_is_named(
     spark: SparkSession, lakehouse: Settings
 ) -> None:
-    with pytest.raises(BadInputError, match=r"Silver has no table silver\.rating\."):
+    with (
+        structlog.contextvars.bound_contextvars(run_id="run"),
+        pytest.raises(BadInputError, match=r"Silver has no table silver\.rating\."),
+    ):
         run_alone(lambda: spark, lakehouse, "publish", scope=Scope(tables=["silver.rating"]))
 
 
