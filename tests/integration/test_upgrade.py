@@ -43,8 +43,8 @@ RECORDED = Path(__file__).with_name("home_04e28ab.jsonl")
 TOOK = datetime(2026, 1, 6)
 """When Kafka took the messages; no table of silver tells of it."""
 OF_A_USER = "user-11@mail.example"
-OF_THE_RUN = ("lake_version", "plays_lake_version", "votes_lake_version")
-"""Columns of gold that tell of the run that made a row."""
+OF_THE_RUN = ("lake_version", "plays_lake_version", "votes_lake_version", "former_keys")
+"""Columns of gold that tell of the run that made a row, or of what was there before it."""
 OF_THE_PAST = ("int_event_places", "int_play_places")
 """Tables that keep every place where an event or a play was ever counted."""
 
