@@ -14,6 +14,7 @@ from cinelake.stack.jars import JARS_XML
 from cinelake.stack.kafka import PROPERTIES
 from cinelake.stack.postgres import CONFIG, psql_binary
 from cinelake.stack.state import DATABASE, OWNER
+from ingestion.topics import OLDEST_MESSAGE_MS
 
 FILE = PROJECT_ROOT / "docker-compose.yml"
 AIRFLOW = PROJECT_ROOT / "airflow"
@@ -84,7 +85,8 @@ def test_kafka_is_configured_as_the_local_one() -> None:
     for name, value in local.items():
         if name.startswith(tuple(own)):
             continue
-        assert environment[f"KAFKA_{name.upper().replace('.', '_')}"] == value, name
+        expected = value.format(oldest=OLDEST_MESSAGE_MS)
+        assert environment[f"KAFKA_{name.upper().replace('.', '_')}"] == expected, name
 
 
 def test_postgres_is_configured_as_the_local_one() -> None:
