@@ -208,6 +208,34 @@ def _required(work: Work, found: GateResult) -> bool:
     return bool(found.rules)
 
 
+def _of_silver(name: str, does: str, source: str, after: str) -> Stage:
+    """The stage that takes a table of bronze to silver, and the stage that it comes after."""
+    return Stage(
+        name,
+        does,
+        "each table is merged by its key, so that a repetition changes nothing",
+        partial(_take, source),
+        f"silver --source {source}",
+        needs=(after,),
+        takes_cores=True,
+    )
+
+
+OF_SILVER = {
+    "bronze.movie": _of_silver(
+        "silver movies",
+        "Brings movies, genres, people, companies and keywords up to date; before events, so that these find their movie.",
+        "bronze.movie",
+        after="bronze gate",
+    ),
+    "bronze.user_logs": _of_silver(
+        "silver events",
+        "Brings events, sessions, ratings, comments and everything else that people did up to date.",
+        "bronze.user_logs",
+        after="silver movies",
+    ),
+}
+"""By the table of bronze that they take to silver."""
 STAGES = (
     Stage(
         "bronze",
@@ -226,24 +254,7 @@ STAGES = (
         needs=("bronze",),
         takes_cores=True,
     ),
-    Stage(
-        "silver movies",
-        "Brings movies, genres, people, companies and keywords up to date; before events, so that these find their movie.",
-        "each table is merged by its key, so that a repetition changes nothing",
-        partial(_take, "bronze.movie"),
-        "silver --source bronze.movie",
-        needs=("bronze gate",),
-        takes_cores=True,
-    ),
-    Stage(
-        "silver events",
-        "Brings events, sessions, ratings, comments and everything else that people did up to date.",
-        "each table is merged by its key, so that a repetition changes nothing",
-        partial(_take, "bronze.user_logs"),
-        "silver --source bronze.user_logs",
-        needs=("silver movies",),
-        takes_cores=True,
-    ),
+    *OF_SILVER.values(),
     Stage(
         "silver gate",
         "Great Expectations looks at the rows that the publication would take.",
@@ -313,7 +324,6 @@ STAGES = (
 BY_NAME = {stage.name: stage for stage in STAGES}
 OF_GOLD = tuple(BY_NAME[name] for name in ("gold prepare", "dbt build", "gold gate", "swap"))
 """Those that bring silver from PostgreSQL to analysts."""
-_STAGE_OF_SOURCE = {"bronze.movie": "silver movies", "bronze.user_logs": "silver events"}
 
 
 def silver_of(sources: Collection[str]) -> list[str]:
@@ -325,7 +335,7 @@ def silver_of(sources: Collection[str]) -> list[str]:
     Raises:
         BadInputError: Silver reads no such table.
     """
-    return [_STAGE_OF_SOURCE[source] for source in chosen(sources)]
+    return [OF_SILVER[source].name for source in chosen(sources)]
 
 
 def as_facts() -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ SPARK_POOL = "spark"
 
 NOT_MENDED_BY_A_RETRY = frozenset({2, 3, 4, 6, 7})
 """Exit codes of what stays as it is until somebody mends it: a wrong setting, a refused gate, counts that do not add up,
-damaged data.
+damaged data; or is no worse for waiting: a few movies of which TMDB has no good answer.
 Anything else may be over in a while: a service that is down, or a command that was killed for want of memory."""
 
 BRONZE = Asset("cinelake_bronze", uri="cinelake://lake/bronze")

@@ -31,6 +31,7 @@ from ingestion.json_limits import printable
 from ingestion.numbers import decimal_number, number, whole_number
 from ingestion.raw_store import open_raw_store
 from ingestion.tmdb.backup_to_kafka import publish_movies
+from ingestion.tmdb.movie_ids import is_movie_id
 from ingestion.topics import ensure_topics
 
 JSON_LINES = {".jsonl", ".ndjson", ".json"}
@@ -207,7 +208,7 @@ def _from_row(row: dict[str, str], path: Path, line: int) -> dict[str, Any]:
 
 def _with_id(movie: Any, path: Path, line: int) -> dict[str, Any]:
     movie_id = _id_of(movie.get("id")) if isinstance(movie, dict) else None
-    if movie_id is None or not 0 < movie_id < _MAX_INTEGER:
+    if not is_movie_id(movie_id):
         raise _bad_line(path, line, "is no movie: `id` should be a positive integer")
     problem = _unstorable(movie)
     if problem:

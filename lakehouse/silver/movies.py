@@ -391,14 +391,12 @@ def _latest_asked_for(moment: str, names: list[str]) -> list[Column]:
 
 def _takes(moment: str) -> Column:
     """Whether the lists of a moment are to replace those that silver has; of two answers of one moment the same one counts as of all."""
-    before = F.col(f"held.{moment}")
-    is_later = before.isNull() | (F.col(moment) > before)
+    at, before = F.col(moment), F.col(f"held.{moment}")
     # Where either is of an answer before the latest, nobody knows its hash any more.
-    are_latest = (F.col("fetched_at") == F.col(moment)) & (F.col("held.fetched_at") == before)
-    is_other = (F.col(moment) == before) & ~(
-        are_latest & (F.col("content_hash") < F.col("held.content_hash"))
-    )
-    return F.coalesce(is_later | is_other, F.lit(False)) & F.col(moment).isNotNull()
+    are_of_latest = (F.col("fetched_at") == at) & (F.col("held.fetched_at") == before)
+    has_less = F.col("content_hash") < F.col("held.content_hash")
+    gives_way = F.coalesce((at == before) & are_of_latest & has_less, F.lit(False))
+    return F.coalesce(at >= F.coalesce(before, at), F.lit(False)) & ~gives_way
 
 
 def merge(newest: DataFrame, held: DataFrame) -> DataFrame:
